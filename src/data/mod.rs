@@ -1,0 +1,84 @@
+//! Captioned image sets, whatever they come from. Knows no tensors and no models.
+
+use crate::{error::Result, fingerprint::Fingerprint};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Position of an image in its [`Split`]; an image owns several captions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ImageId(pub u32);
+
+impl ImageId {
+    /// As an index into [`Split::images`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One caption and the image it stands under: one row of everything that follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    /// The image.
+    pub image: ImageId,
+    /// The caption, already normalised.
+    pub caption: String,
+}
+
+/// Where an image's pixels come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageSource {
+    /// A PNG, JPEG or WebP file.
+    File(PathBuf),
+    /// Pixels in memory (RGB), as the demo world draws them and as synthesis leaves them.
+    Memory(image::RgbImage),
+}
+
+/// Images and the pairs they take part in.
+#[derive(Clone, Debug, Default)]
+pub struct Split {
+    /// Every image once.
+    pub images: Vec<ImageSource>,
+    /// One row per caption.
+    pub pairs: Vec<Pair>,
+}
+
+/// A captioned image set with its three splits.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// What to call it on screen and in manifests.
+    pub name: String,
+    /// What is distilled.
+    pub train: Split,
+    /// Where selection happens, if it is wanted.
+    pub val: Split,
+    /// Where recall is measured.
+    pub test: Split,
+    /// Of captions, image names, sizes and modification times.
+    pub fingerprint: Fingerprint,
+}
+
+impl Split {
+    /// Rows of [`Split::pairs`] that belong to each image, in order: `[images][captions]`.
+    pub fn captions_of(&self) -> Vec<Vec<usize>> {
+        let mut rows = vec![Vec::new(); self.images.len()];
+        for (row, pair) in self.pairs.iter().enumerate() {
+            rows[pair.image.index()].push(row);
+        }
+        rows
+    }
+}
+
+impl ImageSource {
+    /// Decodes to RGB (alpha dropped, palette and grey expanded, as Pillow's `convert("RGB")`).
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Input`] naming the file if it is not an image, is truncated or claims an absurd size.
+    pub fn decode(&self) -> Result<image::RgbImage> {
+        match self {
+            Self::Memory(pixels) => Ok(pixels.clone()),
+            Self::File(path) => decode::decode_rgb(path),
+        }
+    }
+}
+
+pub mod decode;

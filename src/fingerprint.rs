@@ -1,0 +1,41 @@
+//! Names for artefacts: a hash of everything that made them.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// SHA-256, in hex, of a stage's name, its settings and the fingerprints of its inputs.
+/// Whatever changes a result changes its fingerprint, so no stale result can be taken for a fresh one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// Of raw bytes, such as a file.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(format!("{:x}", Sha256::digest(bytes)))
+    }
+
+    /// Of a stage: its `name`, its `settings` (in serde's field order) and its `inputs`.
+    /// Settings that do not serialise, such as NaN keys in a map, do not occur: they are plain structs.
+    pub fn of_stage(name: &str, settings: &impl Serialize, inputs: &[&Fingerprint]) -> Self {
+        let settings = serde_json::to_value(settings).unwrap_or(serde_json::Value::Null);
+        let text = serde_json::json!([env!("CARGO_PKG_VERSION"), name, settings, inputs]).to_string();
+        Self::of_bytes(text.as_bytes())
+    }
+
+    /// The whole hash, 64 hex digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first 12 digits, for people.
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,4 @@
+//! Networks: tensors in, tensors out. Every size, activation and normalisation comes from the checkpoint's own
+//! configuration, never from its name.
+
+pub mod weights;

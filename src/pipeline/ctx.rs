@@ -1,0 +1,79 @@
+//! What a stage is given besides its inputs: a way to be seen and to be stopped.
+
+use crate::error::{Error, Result};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// What a running stage tells whoever watches.
+#[derive(Clone, Debug)]
+pub enum Report {
+    /// `done` of `total` units of the stage's own work.
+    Step {
+        /// The stage's name, e.g. `embed images`.
+        stage: &'static str,
+        /// Units finished.
+        done: usize,
+        /// Units in all.
+        total: usize,
+    },
+    /// A preview of image `index` while it denoises: RGB.
+    Preview {
+        /// Which prototype.
+        index: usize,
+        /// Denoising steps done.
+        step: usize,
+        /// The estimate of the finished image.
+        pixels: image::RgbImage,
+    },
+    /// A number of a series, e.g. the training loss or R-mean of an epoch.
+    Point {
+        /// The series, e.g. `vit/run 2/loss`.
+        series: String,
+        /// The position, e.g. the epoch.
+        x: f64,
+        /// The value.
+        y: f64,
+    },
+}
+
+/// Carried by every stage: reports progress, and ends the stage when its job was cancelled.
+#[derive(Clone)]
+pub struct Ctx {
+    cancel: Arc<AtomicBool>,
+    report: Arc<dyn Fn(Report) + Send + Sync>,
+}
+
+impl Ctx {
+    /// Sends reports to `report`; stops when `cancel` is set.
+    pub fn new(cancel: Arc<AtomicBool>, report: impl Fn(Report) + Send + Sync + 'static) -> Self {
+        Self { cancel, report: Arc::new(report) }
+    }
+
+    /// Nobody watches and nobody cancels: tests and benches.
+    pub fn quiet() -> Self {
+        Self::new(Arc::default(), |_| {})
+    }
+
+    /// Reports that `done` of `total` is finished; call once per batch or denoising step.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] once the job was cancelled.
+    pub fn step(&self, stage: &'static str, done: usize, total: usize) -> Result<()> {
+        self.check()?;
+        self.report(Report::Step { stage, done, total });
+        Ok(())
+    }
+
+    /// Passes anything else to the watcher.
+    pub fn report(&self, report: Report) {
+        (self.report)(report);
+    }
+
+    /// # Errors
+    /// [`Error::Cancelled`] once the job was cancelled.
+    pub fn check(&self) -> Result<()> {
+        if self.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}
