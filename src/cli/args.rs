@@ -1,0 +1,150 @@
+//! The command line: one definition, from which `--help` is printed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Distil an image-text dataset into a few synthetic pairs that still teach a retrieval model.
+///
+/// Without --config, everything runs on the demo: a captioned world that protostill draws itself, with checkpoints
+/// that ship in the binary.
+#[derive(Debug, Parser)]
+#[command(name = "protostill", version, max_term_width = 100)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Settings in TOML; the built-in default is configs/demo.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Seed of everything random
+    #[arg(long, global = true, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Threads to compute with [default: all cores]
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<usize>,
+    /// How to show progress, on stderr
+    #[arg(long, global = true, value_enum, default_value_t = Progress::Auto)]
+    pub progress: Progress,
+    /// Print the result as JSON on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Folder for finished stages [default: $XDG_CACHE_HOME/protostill]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// The data set: `world` for the demo, or a folder (Karpathy lists, or ImageFolder with metadata.jsonl)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// A bar with ETA on a terminal, plain lines elsewhere
+    Auto,
+    /// A line per stage
+    Plain,
+    /// JSON lines
+    Json,
+    /// Nothing
+    None,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Distil a data set into M pairs
+    Distill(Distill),
+    /// Train on distilled pairs and score retrieval on the test split
+    Evaluate(Evaluate),
+    /// Run several ways to get pairs under one protocol and print one table
+    Compare(Compare),
+    /// Statistics of the embeddings: pair cosines, modality gap, effective rank, near-duplicates, worst pairs
+    Stats,
+    /// Draw the demo world as a data set on disk
+    World(World),
+    /// Versions, device, paths, and what the store holds
+    Info,
+}
+
+/// Options of `distill`.
+#[derive(Debug, Args)]
+pub struct Distill {
+    /// Number of pairs (prototypes)
+    #[arg(long, value_name = "M")]
+    pub pairs: Option<usize>,
+    /// How to get pairs: pds, random, kcenter, herding, clip-score, nearest-image, nearest-text
+    #[arg(long, value_name = "NAME")]
+    pub method: Option<String>,
+    /// Where the distilled set goes
+    #[arg(long, value_name = "DIR", default_value = "distilled")]
+    pub out: PathBuf,
+    /// Denoising steps
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Guidance scale
+    #[arg(long, value_name = "G")]
+    pub guidance: Option<f64>,
+    /// Noise level added to the image prototype
+    #[arg(long, value_name = "L")]
+    pub noise_level: Option<usize>,
+}
+
+/// Options of `evaluate`.
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// A folder that `distill` wrote
+    pub dir: PathBuf,
+    /// The protocol.
+    #[command(flatten)]
+    pub protocol: Protocol,
+}
+
+/// How pairs are scored.
+#[derive(Debug, Args)]
+pub struct Protocol {
+    /// Frozen image encoders, separated by commas
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub encoders: Option<Vec<String>>,
+    /// Runs with different initialisation
+    #[arg(long, value_name = "R")]
+    pub runs: Option<usize>,
+    /// Which epoch counts: last, validation, best-on-test
+    #[arg(long, value_name = "RULE")]
+    pub selection: Option<String>,
+}
+
+/// Options of `compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// Number of pairs
+    #[arg(long, value_name = "M")]
+    pub pairs: Option<usize>,
+    /// Ways to get pairs, separated by commas
+    #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "pds,random,kcenter,nearest-image")]
+    pub methods: Vec<String>,
+    /// The protocol.
+    #[command(flatten)]
+    pub protocol: Protocol,
+}
+
+/// Options of `world`.
+#[derive(Debug, Args)]
+pub struct World {
+    /// Where it goes
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Training scenes, five captions each
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    pub pairs: usize,
+    /// Fraction of training captions swapped between scenes
+    #[arg(long, value_name = "R", default_value_t = 0.0)]
+    pub noise: f32,
+}
