@@ -82,3 +82,4 @@ impl ImageSource {
 }
 
 pub mod decode;
+pub mod world;
