@@ -1,27 +1,173 @@
 //! Image files to RGB pixels, with limits a hostile file cannot pass.
 
 use crate::error::{Error, Result};
-use image::{ImageReader, Limits, RgbImage};
-use std::path::Path;
+use image::{DynamicImage, ImageFormat, ImageReader, Limits, RgbImage};
+use std::{io::Cursor, path::Path};
 
 /// Widest and tallest image read, in pixels: more is an attack or a mistake.
 const MAX_SIDE: u32 = 16_384;
+/// Most pixels one image may have: where Pillow warns of a decompression bomb (`Image.MAX_IMAGE_PIXELS`).
+const MAX_PIXELS: u64 = 89_478_485;
 /// Most memory one decoded image may take, in bytes.
-const MAX_BYTES: u64 = 1 << 30;
+const MAX_BYTES: u64 = 1 << 29;
+/// Largest file read, in bytes.
+const MAX_FILE: u64 = 1 << 29;
 
-/// Reads a PNG, JPEG or WebP file as RGB.
+/// Reads a PNG, JPEG or WebP file as RGB, as Pillow's `Image.open(path).convert("RGB")`: alpha is dropped, not
+/// blended; palettes and grey are expanded; of 16-bit samples the high byte is kept; of an animation the first frame.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be read; [`Error::Input`] if it is not an image, is cut off, or its header claims
-/// more than 16,384 pixels a side.
+/// more than 16,384 pixels a side or 89 million in all. Such a claim is met before anything is allocated for it.
 pub fn decode_rgb(path: &Path) -> Result<RgbImage> {
+    let length = std::fs::metadata(path).map_err(Error::io(path))?.len();
+    if length > MAX_FILE {
+        return Err(Error::input(path, format!("{length} bytes: too large for an image")));
+    }
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    let mut reader = ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().map_err(Error::io(path))?;
+    decode_bytes(path, &bytes)
+}
+
+/// The same for `bytes` in memory; `path` is for messages only.
+///
+/// # Errors
+/// As [`decode_rgb`].
+pub fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
+    let unreadable = |e: image::ImageError| Error::input(path, format!("not a readable image: {e}"));
+    let format = image::guess_format(bytes).map_err(unreadable)?;
+    let (width, height) = ImageReader::with_format(Cursor::new(bytes), format).into_dimensions().map_err(unreadable)?;
+    if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(Error::input(
+            path,
+            format!("claims {width} x {height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS} in all are read"),
+        ));
+    }
+    if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
+        return Err(Error::input(path, "not a readable image: the JPEG data ends too early"));
+    }
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
-    let image = reader.decode().map_err(|e| Error::input(path, format!("not a readable image: {e}")))?;
-    Ok(image.into_rgb8())
+    to_rgb(reader.decode().map_err(unreadable)?)
+        .ok_or_else(|| Error::input(path, "not a readable image: its pixels do not fill its frame"))
+}
+
+/// Whether the last scan of a JPEG is followed by its end marker. `image` decodes leniently and fills what is missing
+/// with grey; Pillow refuses such files, and a half-grey training image is worse than a message.
+fn jpeg_is_whole(bytes: &[u8]) -> bool {
+    let mut at = 2; // after the start marker
+    while let (Some(&first), Some(&second)) = (bytes.get(at), bytes.get(at + 1)) {
+        match (first, second) {
+            (0xff, 0xd9) => return true,
+            (0xff, 0xff) => at += 1,
+            (0xff, 0x00 | 0x01 | 0xd0..=0xd8) => at += 2,
+            (0xff, _) => {
+                let Some(&[high, low]) = bytes.get(at + 2..at + 4) else { return false };
+                at += 2 + usize::from(u16::from_be_bytes([high, low]));
+            }
+            // Entropy-coded data, or stray bytes between segments, which decoders skip too.
+            _ => at += 1,
+        }
+    }
+    false
+}
+
+/// Drops alpha, triples grey and keeps the high byte of 16-bit samples. `None` if the buffer does not fit the frame.
+fn to_rgb(image: DynamicImage) -> Option<RgbImage> {
+    let (width, height) = (image.width(), image.height());
+    let high = |sample: u16| (sample >> 8) as u8;
+    let raw = match image {
+        DynamicImage::ImageRgb8(pixels) => return Some(pixels),
+        DynamicImage::ImageRgba8(pixels) => three(pixels.as_raw(), 4, |s| s),
+        DynamicImage::ImageLuma8(pixels) => three(pixels.as_raw(), 1, |s| s),
+        DynamicImage::ImageLumaA8(pixels) => three(pixels.as_raw(), 2, |s| s),
+        DynamicImage::ImageRgb16(pixels) => three(pixels.as_raw(), 3, high),
+        DynamicImage::ImageRgba16(pixels) => three(pixels.as_raw(), 4, high),
+        DynamicImage::ImageLuma16(pixels) => three(pixels.as_raw(), 1, high),
+        DynamicImage::ImageLumaA16(pixels) => three(pixels.as_raw(), 2, high),
+        other => return Some(other.into_rgb8()),
+    };
+    RgbImage::from_raw(width, height, raw)
+}
+
+/// Interleaved samples of `channels` channels to interleaved RGB bytes.
+fn three<T: Copy>(samples: &[T], channels: usize, byte: impl Fn(T) -> u8) -> Vec<u8> {
+    let [r, g, b] = if channels < 3 { [0, 0, 0] } else { [0, 1, 2] };
+    samples.chunks_exact(channels).flat_map(|p| [byte(p[r]), byte(p[g]), byte(p[b])]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use image::{GrayImage, ImageBuffer, Luma, LumaA, Rgb, Rgba, RgbaImage};
+    use proptest::prelude::*;
+
+    fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    fn decoded(image: impl Into<DynamicImage>) -> RgbImage {
+        decode_bytes(Path::new("x"), &encoded(&image.into(), ImageFormat::Png)).unwrap()
+    }
+
+    fn noise() -> DynamicImage {
+        RgbImage::from_fn(64, 48, |x, y| Rgb([(x * 4) as u8, (y * 5) as u8, (x * y) as u8])).into()
+    }
+
+    #[test]
+    fn alpha_is_dropped_not_blended() {
+        assert_eq!(*decoded(RgbaImage::from_pixel(2, 2, Rgba([10, 20, 30, 0]))).get_pixel(1, 1), Rgb([10, 20, 30]));
+        let grey = ImageBuffer::from_pixel(2, 2, LumaA([7u8, 1]));
+        assert_eq!(*decoded(DynamicImage::ImageLumaA8(grey)).get_pixel(0, 1), Rgb([7, 7, 7]));
+    }
+
+    #[test]
+    fn grey_is_tripled_and_sixteen_bits_keep_their_high_byte() {
+        assert_eq!(*decoded(GrayImage::from_pixel(2, 2, Luma([9]))).get_pixel(0, 0), Rgb([9, 9, 9]));
+        let deep = ImageBuffer::from_pixel(2, 2, Rgb([0x12ffu16, 0x3400, 0xfffe]));
+        assert_eq!(*decoded(DynamicImage::ImageRgb16(deep)).get_pixel(0, 0), Rgb([0x12, 0x34, 0xff]));
+        let deep = ImageBuffer::from_pixel(2, 2, Luma([0x80feu16]));
+        assert_eq!(*decoded(DynamicImage::ImageLuma16(deep)).get_pixel(0, 0), Rgb([0x80; 3]));
+    }
+
+    #[test]
+    fn every_file_cut_short_is_an_error() {
+        for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
+            let bytes = encoded(&noise(), format);
+            assert!(decode_bytes(Path::new("x"), &bytes).is_ok(), "{format:?}");
+            for part in 1..20 {
+                let cut = &bytes[..bytes.len() * part / 20];
+                assert!(decode_bytes(Path::new("x"), cut).is_err(), "{format:?} cut at {part}/20 was taken for whole");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_after_the_end_of_a_jpeg_do_no_harm() {
+        let mut bytes = encoded(&noise(), ImageFormat::Jpeg);
+        bytes.extend_from_slice(b"appended by some camera");
+        assert!(decode_bytes(Path::new("x"), &bytes).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(head in 0usize..4, tail in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let magic: [&[u8]; 4] = [b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"RIFF\x40\0\0\0WEBPVP8 "];
+            let bytes = [magic[head], &tail].concat();
+            let _ = decode_bytes(Path::new("x"), &bytes);
+        }
+
+        #[test]
+        fn flipped_bytes_never_panic(at in 0usize..10_000, to in any::<u8>(), kind in 0usize..3) {
+            let format = [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP][kind];
+            let mut bytes = encoded(&noise(), format);
+            let at = at % bytes.len();
+            bytes[at] = to;
+            let _ = decode_bytes(Path::new("x"), &bytes);
+        }
+    }
 }

@@ -81,5 +81,13 @@ impl ImageSource {
     }
 }
 
+pub mod caption;
 pub mod decode;
+pub mod caption;
+pub mod decode;
+mod imagefolder;
+mod karpathy;
+pub mod source;
 pub mod world;
+
+pub use source::open;

@@ -1,0 +1,65 @@
+//! Hugging Face's ImageFolder: `metadata.jsonl` beside the images, one JSON object a line.
+
+use crate::{
+    data::karpathy::{Row, without_mark},
+    error::{Error, Result},
+    fsio::printable,
+};
+use std::path::Path;
+
+/// The file that makes a folder an ImageFolder.
+pub(super) const METADATA: &str = "metadata.jsonl";
+
+/// Reads `{"file_name": path, "text": caption}` lines (`caption` is taken for `text` too; other keys are ignored).
+/// Returns each row with its line, from 1; empty lines are passed over.
+///
+/// # Errors
+/// [`Error::Input`] naming line and column.
+pub(super) fn metadata(path: &Path, bytes: &[u8]) -> Result<Vec<(usize, Row)>> {
+    let mut rows = Vec::new();
+    for (i, line) in without_mark(bytes).split(|&b| b == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let row = serde_json::from_slice(line).map_err(|e| {
+            // serde_json counts lines within what it was given: one.
+            let what = e.to_string();
+            let what = what.split(" at line ").next().unwrap_or_default();
+            Error::input(path, format!("line {}, column {}: {}", i + 1, e.column(), printable(what)))
+        })?;
+        rows.push((i + 1, row));
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn text_and_caption_are_both_understood_and_empty_lines_passed_over() {
+        let file =
+            b"{\"file_name\":\"a.png\",\"text\":\"A\"}\n\n{\"file_name\":\"b.png\",\"caption\":[\"B\"],\"x\":1}\r\n";
+        let rows = metadata(Path::new("m"), file).unwrap();
+        assert_eq!(
+            rows.iter().map(|(line, r)| (*line, r.image.as_str())).collect::<Vec<_>>(),
+            [(1, "a.png"), (3, "b.png")]
+        );
+    }
+
+    #[test]
+    fn an_error_names_its_line() {
+        let file = b"{\"file_name\":\"a.png\",\"text\":\"A\"}\n{\"file_name\":\"b.png\",";
+        let text = metadata(Path::new("m"), file).unwrap_err().to_string();
+        assert!(text.starts_with("m: line 2, column 21: EOF"), "{text}");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = metadata(Path::new("m"), &bytes);
+        }
+    }
+}
