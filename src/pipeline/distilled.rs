@@ -1,0 +1,342 @@
+//! The distilled set: what `distill` writes, `evaluate` reads and people hand on. An ImageFolder with two extra files.
+
+use crate::{
+    data::{ImageSource, source::stays_inside},
+    error::{Error, Result},
+    fingerprint::Fingerprint,
+    fsio::{printable, write_atomic},
+    pipeline::{arrays::Arrays, store::encode_png},
+};
+use ndarray::{Array2, ArrayView1, Ix2};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The file that makes a folder ours.
+pub const MANIFEST: &str = "manifest.json";
+const METADATA: &str = "metadata.jsonl";
+const PROTOTYPES: &str = "prototypes.safetensors";
+/// Files of ours that are added to a folder after it was written: they go when it is replaced.
+const ADDED_LATER: [&str; 2] = [MANIFEST, "recall.json"];
+
+/// One synthetic pair. Its training target is row `prototype` of [`DistilledSet::text_prototypes`]; the caption only
+/// guided synthesis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DistilledPair {
+    /// The image: in memory before it is written, a file after it was read.
+    pub image: ImageSource,
+    /// The caption.
+    pub caption: String,
+    /// Pairs of the training set that the prototype is the mean of.
+    pub support: u32,
+    /// Cosine of the pair's two prototypes.
+    pub similarity: f32,
+}
+
+/// M synthetic pairs: pair `i` belongs to row `i` of both arrays.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DistilledSet {
+    /// How they were made: `pds`, `random` …
+    pub method: String,
+    /// The pairs, best match first.
+    pub pairs: Vec<DistilledPair>,
+    /// Raw image embeddings, `[M, d]`.
+    pub image_prototypes: Array2<f32>,
+    /// Raw text embeddings, `[M, d]`: the students' targets.
+    pub text_prototypes: Array2<f32>,
+}
+
+/// A set as read, and what the folder says about it.
+#[derive(Clone, Debug)]
+pub struct ReadSet {
+    /// The set.
+    pub set: DistilledSet,
+    /// The whole `manifest.json`.
+    pub manifest: Value,
+    /// Files that differ from what was written: a user may retouch images and captions, and results should say so.
+    pub edited: Vec<String>,
+    /// Of everything in the folder that results depend on, as it is now.
+    pub fingerprint: Fingerprint,
+}
+
+/// A line of `metadata.jsonl`, in Hugging Face's ImageFolder words.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    file_name: String,
+    text: String,
+    prototype: usize,
+    support: u32,
+    similarity: f32,
+}
+
+impl DistilledSet {
+    /// The training target of pair `i`, `[d]`.
+    pub fn target(&self, i: usize) -> ArrayView1<'_, f32> {
+        self.text_prototypes.row(i)
+    }
+
+    /// Checks that everything fits together.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if rows or widths differ or there is no pair, [`Error::Input`] about `place` for numbers that are not finite.
+    pub fn check(&self, place: &Path) -> Result<()> {
+        let (m, d) = self.text_prototypes.dim();
+        if m != self.pairs.len() || m == 0 || d == 0 {
+            let expected = format!("[{}, d] and at least one pair", self.pairs.len());
+            return Err(Error::Shape { what: "text prototypes", expected, found: format!("[{m}, {d}]") });
+        }
+        let found = self.image_prototypes.dim();
+        if found.0 != m || found.1 == 0 {
+            let expected = format!("[{m}, d]");
+            return Err(Error::Shape { what: "image prototypes", expected, found: format!("{found:?}") });
+        }
+        for (name, array) in [("image", &self.image_prototypes), ("text", &self.text_prototypes)] {
+            if let Some(((row, column), value)) = array.indexed_iter().find(|(_, v)| !v.is_finite()) {
+                return Err(Error::input(place, format!("array \"{name}\", row {row}, column {column} is {value}")));
+            }
+        }
+        match self.pairs.iter().position(|p| !p.similarity.is_finite()) {
+            Some(i) => Err(Error::input(place, format!("the similarity of pair {i} is not a number"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the set as folder `dir`: `images/0000.png` …, `metadata.jsonl`, `prototypes.safetensors` and
+    /// `manifest.json`, which is `manifest` (an object) and the files' hashes. Equal sets and manifests give equal bytes.
+    ///
+    /// Everything is written beside `dir` and renamed: a crash or a full disk leaves the old folder, never half a
+    /// new one. (Between two renames there is, for an instant, no folder at all.)
+    ///
+    /// # Errors
+    /// [`Error::Setting`] about `out` if `dir` holds anything that is not ours: it would be lost. [`Error::Io`] naming
+    /// the path, such as for a full disk or a read-only place; [`Error::Shape`] and [`Error::Input`] as [`Self::check`].
+    pub fn write(&self, dir: &Path, manifest: &Value) -> Result<()> {
+        self.check(dir)?;
+        // A link to a folder keeps being one: what it points to is replaced.
+        let dir = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+        check_replaceable(&dir)?;
+        let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(Error::io(parent))?;
+        let temporary = || tempfile::Builder::new().prefix(".protostill-").tempdir_in(parent).map_err(Error::io(&dir));
+        let fresh = temporary()?;
+        self.write_files(fresh.path(), manifest).map_err(|e| elsewhere(e, fresh.path(), &dir))?;
+        open_to_all(fresh.path())?;
+        let aside = temporary()?;
+        let old = aside.path().join("old");
+        if dir.exists() {
+            fs::rename(&dir, &old).map_err(Error::io(&dir))?;
+        }
+        if let Err(e) = fs::rename(fresh.path(), &dir) {
+            if old.exists() && fs::rename(&old, &dir).is_err() {
+                // Better a strange name than a lost set.
+                let kept = aside.keep().join("old");
+                return Err(Error::input(&dir, format!("{e}; the old folder is now {}", kept.display())));
+            }
+            return Err(Error::io(&dir)(e));
+        }
+        Ok(())
+    }
+
+    fn write_files(&self, dir: &Path, manifest: &Value) -> Result<()> {
+        let mut hashes = Map::new();
+        let mut put = |name: String, bytes: Vec<u8>| -> Result<()> {
+            write_atomic(&dir.join(&name), &bytes)?;
+            hashes.insert(name, json!(Fingerprint::of_bytes(&bytes)));
+            Ok(())
+        };
+        let mut lines = String::new();
+        for (i, pair) in self.pairs.iter().enumerate() {
+            let file_name = format!("images/{i:04}.png");
+            put(file_name.clone(), encode_png(&pair.image.decode()?)?)?;
+            let (support, similarity) = (pair.support, pair.similarity);
+            let line = Line { file_name, text: pair.caption.clone(), prototype: i, support, similarity };
+            lines += &serde_json::to_string(&line).map_err(|e| Error::input(dir, e.to_string()))?;
+            lines.push('\n');
+        }
+        put(METADATA.into(), lines.into_bytes())?;
+        let arrays = Arrays::new().with_f32("image", &self.image_prototypes).with_f32("text", &self.text_prototypes);
+        put(PROTOTYPES.into(), arrays.to_bytes()?)?;
+        let mut whole = manifest.as_object().cloned().unwrap_or_default();
+        whole.insert("protostill".into(), json!({ "format": 1, "version": env!("CARGO_PKG_VERSION") }));
+        whole.insert("method".into(), json!(self.method));
+        whole.insert("files".into(), Value::Object(hashes));
+        let mut text = serde_json::to_vec_pretty(&whole).map_err(|e| Error::input(dir, e.to_string()))?;
+        text.push(b'\n');
+        write_atomic(&dir.join(MANIFEST), &text)
+    }
+
+    /// Reads folder `dir` and checks all of it: manifest, hashes, shapes, numbers, images there and as many as rows.
+    ///
+    /// `prototypes.safetensors` must be the one that was written, since nobody edits it by hand. Images and captions
+    /// may be changed (that is what [`ReadSet::edited`] is for) but not added, removed or moved out of `dir`.
+    /// Images are decoded later, by who needs them.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Input`] naming the file and what is wrong.
+    pub fn read(dir: &Path) -> Result<ReadSet> {
+        let (manifest, ours) = read_manifest(&dir.join(MANIFEST))?;
+        let mut edited = Vec::new();
+        let mut current = BTreeMap::new();
+        for (name, written) in &ours.files {
+            let path = dir.join(name);
+            if !stays_inside(name) {
+                let message = format!("the path \"{}\" leaves the folder", printable(name));
+                return Err(Error::input(dir.join(MANIFEST), message));
+            }
+            let now = Fingerprint::of_bytes(&fs::read(&path).map_err(Error::io(&path))?);
+            if *written != now && name == PROTOTYPES {
+                return Err(Error::input(
+                    path,
+                    "is not the file that was written: its hash differs from manifest.json's",
+                ));
+            }
+            if *written != now {
+                edited.push(name.clone());
+            }
+            current.insert(name, now);
+        }
+        let fingerprint = Fingerprint::of_stage("distilled set", &(&ours.method, &current), &[]);
+        let arrays = dir.join(PROTOTYPES);
+        let bytes = fs::read(&arrays).map_err(Error::io(&arrays))?;
+        let found = Arrays::from_bytes(&arrays, &bytes)?;
+        let set = Self {
+            method: ours.method,
+            pairs: read_pairs(dir, &ours.files)?,
+            image_prototypes: found.f32::<Ix2>("image")?,
+            text_prototypes: found.f32::<Ix2>("text")?,
+        };
+        let shape = |e: Error| match e {
+            Error::Shape { .. } => Error::input(&arrays, e.to_string()),
+            other => other,
+        };
+        set.check(&arrays).map_err(shape)?;
+        Ok(ReadSet { set, manifest, edited, fingerprint })
+    }
+}
+
+/// What this program needs of a manifest.
+#[derive(Deserialize)]
+struct Ours {
+    protostill: Format,
+    method: String,
+    files: BTreeMap<String, Fingerprint>,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+fn read_manifest(path: &Path) -> Result<(Value, Ours)> {
+    let bytes = fs::read(path).map_err(Error::io(path))?;
+    let wrong = |e: serde_json::Error| Error::input(path, format!("not a manifest of protostill: {e}"));
+    let whole: Value = serde_json::from_slice(&bytes).map_err(wrong)?;
+    let ours: Ours = serde_json::from_slice(&bytes).map_err(wrong)?;
+    if ours.protostill.format != 1 {
+        return Err(Error::input(path, format!("format {} is newer than this program", ours.protostill.format)));
+    }
+    for needed in [METADATA, PROTOTYPES] {
+        if !ours.files.contains_key(needed) {
+            return Err(Error::input(path, format!("lists no {needed}")));
+        }
+    }
+    Ok((whole, ours))
+}
+
+fn read_pairs(dir: &Path, files: &BTreeMap<String, Fingerprint>) -> Result<Vec<DistilledPair>> {
+    let path = dir.join(METADATA);
+    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let mut pairs = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let wrong = |what: String| Error::input(&path, format!("line {}: {}", i + 1, printable(&what)));
+        let line: Line = serde_json::from_str(line).map_err(|e| wrong(e.to_string()))?;
+        if line.prototype != i {
+            return Err(wrong(format!("prototype {} where {i} belongs", line.prototype)));
+        }
+        if !files.contains_key(&line.file_name) {
+            return Err(wrong(format!("\"{}\" is not among the files of {MANIFEST}", line.file_name)));
+        }
+        let caption = printable(&line.text);
+        if caption.trim().is_empty() {
+            return Err(wrong("the caption is empty".into()));
+        }
+        let image = ImageSource::File(dir.join(&line.file_name));
+        pairs.push(DistilledPair { image, caption, support: line.support, similarity: line.similarity });
+    }
+    let images = files.keys().filter(|name| name.starts_with("images/")).count();
+    if images == pairs.len() {
+        Ok(pairs)
+    } else {
+        Err(Error::input(&path, format!("{} lines, but {MANIFEST} lists {images} images", pairs.len())))
+    }
+}
+
+/// Whether `dir` may be replaced: it is absent, empty, or holds nothing but a distilled set.
+fn check_replaceable(dir: &Path) -> Result<()> {
+    let refuse = |what: &str| Error::setting("out", format!("{}: {what}; name another folder", dir.display()));
+    let about = match fs::symlink_metadata(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        about => about.map_err(Error::io(dir))?,
+    };
+    if !about.is_dir() {
+        return Err(refuse("is not a folder"));
+    }
+    let mut present = Vec::new();
+    list_files(dir, Path::new(""), &mut present)?;
+    if present.is_empty() && fs::read_dir(dir).map_err(Error::io(dir))?.next().is_none() {
+        return Ok(());
+    }
+    let Ok((_, ours)) = read_manifest(&dir.join(MANIFEST)) else {
+        return Err(refuse("holds files, and no manifest.json of protostill says that they may be replaced"));
+    };
+    let known = |name: &PathBuf| {
+        name.to_str()
+            .is_some_and(|n| ours.files.contains_key(n) || ADDED_LATER.contains(&n) || n.contains(".protostill-"))
+    };
+    match present.iter().find(|name| !known(name)) {
+        Some(name) => {
+            let name = printable(&name.to_string_lossy());
+            Err(refuse(&format!("also holds \"{name}\", which protostill did not write and would delete")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Every file below `dir`, relative to it, sorted folder by folder; links are files, and an empty sub-folder is none.
+fn list_files(dir: &Path, below: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    let here = dir.join(below);
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(&here).map_err(Error::io(&here))? {
+        let entry = entry.map_err(Error::io(&here))?;
+        entries.push((below.join(entry.file_name()), entry.file_type().map_err(Error::io(entry.path()))?));
+    }
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    for (name, kind) in entries {
+        if kind.is_dir() { list_files(dir, &name, found)? } else { found.push(name) }
+    }
+    Ok(())
+}
+
+/// An error about a temporary file, told of the file it stands for.
+fn elsewhere(error: Error, temporary: &Path, meant: &Path) -> Error {
+    let moved = |path: PathBuf| path.strip_prefix(temporary).map(|rest| meant.join(rest)).unwrap_or(path);
+    match error {
+        Error::Io { path, source } => Error::Io { path: moved(path), source },
+        Error::Input { path, message } => Error::Input { path: moved(path), message },
+        other => other,
+    }
+}
+
+/// tempfile makes folders private; results are ordinary ones.
+fn open_to_all(dir: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).map_err(Error::io(dir))?;
+    }
+    Ok(())
+}
