@@ -36,6 +36,27 @@ pub fn write_atomic_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> std:
     put().map_err(Error::io(path))
 }
 
+/// Removes what killed writers left in `dir` over a day ago. Younger litter may belong to a writer at work, and a
+/// replaced folder set aside (`old`) is a person's to delete. Nothing depends on it, so nothing is reported.
+pub fn sweep_litter(dir: &Path) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(".protostill-")) {
+        let Ok(about) = entry.metadata() else { continue };
+        let age = about.modified().ok().and_then(|t| t.elapsed().ok());
+        if age.is_none_or(|age| age < std::time::Duration::from_secs(86_400)) {
+            continue;
+        }
+        let path = entry.path();
+        let _ = if !about.is_dir() {
+            fs::remove_file(path)
+        } else if !path.join("old").exists() {
+            fs::remove_dir_all(path)
+        } else {
+            Ok(())
+        };
+    }
+}
+
 /// `text` with every control, escape and bidirectional-override character shown as an escape, so that
 /// foreign text (captions, file names) can do nothing to a terminal, a log or a file name.
 pub fn printable(text: &str) -> String {
@@ -64,6 +85,27 @@ mod tests {
         assert!(failed.unwrap_err().to_string().contains("disk full"));
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn only_old_litter_is_swept_and_no_folder_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(200_000);
+        for (name, age) in [(".protostill-a", true), (".protostill-b", false), ("mine", true)] {
+            let file = fs::File::create(dir.path().join(name)).unwrap();
+            if age {
+                file.set_modified(long_ago).unwrap();
+            }
+        }
+        for name in [".protostill-c/images", ".protostill-d/old"] {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
+            let top = dir.path().join(name.split('/').next().unwrap());
+            fs::File::open(top).unwrap().set_modified(long_ago).unwrap();
+        }
+        sweep_litter(dir.path());
+        let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".protostill-b", ".protostill-d", "mine"]);
     }
 
     #[test]

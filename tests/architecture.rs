@@ -5,12 +5,41 @@ use std::{fs, path::Path};
 
 /// Part of the tree, and the modules and crates it must not name.
 const WALLS: &[(&str, &[&str])] = &[
-    ("src/data", &["crate::models", "crate::pipeline", "crate::config", "crate::cli", "crate::app", "crate::ui", "candle_"]),
+    (
+        "src/data",
+        &["crate::models", "crate::pipeline", "crate::config", "crate::cli", "crate::app", "crate::ui", "candle_"],
+    ),
     ("src/models", &["crate::data", "crate::pipeline", "crate::config", "crate::cli", "crate::app", "crate::ui"]),
-    ("src/pipeline", &["crate::config", "crate::cli", "crate::app", "crate::ui", "crate::session", "ratatui", "crossterm", "indicatif"]),
+    (
+        "src/pipeline",
+        &[
+            "crate::config",
+            "crate::cli",
+            "crate::app",
+            "crate::ui",
+            "crate::session",
+            "ratatui",
+            "crossterm",
+            "indicatif",
+        ],
+    ),
     ("src/cli", &["crate::app", "crate::ui", "ratatui", "crossterm", "viuer"]),
     ("src/config.rs", &["crate::cli", "crate::app", "crate::ui"]),
-    ("src/app", &["crate::cli", "crate::ui", "crate::session", "ratatui", "crossterm", "viuer", "tokio", "std::fs", "std::thread", "Instant::now"]),
+    (
+        "src/app",
+        &[
+            "crate::cli",
+            "crate::ui",
+            "crate::session",
+            "ratatui",
+            "crossterm",
+            "viuer",
+            "tokio",
+            "std::fs",
+            "std::thread",
+            "Instant::now",
+        ],
+    ),
     ("src/ui", &["crate::cli", "crate::models"]),
 ];
 

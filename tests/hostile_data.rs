@@ -299,6 +299,39 @@ fn child() {
     assert!(system.contains("too large") || system.contains("no space"), "{text}");
 }
 
+/// Not a test by itself: writes the set again and again until it is killed.
+#[test]
+fn tireless_writer() {
+    let Some(out) = std::env::var_os("PROTOSTILL_TEST_AGAIN") else { return };
+    for seed in 0.. {
+        set().write(Path::new(&out), &json!({ "seed": seed })).unwrap();
+    }
+}
+
+#[test]
+fn a_killed_writer_leaves_a_whole_folder_or_none() {
+    let (_dir, out) = written();
+    let mut changed = 0;
+    for wait in [20, 35, 50, 65, 80, 95] {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "tireless_writer"])
+            .env("PROTOSTILL_TEST_AGAIN", &out)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(wait));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if out.exists() {
+            let read = DistilledSet::read(&out).unwrap();
+            assert!(read.edited.is_empty());
+            changed += usize::from(read.manifest["seed"] != 7);
+        }
+        set().write(&out, &json!({ "seed": 7 })).unwrap();
+    }
+    assert!(changed > 0, "no child came to write");
+}
+
 /// A file-size limit fails `write` as a full disk does, and needs no rights.
 #[cfg(unix)]
 #[test]

@@ -83,8 +83,6 @@ impl ImageSource {
 
 pub mod caption;
 pub mod decode;
-pub mod caption;
-pub mod decode;
 mod imagefolder;
 mod karpathy;
 pub mod source;

@@ -301,3 +301,6 @@ fn stamp(roots: &[PathBuf], name: &str) -> Option<(PathBuf, String)> {
         Some((path, format!(" {} {}", about.len(), time.as_nanos())))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use crate::{
     data::{ImageSource, source::stays_inside},
     error::{Error, Result},
     fingerprint::Fingerprint,
-    fsio::{printable, write_atomic},
+    fsio::{printable, sweep_litter, write_atomic},
     pipeline::{arrays::Arrays, store::encode_png},
 };
 use ndarray::{Array2, ArrayView1, Ix2};
@@ -121,6 +121,7 @@ impl DistilledSet {
         check_replaceable(&dir)?;
         let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(Error::io(parent))?;
+        sweep_litter(parent);
         let temporary = || tempfile::Builder::new().prefix(".protostill-").tempdir_in(parent).map_err(Error::io(&dir));
         let fresh = temporary()?;
         self.write_files(fresh.path(), manifest).map_err(|e| elsewhere(e, fresh.path(), &dir))?;

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
-    fsio::write_atomic,
+    fsio::{sweep_litter, write_atomic},
     pipeline::arrays::Arrays,
 };
 use image::RgbImage;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    time::{Duration, Instant, SystemTime},
+    time::Instant,
 };
 
 /// What the store can keep.
@@ -127,14 +127,7 @@ impl Store {
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self> {
         let dir = dir.into();
         fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
-        for entry in fs::read_dir(&dir).map_err(Error::io(&dir))?.flatten() {
-            let litter = entry.file_name().to_string_lossy().starts_with(".protostill-");
-            let age =
-                entry.metadata().and_then(|m| m.modified()).ok().and_then(|t| SystemTime::now().duration_since(t).ok());
-            if litter && age.is_some_and(|a| a > Duration::from_secs(86_400)) {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
+        sweep_litter(&dir);
         Ok(Self { dir })
     }
 
