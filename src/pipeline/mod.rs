@@ -3,6 +3,7 @@
 pub mod arrays;
 mod ctx;
 pub mod distilled;
+pub mod embed;
 pub mod store;
 
 pub use ctx::{Ctx, Report};

@@ -79,10 +79,8 @@ impl Processor {
     pub fn load(part: &Part<'_>) -> Result<Self> {
         const FILE: &str = "preprocessor_config.json";
         let mut json: Value = part.json(FILE)?;
-        if let Some(map) = json.as_object_mut() {
-            map.retain(|_, v| !v.is_null());
-        }
         let wrong = |m: String| Error::input(part.path(FILE), m);
+        json.as_object_mut().ok_or_else(|| wrong("not a JSON object".into()))?.retain(|_, v| !v.is_null());
         let config: Config = serde_json::from_value(json).map_err(|e| wrong(e.to_string()))?;
         Self::new(&config).map_err(|m| wrong(m.to_owned()))
     }

@@ -1,4 +1,7 @@
 //! Pillow's antialiased resize, bit for bit: the fixed-point arithmetic of its `Resample.c` for 8-bit channels.
+//!
+//! Horizontally first, then vertically, rounded to bytes between, as Pillow 11.3 does (measured). Pillow 13.0 takes the
+//! other order for some tall images that shrink, where its bytes differ from these by up to 7 in the golden images.
 
 use image::RgbImage;
 use rayon::prelude::*;

@@ -1,0 +1,189 @@
+//! Every image once and every caption once through CLIP.
+
+use crate::{
+    data::{ImageSource, Split},
+    error::{Error, Result},
+    fingerprint::Fingerprint,
+    models::clip::Clip,
+    pipeline::Ctx,
+};
+use candle_core::{DType, Tensor};
+use ndarray::{Array2, ArrayView1};
+use rayon::prelude::*;
+use std::{collections::HashMap, sync::mpsc::sync_channel};
+
+/// Images a batch; fixed, so that results do not depend on the machine.
+const IMAGES: usize = 32;
+/// Captions a batch.
+const TEXTS: usize = 64;
+
+/// CLIP features of a split: raw, not normalised, float32.
+#[derive(Clone, Debug)]
+pub struct Embeddings {
+    /// `[images, d]`, each image once.
+    pub image: Array2<f32>,
+    /// `[pairs, d]`.
+    pub text: Array2<f32>,
+    /// The image row of each pair: `[pairs]`.
+    pub image_of: Vec<u32>,
+    /// Of what made them.
+    pub fingerprint: Fingerprint,
+}
+
+impl Embeddings {
+    /// Puts features together; their fingerprint is that of the numbers.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if widths or row counts differ, a pair names a missing image, or a feature is not finite.
+    pub fn new(image: Array2<f32>, text: Array2<f32>, image_of: Vec<u32>) -> Result<Self> {
+        let fail = |what, expected: String, found: String| Err(Error::Shape { what, expected, found });
+        if image.ncols() != text.ncols() {
+            return fail("widths of image and text features", image.ncols().to_string(), text.ncols().to_string());
+        }
+        if text.nrows() != image_of.len() {
+            return fail("pairs", text.nrows().to_string(), image_of.len().to_string());
+        }
+        if let Some((row, i)) = image_of.iter().enumerate().find(|(_, i)| **i as usize >= image.nrows()) {
+            return fail("image of a pair", format!("below {}", image.nrows()), format!("{i} in row {row}"));
+        }
+        finite("image features", &image)?;
+        finite("text features", &text)?;
+        let bytes =
+            |a: &Array2<f32>| Fingerprint::of_bytes(&a.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+        let fingerprint =
+            Fingerprint::of_stage("embeddings", &(image.dim(), &image_of), &[&bytes(&image), &bytes(&text)]);
+        Ok(Self { image, text, image_of, fingerprint })
+    }
+
+    /// Number of pairs.
+    pub fn pairs(&self) -> usize {
+        self.image_of.len()
+    }
+
+    /// Width `d`.
+    pub fn width(&self) -> usize {
+        self.image.ncols()
+    }
+
+    /// The image features of pair `row`.
+    ///
+    /// # Panics
+    /// If there is no such pair.
+    pub fn image_row(&self, row: usize) -> ArrayView1<'_, f32> {
+        self.image.row(self.image_of[row] as usize)
+    }
+}
+
+fn finite(what: &'static str, rows: &Array2<f32>) -> Result<()> {
+    match rows.rows().into_iter().position(|row| row.iter().any(|x| !x.is_finite())) {
+        Some(row) => Err(Error::Shape {
+            what,
+            expected: "finite numbers".into(),
+            found: format!("NaN or infinity in row {row}"),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Embeds `split`: progress as `embed images` and `embed captions`.
+///
+/// # Errors
+/// What decoding, the network and cancelling give; [`Error::Shape`] naming the row if a feature is not finite.
+pub fn embed(split: &Split, clip: &Clip, ctx: &Ctx) -> Result<Embeddings> {
+    let image = embed_images(&split.images, clip, ctx)?;
+    let captions: Vec<&str> = split.pairs.iter().map(|p| p.caption.as_str()).collect();
+    let text = embed_captions(&captions, clip, ctx)?;
+    Embeddings::new(image, text, split.pairs.iter().map(|p| p.image.0).collect())
+}
+
+/// Features of `images`, `[images, d]`. The next batches are decoded and resized while the network works on this one.
+///
+/// # Errors
+/// The first unreadable image's, [`Error::Cancelled`], or the network's.
+pub fn embed_images(images: &[ImageSource], clip: &Clip, ctx: &Ctx) -> Result<Array2<f32>> {
+    let mut features = Vec::with_capacity(images.len() * clip.width());
+    std::thread::scope(|scope| {
+        // Dropping the receiver, as any error here does, ends the reader at its next batch.
+        let (send, batches) = sync_channel(2);
+        scope.spawn(move || {
+            for batch in images.chunks(IMAGES) {
+                let pixels = read_batch(batch, clip);
+                let failed = pixels.is_err();
+                if send.send(pixels).is_err() || failed {
+                    break;
+                }
+            }
+        });
+        let side = clip.image_size();
+        let mut done = 0;
+        ctx.step("embed images", 0, images.len())?;
+        for pixels in batches {
+            let pixels = pixels?;
+            let rows = pixels.len() / (3 * side * side);
+            let pixels =
+                Tensor::from_vec(pixels, (rows, 3, side, side), clip.device()).map_err(Error::tensor("pixels"))?;
+            features.extend(flat(&clip.encode_images(&pixels)?)?);
+            done += rows;
+            ctx.step("embed images", done, images.len())?;
+        }
+        Ok(())
+    })?;
+    to_rows("image features", features, clip.width())
+}
+
+/// The pixels of a batch, one image after the other; the error is the first bad image's, whichever thread met it.
+fn read_batch(batch: &[ImageSource], clip: &Clip) -> Result<Vec<f32>> {
+    let read: Vec<Result<Vec<f32>>> = batch.par_iter().map(|source| clip.preprocess(&source.decode()?)).collect();
+    let mut pixels = Vec::new();
+    for image in read {
+        pixels.extend_from_slice(&image?);
+    }
+    Ok(pixels)
+}
+
+/// Features of `captions`, `[captions, d]`. Equal captions are encoded once; batches hold captions of like length.
+///
+/// # Errors
+/// [`Error::Cancelled`], or the tokenizer's or network's.
+pub fn embed_captions(captions: &[&str], clip: &Clip, ctx: &Ctx) -> Result<Array2<f32>> {
+    let mut seen = HashMap::new();
+    let mut unique: Vec<&str> = Vec::new();
+    let index: Vec<usize> = captions
+        .iter()
+        .map(|caption| {
+            *seen.entry(*caption).or_insert_with(|| {
+                unique.push(caption);
+                unique.len() - 1
+            })
+        })
+        .collect();
+    ctx.step("embed captions", 0, unique.len())?;
+    let ids = unique.par_iter().map(|caption| clip.tokenizer().ids(caption)).collect::<Result<Vec<_>>>()?;
+    let mut order: Vec<usize> = (0..ids.len()).collect();
+    order.sort_by_key(|i| ids[*i].len());
+    let width = clip.width();
+    let mut encoded = vec![0f32; ids.len() * width];
+    for (n, batch) in order.chunks(TEXTS).enumerate() {
+        let tokens: Vec<Vec<u32>> = batch.iter().map(|i| ids[*i].clone()).collect();
+        let features = flat(&clip.encode_texts(&tokens)?)?;
+        for (i, row) in batch.iter().zip(features.chunks_exact(width)) {
+            encoded[i * width..(i + 1) * width].copy_from_slice(row);
+        }
+        ctx.step("embed captions", (n * TEXTS) + batch.len(), unique.len())?;
+    }
+    let features = index.iter().flat_map(|i| &encoded[i * width..(i + 1) * width]).copied().collect();
+    to_rows("text features", features, width)
+}
+
+fn flat(features: &Tensor) -> Result<Vec<f32>> {
+    let read = || features.to_dtype(DType::F32)?.flatten_all()?.to_vec1();
+    read().map_err(Error::tensor("reading features"))
+}
+
+fn to_rows(what: &'static str, features: Vec<f32>, width: usize) -> Result<Array2<f32>> {
+    let (len, rows) = (features.len(), features.len() / width.max(1));
+    let rows = Array2::from_shape_vec((rows, width), features);
+    let rows = rows.map_err(|_| Error::Shape { what, expected: format!("rows of {width}"), found: len.to_string() })?;
+    finite(what, &rows)?;
+    Ok(rows)
+}
