@@ -116,28 +116,30 @@ fn lloyd_from_given_centres_ends_where_scikit_learn_ends() {
 }
 
 #[test]
-fn linfa_ends_at_the_same_centres_from_the_same_start() {
-    use linfa::traits::Fit;
+fn where_lloyd_ends_linfa_stays() {
+    use linfa::traits::{Fit, Predict};
     use linfa_clustering::{KMeans, KMeansInit};
     let rows = Golden::load().matrix("X");
-    let start = rows.slice(ndarray::s![..20, ..]).to_owned();
     let settings = ClusterSettings { prototypes: 20, tolerance: 0.0, ..Default::default() };
-    let ours = fit_from(rows.view(), &vec![1; rows.nrows()], start.view(), &settings, &Ctx::quiet()).unwrap();
+    let ours = fit(rows.view(), &vec![1; rows.nrows()], &settings, &Ctx::quiet()).unwrap();
     let data = linfa::DatasetBase::from(rows.mapv(f64::from));
     let theirs = KMeans::params(20)
-        .init_method(KMeansInit::Precomputed(start.mapv(f64::from)))
+        .init_method(KMeansInit::Precomputed(ours.centroids.mapv(f64::from)))
         .n_runs(1)
         .max_n_iterations(300)
         .tolerance(1e-12)
         .fit(&data)
         .unwrap();
-    // linfa adds the old centre as one more member when it averages, so it creeps to the same fixed point.
     let gap = ours.centroids.iter().zip(theirs.centroids()).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
-    assert!(gap < 1e-4, "{gap}");
+    assert!(gap < 1e-5, "{gap}");
+    let labels: Vec<u32> = theirs.predict(data.records()).iter().map(|&l| l as u32).collect();
+    assert_eq!(labels, ours.labels);
+    // linfa's inertia is a mean.
+    assert!((ours.inertia / 1500.0 - theirs.inertia()).abs() < 1e-5 * theirs.inertia());
 }
 
 #[test]
-fn five_starts_beat_twenty_of_mini_batch_k_means() {
+fn a_few_starts_beat_twenty_of_scikit_learn() {
     let golden = Golden::load();
     for name in ["X", "Y"] {
         for k in [20, 50, 200] {
@@ -147,8 +149,9 @@ fn five_starts_beat_twenty_of_mini_batch_k_means() {
             let (mini, lloyd) =
                 (golden.number(&format!("minibatch_{name}_k{k}")), golden.number(&format!("lloyd_{name}_k{k}")));
             assert!(found.inertia <= mini, "{name} {k}: {} > {mini}", found.inertia);
-            // And is as good as twenty starts of scikit-learn's full k-means, give or take a per cent.
-            assert!(found.inertia <= lloyd * 1.01, "{name} {k}: {} > {lloyd}", found.inertia);
+            // Its full k-means, too: give or take what the one local optimum differs from the other.
+            assert!(found.inertia <= lloyd * 1.002, "{name} {k}: {} > {lloyd}", found.inertia);
+            println!("{name} {k}: {:.1}, mini-batch {mini:.1}, Lloyd {lloyd:.1}", found.inertia);
         }
     }
 }

@@ -12,6 +12,9 @@ use lloyd::Points;
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
+/// Centres of the deepest breath.
+const BREATH: usize = 5;
+
 /// Number of an image cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ImageCluster(pub u32);
@@ -40,7 +43,7 @@ pub struct ClusterSettings {
 
 impl Default for ClusterSettings {
     fn default() -> Self {
-        Self { prototypes: 100, n_init: 5, max_iter: 300, tolerance: 1e-4, seed: 42, normalise: false }
+        Self { prototypes: 100, n_init: 3, max_iter: 300, tolerance: 1e-4, seed: 42, normalise: false }
     }
 }
 
@@ -155,10 +158,39 @@ pub fn fit(rows: ArrayView2<f32>, weights: &[u32], settings: &ClusterSettings, c
         }
     }
     let Some(mut best) = best else { return Err(Error::setting("cluster.n_init", "must be at least 1")) };
+    best = breathe(race, best, settings, ctx)?;
     if sample.is_some() {
         best = lloyd::refine(&points, best.centres, settings, ctx)?;
     }
     Ok(points.finish(best))
+}
+
+/// Leaves a poor local optimum by adding centres where the error is largest and merging as many where they serve least
+/// (after Fritzke's breathing k-means, arXiv 2006.15666): the deeper breaths first, until none helps.
+fn breathe(
+    points: &Points,
+    mut best: lloyd::Partition,
+    settings: &ClusterSettings,
+    ctx: &Ctx,
+) -> Result<lloyd::Partition> {
+    let (m, mut breath, mut taken) = (settings.prototypes, BREATH, 0);
+    while breath > 0 && m > 1 && best.inertia > 0.0 {
+        let rng = seed::rng(settings.seed, settings.n_init + taken);
+        taken += 1;
+        let more = seed::plus_plus(points, Some(best.centres.clone()), m + breath, rng, ctx)?;
+        let found = match lloyd::refine(points, more, settings, ctx) {
+            Ok(grown) => lloyd::refine(points, seed::merge(points, grown.centres, m, ctx)?, settings, ctx)?,
+            // As many distinct rows as centres: there is no better place for any.
+            Err(Error::Setting { .. }) => break,
+            Err(other) => return Err(other),
+        };
+        if found.inertia < best.inertia * (1.0 - 1e-6) {
+            best = found;
+        } else {
+            breath -= 1;
+        }
+    }
+    Ok(best)
 }
 
 /// k-means from given centres `[m, d]` (in the space of the rows, normalised if the settings say so). Fewer centres than
