@@ -151,7 +151,6 @@ fn a_few_starts_beat_twenty_of_scikit_learn() {
             assert!(found.inertia <= mini, "{name} {k}: {} > {mini}", found.inertia);
             // Its full k-means, too: give or take what the one local optimum differs from the other.
             assert!(found.inertia <= lloyd * 1.002, "{name} {k}: {} > {lloyd}", found.inertia);
-            println!("{name} {k}: {:.1}, mini-batch {mini:.1}, Lloyd {lloyd:.1}", found.inertia);
         }
     }
 }

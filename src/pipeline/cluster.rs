@@ -12,9 +12,6 @@ use lloyd::Points;
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-/// Centres of the deepest breath.
-const BREATH: usize = 5;
-
 /// Number of an image cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ImageCluster(pub u32);
@@ -31,6 +28,8 @@ pub struct ClusterSettings {
     pub prototypes: usize,
     /// Starts, of which the one of lowest inertia is kept.
     pub n_init: usize,
+    /// After the starts, up to this many centres at once are added and merged to leave a poor optimum; 0 for speed.
+    pub breath: usize,
     /// Most Lloyd rounds of a start.
     pub max_iter: usize,
     /// Stop when the centres' summed squared shift is below this share of the mean column variance (scikit-learn's `tol`).
@@ -43,7 +42,7 @@ pub struct ClusterSettings {
 
 impl Default for ClusterSettings {
     fn default() -> Self {
-        Self { prototypes: 100, n_init: 3, max_iter: 300, tolerance: 1e-4, seed: 42, normalise: false }
+        Self { prototypes: 100, n_init: 3, breath: 5, max_iter: 300, tolerance: 1e-4, seed: 42, normalise: false }
     }
 }
 
@@ -173,7 +172,7 @@ fn breathe(
     settings: &ClusterSettings,
     ctx: &Ctx,
 ) -> Result<lloyd::Partition> {
-    let (m, mut breath, mut taken) = (settings.prototypes, BREATH, 0);
+    let (m, mut breath, mut taken) = (settings.prototypes, settings.breath, 0);
     while breath > 0 && m > 1 && best.inertia > 0.0 {
         let rng = seed::rng(settings.seed, settings.n_init + taken);
         taken += 1;

@@ -11,7 +11,7 @@ pub(crate) const BLOCK: usize = 512;
 
 /// A matrix as a tensor: one copy, then candle's GEMM (ndarray's own is half as fast here).
 pub(crate) fn tensor(rows: ArrayView2<f32>) -> Result<Tensor> {
-    let values: Vec<f32> = rows.iter().copied().collect();
+    let values = rows.as_slice().map_or_else(|| rows.iter().copied().collect(), <[f32]>::to_vec);
     Tensor::from_vec(values, rows.dim(), &Device::Cpu).map_err(Error::tensor("copy a block"))
 }
 

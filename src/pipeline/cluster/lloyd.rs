@@ -2,13 +2,13 @@
 
 use super::{ClusterSettings, Clusters, too_many};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     pipeline::{
         Ctx,
         dense::{self, BLOCK},
     },
 };
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 use std::{borrow::Cow, collections::HashSet};
@@ -206,7 +206,7 @@ fn relabel_block(
     lower: &mut [f32],
 ) -> Result<usize> {
     // The slack is far above the rounding error of a distance, so that bounds never hide a true change.
-    let doubtful = |i: usize| !(upper[i] + 1e-3 * points.squares[first + i].sqrt() < lower[i]);
+    let doubtful = |i: usize| upper[i] + 1e-3 * points.squares[first + i].sqrt() >= lower[i];
     let active: Vec<usize> = (0..labels.len()).filter(|&i| doubtful(i)).collect();
     if active.is_empty() {
         return Ok(0);
@@ -214,8 +214,8 @@ fn relabel_block(
     let d = points.rows.ncols();
     let mut left = Vec::with_capacity(active.len() * d);
     active.iter().for_each(|&i| left.extend_from_slice(points.row(first + i)));
-    let left = ArrayView2::from_shape((active.len(), d), &left).map_err(|e| dense::shape("block", d, e))?;
-    let products = dense::product(&dense::tensor(left)?, right)?;
+    let left = Tensor::from_vec(left, (active.len(), d), &Device::Cpu).map_err(Error::tensor("copy a block"))?;
+    let products = dense::product(&left, right)?;
     let mut changed = 0;
     for (&i, xc) in active.iter().zip(products.chunks_exact(squares.len())) {
         let (mut best, mut next, mut at) = (f32::INFINITY, f32::INFINITY, 0);

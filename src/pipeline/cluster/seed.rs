@@ -4,16 +4,16 @@
 use super::{ClusterSettings, lloyd::Points};
 use crate::{
     error::Result,
-    pipeline::{
-        Ctx,
-        dense::{self, BLOCK},
-    },
+    pipeline::{Ctx, dense},
 };
 use candle_core::Tensor;
 use ndarray::{Array2, Axis};
 use rand::{Rng, SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+
+/// Rows of a block: the products here are narrow, so that blocks are worth being longer than elsewhere.
+const BLOCK: usize = 2 * dense::BLOCK;
 
 /// The generator of one start.
 pub(super) fn rng(seed: u64, start: usize) -> ChaCha8Rng {
@@ -132,8 +132,16 @@ pub(super) fn merge(points: &Points, centres: Array2<f32>, m: usize, ctx: &Ctx) 
         let gap: f64 = rows[a].iter().zip(&rows[b]).map(|(x, y)| (x - y) * (x - y)).sum();
         gap * weight[a] * weight[b] / (weight[a] + weight[b]).max(f64::MIN_POSITIVE)
     };
-    let mut table: Vec<Vec<f64>> =
-        (0..rows.len()).map(|a| (0..a).map(|b| cost(&rows, &weight, a, b)).collect()).collect();
+    let right = dense::tensor(centres.view())?;
+    let products = dense::product(&right, &right)?;
+    let n = rows.len();
+    // |a - b|² from products: the first table is m² d work.
+    let first = |a: usize, b: usize| {
+        let at = |i: usize, j: usize| f64::from(products[i * n + j]);
+        let gap = (at(a, a) + at(b, b) - 2.0 * at(a, b)).max(0.0);
+        gap * weight[a] * weight[b] / (weight[a] + weight[b]).max(f64::MIN_POSITIVE)
+    };
+    let mut table: Vec<Vec<f64>> = (0..n).map(|a| (0..a).map(|b| first(a, b)).collect()).collect();
     while rows.len() > m {
         ctx.check()?;
         let pairs = table.iter().enumerate().flat_map(|(a, row)| row.iter().enumerate().map(move |(b, &c)| (c, a, b)));

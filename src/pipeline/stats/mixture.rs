@@ -33,8 +33,7 @@ pub fn clean_split(similarities: &[f32]) -> Result<CleanSplit> {
 fn fit(similarities: &[f32]) -> std::result::Result<CleanSplit, String> {
     let (low, high) =
         similarities.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
-    // Also true of no values at all.
-    if !(high - low > 1e-6) || similarities.len() < 4 {
+    if similarities.len() < 4 || high - low <= 1e-6 {
         return Err("the pairs' cosines are all alike".into());
     }
     let loss: Array1<f64> = similarities.iter().map(|&v| f64::from(high - v) / f64::from(high - low)).collect();
