@@ -6,7 +6,11 @@
 mod lloyd;
 mod seed;
 
-use super::{Ctx, dense, embed::Embeddings, prune::Kept};
+use super::{
+    Ctx, dense,
+    embed::Embeddings,
+    prune::{self, Kept},
+};
 use crate::error::{Error, Result};
 use lloyd::Points;
 use ndarray::{Array2, ArrayView2, Axis};
@@ -95,6 +99,8 @@ pub fn cluster_images(
     settings: &ClusterSettings,
     ctx: &Ctx,
 ) -> Result<ImageClusters> {
+    prune::fits(data)?;
+    kept.check(data)?;
     let mut count = vec![0u32; data.image.nrows()];
     kept.0.iter().for_each(|&row| count[data.image_of[row as usize] as usize] += 1);
     let used: Vec<usize> = (0..count.len()).filter(|&i| count[i] > 0).collect();
@@ -119,6 +125,7 @@ pub fn cluster_texts(
     settings: &ClusterSettings,
     ctx: &Ctx,
 ) -> Result<TextClusters> {
+    kept.check(data)?;
     let used: Vec<usize> = kept.0.iter().map(|&row| row as usize).collect();
     let rows = data.text.select(Axis(0), &used);
     let start = start.map(|s| s.0.centroids.view());

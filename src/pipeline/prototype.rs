@@ -83,6 +83,7 @@ pub fn prototypes(
     settings: &PrototypeSettings,
     ctx: &Ctx,
 ) -> Result<Prototypes> {
+    kept.check(data)?;
     if image.0.labels.len() != kept.0.len() || text.0.labels.len() != kept.0.len() {
         return Err(dense::shape(
             "labels of the kept rows",

@@ -46,6 +46,19 @@ impl PruneSettings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept(pub Vec<u32>);
 
+impl Kept {
+    /// # Errors
+    /// [`Error::Shape`] unless the rows are ascending rows of `data`.
+    pub fn check(&self, data: &Embeddings) -> Result<()> {
+        let n = data.text.nrows();
+        let sorted = self.0.windows(2).all(|w| w[0] < w[1]);
+        if sorted && self.0.last().is_none_or(|&row| (row as usize) < n) {
+            return Ok(());
+        }
+        Err(dense::shape("kept rows", format!("ascending, below {n}"), format!("{} others", self.0.len())))
+    }
+}
+
 /// The cosine of every pair, `[pairs]`; 0 for an embedding of length 0.
 ///
 /// # Errors
@@ -65,7 +78,8 @@ pub fn similarities(data: &Embeddings, ctx: &Ctx) -> Result<Vec<f32>> {
     Ok(parts.concat())
 }
 
-fn fits(data: &Embeddings) -> Result<()> {
+/// An error unless the arrays belong together and hold numbers.
+pub(crate) fn fits(data: &Embeddings) -> Result<()> {
     if data.image.ncols() != data.text.ncols() {
         return Err(dense::shape("widths of image and text embeddings", data.image.ncols(), data.text.ncols()));
     }

@@ -122,6 +122,7 @@ pub fn nearest_pairs(
     prototypes: &[Prototype],
     ctx: &Ctx,
 ) -> Result<Vec<SelectedPair>> {
+    kept.check(data)?;
     let by_image = match method {
         Method::NearestImage => true,
         Method::NearestText => false,

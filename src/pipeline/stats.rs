@@ -147,6 +147,7 @@ pub fn stats(data: &Embeddings, kept: &Kept, settings: &StatsSettings, ctx: &Ctx
     settings.check()?;
     ctx.step("stats", 0, 5)?;
     let scores = prune::similarities(data, ctx)?;
+    kept.check(data)?;
     let (kept, pruned) = agreement(&scores, kept, settings.bins);
     ctx.step("stats", 1, 5)?;
     let split = clean_split(&scores)?;
