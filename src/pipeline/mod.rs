@@ -1,9 +1,18 @@
 //! The method: each stage one function of inputs, its own settings and a [`Ctx`].
 
 pub mod arrays;
+pub mod assign;
+pub mod caption;
+pub mod cluster;
 mod ctx;
+mod dense;
 pub mod distilled;
 pub mod embed;
+pub mod nearest;
+pub mod prototype;
+pub mod prune;
+pub mod select;
+pub mod stats;
 pub mod store;
 
 pub use ctx::{Ctx, Report};

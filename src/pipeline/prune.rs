@@ -1,0 +1,113 @@
+//! Leaves out the pairs whose image and caption agree least.
+
+use super::{Ctx, dense, embed::Embeddings};
+use crate::error::{Error, Result};
+use ndarray::Axis;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// What a pair is judged by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PruneMethod {
+    /// The cosine between the image's and the caption's embedding.
+    #[default]
+    ClipScore,
+}
+
+/// How to prune.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PruneSettings {
+    /// The share of pairs dropped, from 0 to below 1.
+    pub ratio: f64,
+    /// The judge.
+    pub method: PruneMethod,
+}
+
+impl Default for PruneSettings {
+    fn default() -> Self {
+        Self { ratio: 0.2, method: PruneMethod::ClipScore }
+    }
+}
+
+impl PruneSettings {
+    /// # Errors
+    /// [`Error::Setting`] for a ratio that is not in [0, 1).
+    pub fn check(&self) -> Result<()> {
+        if (0.0..1.0).contains(&self.ratio) {
+            return Ok(());
+        }
+        Err(Error::setting("prune.ratio", format!("must be from 0 to below 1, not {}", self.ratio)))
+    }
+}
+
+/// Rows of the original pairs that stay, ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept(pub Vec<u32>);
+
+impl Kept {
+    /// # Errors
+    /// [`Error::Shape`] unless the rows are ascending rows of `data`.
+    pub fn check(&self, data: &Embeddings) -> Result<()> {
+        let n = data.text.nrows();
+        let sorted = self.0.windows(2).all(|w| w[0] < w[1]);
+        if sorted && self.0.last().is_none_or(|&row| (row as usize) < n) {
+            return Ok(());
+        }
+        Err(dense::shape("kept rows", format!("ascending, below {n}"), format!("{} others", self.0.len())))
+    }
+}
+
+/// The cosine of every pair, `[pairs]`; 0 for an embedding of length 0.
+///
+/// # Errors
+/// [`Error::Shape`] if the arrays do not fit or hold a NaN, [`Error::Cancelled`].
+pub fn similarities(data: &Embeddings, ctx: &Ctx) -> Result<Vec<f32>> {
+    fits(data)?;
+    let blocks: Vec<_> =
+        data.text.axis_chunks_iter(Axis(0), dense::BLOCK).zip(data.image_of.chunks(dense::BLOCK)).collect();
+    let parts: Vec<Vec<f32>> = blocks
+        .into_par_iter()
+        .map(|(texts, images)| {
+            ctx.check()?;
+            let pair = |(text, &image)| dense::cosine(data.image.row(image as usize), text) as f32;
+            Ok(texts.outer_iter().zip(images).map(pair).collect())
+        })
+        .collect::<Result<_>>()?;
+    Ok(parts.concat())
+}
+
+/// An error unless the arrays belong together and hold numbers.
+pub(crate) fn fits(data: &Embeddings) -> Result<()> {
+    if data.image.ncols() != data.text.ncols() {
+        return Err(dense::shape("widths of image and text embeddings", data.image.ncols(), data.text.ncols()));
+    }
+    if data.image_of.len() != data.text.nrows() {
+        return Err(dense::shape("captions with an image", data.text.nrows(), data.image_of.len()));
+    }
+    if let Some(image) = data.image_of.iter().find(|&&i| i as usize >= data.image.nrows()) {
+        return Err(dense::shape("image of a caption", format!("below {}", data.image.nrows()), image));
+    }
+    dense::finite("image embeddings", data.image.view())?;
+    dense::finite("text embeddings", data.text.view())
+}
+
+/// Drops the `floor(ratio · N)` pairs of lowest similarity; of equals the earlier row goes first.
+///
+/// # Errors
+/// As [`similarities`], and [`Error::Setting`] as [`PruneSettings::check`].
+pub fn prune(data: &Embeddings, settings: &PruneSettings, ctx: &Ctx) -> Result<Kept> {
+    settings.check()?;
+    Ok(lowest_dropped(&similarities(data, ctx)?, settings.ratio))
+}
+
+/// The rows left when the `floor(ratio · N)` lowest `scores` are dropped: what a threshold slider shows at once.
+pub fn lowest_dropped(scores: &[f32], ratio: f64) -> Kept {
+    let mut order: Vec<u32> = (0..scores.len() as u32).collect();
+    order.sort_by(|&a, &b| scores[a as usize].total_cmp(&scores[b as usize]).then(a.cmp(&b)));
+    let dropped = (ratio * scores.len() as f64).floor() as usize;
+    let mut kept = order.split_off(dropped.min(order.len()));
+    kept.sort_unstable();
+    Kept(kept)
+}

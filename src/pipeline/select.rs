@@ -1,0 +1,240 @@
+//! Which pairs to distil into: prototypes, or real pairs as yardsticks.
+
+use super::{
+    Ctx, dense,
+    embed::Embeddings,
+    nearest,
+    prototype::Prototype,
+    prune::{self, Kept},
+};
+use crate::error::{Error, Result};
+use ndarray::{Array2, Axis};
+use rand::{Rng, SeedableRng, seq::index};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// A way to get pairs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Synthetic images of the prototypes: the method itself.
+    #[default]
+    Pds,
+    /// Real pairs, drawn at random.
+    Random,
+    /// Real pairs, each the farthest from those before (Sener and Savarese 2018).
+    Kcenter,
+    /// Real pairs whose mean follows the mean of all (Welling 2009).
+    Herding,
+    /// Real pairs of highest image-text cosine.
+    ClipScore,
+    /// The real image nearest to each image prototype; the text target stays the text prototype.
+    NearestImage,
+    /// The real caption nearest to each text prototype as the target, with its own image.
+    NearestText,
+}
+
+impl Method {
+    /// Every method, in the order of the help.
+    pub const ALL: [Self; 7] =
+        [Self::Pds, Self::Random, Self::Kcenter, Self::Herding, Self::ClipScore, Self::NearestImage, Self::NearestText];
+
+    /// Its name in settings and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pds => "pds",
+            Self::Random => "random",
+            Self::Kcenter => "kcenter",
+            Self::Herding => "herding",
+            Self::ClipScore => "clip-score",
+            Self::NearestImage => "nearest-image",
+            Self::NearestText => "nearest-text",
+        }
+    }
+
+    /// Whether it starts from prototypes.
+    pub fn needs_prototypes(self) -> bool {
+        matches!(self, Self::Pds | Self::NearestImage | Self::NearestText)
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Method {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|m| m.name() == name).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.map(Self::name).into();
+            Error::setting("method", format!("unknown method `{name}`; one of {}", names.join(", ")))
+        })
+    }
+}
+
+/// A real pair and what the student is to match it with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SelectedPair {
+    /// Row of the training pairs: its image and caption.
+    pub row: u32,
+    /// The text target, `[d]`.
+    pub text: Vec<f32>,
+}
+
+/// `m` real pairs by a yardstick that knows no prototypes, from all training rows. k-centre and herding see a pair as its
+/// two embeddings, each scaled to length 1, side by side; k-centre starts at a row drawn by `seed`.
+///
+/// # Errors
+/// [`Error::Setting`] for more pairs than rows or a method that needs prototypes, [`Error::Shape`], [`Error::Cancelled`].
+pub fn real_pairs(method: Method, data: &Embeddings, m: usize, seed: u64, ctx: &Ctx) -> Result<Vec<SelectedPair>> {
+    let n = data.text.nrows();
+    if m > n {
+        return Err(Error::setting("cluster.prototypes", format!("{m} pairs asked of {n}; ask for at most {n}")));
+    }
+    let scores = prune::similarities(data, ctx)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let rows = match method {
+        Method::Random => index::sample(&mut rng, n, m).into_iter().map(|r| r as u32).collect(),
+        Method::ClipScore => top(&scores, m),
+        Method::Kcenter => k_center(&Joint::new(data), m, &mut rng, ctx)?,
+        Method::Herding => herding(&Joint::new(data), m, ctx)?,
+        Method::Pds | Method::NearestImage | Method::NearestText => {
+            return Err(Error::setting("method", format!("{method} needs prototypes")));
+        }
+    };
+    Ok(rows.into_iter().map(|row| SelectedPair { row, text: data.text.row(row as usize).to_vec() }).collect())
+}
+
+/// For each prototype the real pair (among the kept rows) nearest to it: by image or by text, no image or caption
+/// taken twice while others are left. In the order of the prototypes.
+///
+/// # Errors
+/// [`Error::Setting`] for a method that uses no prototypes or too few rows, [`Error::Shape`], [`Error::Cancelled`].
+pub fn nearest_pairs(
+    method: Method,
+    data: &Embeddings,
+    kept: &Kept,
+    prototypes: &[Prototype],
+    ctx: &Ctx,
+) -> Result<Vec<SelectedPair>> {
+    kept.check(data)?;
+    let by_image = match method {
+        Method::NearestImage => true,
+        Method::NearestText => false,
+        other => return Err(Error::setting("method", format!("{other} is not chosen by prototypes"))),
+    };
+    let (rows, side) = if by_image { (&data.image, "images") } else { (&data.text, "captions") };
+    // The first kept pair of each image stands for it.
+    let mut pair_of = vec![None; rows.nrows()];
+    for &row in &kept.0 {
+        let at = if by_image { data.image_of[row as usize] } else { row };
+        pair_of[at as usize].get_or_insert(row);
+    }
+    let left = pair_of.iter().flatten().count();
+    if left < prototypes.len() {
+        let message = format!("{} prototypes, but only {left} kept {side}", prototypes.len());
+        return Err(Error::setting("cluster.prototypes", message));
+    }
+    let side_of = |p: &Prototype| if by_image { p.image.clone() } else { p.text.clone() };
+    let flat: Vec<f32> = prototypes.iter().flat_map(side_of).collect();
+    let queries = Array2::from_shape_vec((prototypes.len(), rows.ncols()), flat)
+        .map_err(|e| dense::shape("width of the prototypes", rows.ncols(), e))?;
+    let ranked = nearest::nearest(queries.view(), rows.view(), prototypes.len(), |r| pair_of[r].is_some(), ctx)?;
+    let chosen = nearest::distinct(&ranked, |row| row);
+    let pick = |((list, at), prototype): ((&Vec<nearest::Candidate>, Option<usize>), &Prototype)| {
+        let row = pair_of[list.get(at?)?.row as usize]?;
+        let text = if by_image { prototype.text.clone() } else { data.text.row(row as usize).to_vec() };
+        Some(SelectedPair { row, text })
+    };
+    Ok(ranked.iter().zip(chosen).zip(prototypes).filter_map(pick).collect())
+}
+
+fn top(scores: &[f32], m: usize) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..scores.len() as u32).collect();
+    order.sort_by(|&a, &b| scores[b as usize].total_cmp(&scores[a as usize]).then(a.cmp(&b)));
+    order.truncate(m);
+    order
+}
+
+/// Pairs as points: both halves of length 1, images stored once.
+struct Joint<'a> {
+    image: Array2<f32>,
+    text: Array2<f32>,
+    image_of: &'a [u32],
+}
+
+impl<'a> Joint<'a> {
+    fn new(data: &'a Embeddings) -> Self {
+        Self { image: dense::unit(data.image.view()), text: dense::unit(data.text.view()), image_of: &data.image_of }
+    }
+
+    /// The inner product of every pair with one point: `[pairs]`. Every image counts once, however many captions it has.
+    fn products(&self, image: &[f32], text: &[f32], ctx: &Ctx) -> Result<Vec<f32>> {
+        ctx.check()?;
+        let all = |rows: &Array2<f32>, query: &[f32]| -> Vec<f32> {
+            let one = |row: ndarray::ArrayView1<f32>| row.as_slice().map_or(0.0, |row| dense::dot(row, query));
+            rows.axis_iter(Axis(0)).into_par_iter().map(one).collect()
+        };
+        let images = all(&self.image, image);
+        let mut out = all(&self.text, text);
+        out.iter_mut().zip(self.image_of).for_each(|(o, &i)| *o += images[i as usize]);
+        Ok(out)
+    }
+
+    fn row(&self, row: usize) -> (Vec<f32>, Vec<f32>) {
+        (self.image.row(self.image_of[row] as usize).to_vec(), self.text.row(row).to_vec())
+    }
+}
+
+/// Farthest first: squared distance of points of length √2 is 4 - 2 x·c.
+fn k_center(points: &Joint, m: usize, rng: &mut ChaCha8Rng, ctx: &Ctx) -> Result<Vec<u32>> {
+    let n = points.image_of.len();
+    let (mut closest, mut chosen) = (vec![f32::NEG_INFINITY; n], Vec::with_capacity(m));
+    while chosen.len() < m {
+        ctx.step("k-centre", chosen.len(), m)?;
+        let next = match chosen.len() {
+            0 => rng.random_range(0..n),
+            _ => (0..n).min_by(|&a, &b| closest[a].total_cmp(&closest[b])).unwrap_or(0),
+        };
+        chosen.push(next as u32);
+        let (image, text) = points.row(next);
+        let near = points.products(&image, &text, ctx)?;
+        closest.iter_mut().zip(near).for_each(|(c, v)| *c = c.max(v));
+        closest[next] = f32::INFINITY;
+    }
+    Ok(chosen)
+}
+
+/// Next is the row that brings the mean of the chosen closest to the mean μ of all: with lengths equal, the one of
+/// largest product with (k + 1) μ - (sum of the k chosen).
+fn herding(points: &Joint, m: usize, ctx: &Ctx) -> Result<Vec<u32>> {
+    let n = points.image_of.len();
+    let mut uses = vec![0f64; points.image.nrows()];
+    points.image_of.iter().for_each(|&i| uses[i as usize] += 1.0);
+    let image_mean = dense::mean(points.image.view(), |i| uses[i]);
+    let text_mean = dense::mean(points.text.view(), |_| 1.0);
+    let (mut image_goal, mut text_goal) = (image_mean.clone(), text_mean.clone());
+    let (mut free, mut chosen) = (vec![true; n], Vec::with_capacity(m));
+    while chosen.len() < m {
+        ctx.step("herding", chosen.len(), m)?;
+        let single = |goal: &[f64]| goal.iter().map(|&v| v as f32).collect::<Vec<_>>();
+        let scores = points.products(&single(&image_goal), &single(&text_goal), ctx)?;
+        let best = (0..n).filter(|&r| free[r]).max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)));
+        let Some(best) = best else { break };
+        free[best] = false;
+        chosen.push(best as u32);
+        let (image, text) = points.row(best);
+        step(&mut image_goal, &image_mean, &image);
+        step(&mut text_goal, &text_mean, &text);
+    }
+    Ok(chosen)
+}
+
+fn step(goal: &mut [f64], mean: &[f64], taken: &[f32]) {
+    goal.iter_mut().zip(mean).zip(taken).for_each(|((g, m), &t)| *g += m - f64::from(t));
+}
