@@ -1,4 +1,8 @@
 //! Networks: tensors in, tensors out. Every size, activation and normalisation comes from the checkpoint's own
 //! configuration, never from its name.
 
+pub mod dense;
+pub mod encoders;
+pub mod head;
+pub mod loss;
 pub mod weights;

@@ -3,6 +3,9 @@
 pub mod arrays;
 mod ctx;
 pub mod distilled;
+pub mod evaluate;
+pub mod recall;
 pub mod store;
+pub mod train;
 
 pub use ctx::{Ctx, Report};
