@@ -2,7 +2,7 @@
 
 use super::tensors::Tensors;
 use crate::error::Result;
-use ndarray::{Array1, Array2, Array3, ArrayView3, Axis, s};
+use ndarray::{Array1, Array2, Array3, ArrayView3, Axis, CowArray, Ix2, s};
 
 /// A convolution with scaled weight standardisation (timm's `ScaledStdConv2d`), standardised once at load:
 /// `w = gain γ / √fan_in · (w - mean) / √(var + eps)` per output channel.
@@ -56,7 +56,7 @@ impl StdConv {
         let (each_in, each_out) = (channels / self.groups, self.out() / self.groups);
         for group in 0..self.groups {
             let (from, to) = (group * each_in, group * each_out);
-            let columns = self.columns(x.slice(s![from..from + each_in, .., ..]), h, w);
+            let columns = self.columns(x.slice_move(s![from..from + each_in, .., ..]), h, w);
             let weight = self.weight.slice(s![to..to + each_out, ..]);
             let mut rows = out.slice_mut(s![to..to + each_out, ..]);
             ndarray::linalg::general_mat_mul(1.0, &weight, &columns, 0.0, &mut rows);
@@ -66,8 +66,11 @@ impl StdConv {
     }
 
     /// im2col: `[in · k · k, h · w]`, zero outside the image.
-    fn columns(&self, x: ArrayView3<'_, f32>, h: usize, w: usize) -> Array2<f32> {
+    fn columns<'a>(&self, x: ArrayView3<'a, f32>, h: usize, w: usize) -> CowArray<'a, f32, Ix2> {
         let (channels, height, width) = x.dim();
+        if (self.kernel, self.stride) == (1, 1) {
+            return flat(x);
+        }
         let (k, pad) = (self.kernel, self.kernel / 2);
         let mut columns = Array2::zeros((channels * k * k, h * w));
         for (row, mut column) in columns.rows_mut().into_iter().enumerate() {
@@ -85,7 +88,16 @@ impl StdConv {
                 }
             }
         }
-        columns
+        columns.into()
+    }
+}
+
+/// `[channels, h, w]` as `[channels, h · w]`, without a copy where it lies in one piece.
+fn flat(x: ArrayView3<'_, f32>) -> CowArray<'_, f32, Ix2> {
+    let (channels, h, w) = x.dim();
+    match x.into_shape_with_order((channels, h * w)) {
+        Ok(flat) => flat.into(),
+        Err(_) => Array2::from_shape_fn((channels, h * w), |(c, i)| x[[c, i / w, i % w]]).into(),
     }
 }
 
