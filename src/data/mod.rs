@@ -85,6 +85,7 @@ pub mod caption;
 pub mod decode;
 mod imagefolder;
 mod karpathy;
+pub mod pixels;
 pub mod source;
 pub mod world;
 

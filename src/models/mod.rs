@@ -1,8 +1,10 @@
 //! Networks: tensors in, tensors out. Every size, activation and normalisation comes from the checkpoint's own
 //! configuration, never from its name.
 
+pub mod clip;
 pub mod dense;
 pub mod encoders;
 pub mod head;
 pub mod loss;
+pub mod tokenizer;
 pub mod weights;
