@@ -4,7 +4,7 @@
 
 use ndarray::{Array1, Array2, Array4, ArrayD, Axis, Ix1, Ix2, Ix4, s};
 use protostill::{
-    data::ImageId,
+    data::{ImageId, ImageSource},
     models::{
         dense::{LayerNorm, Linear, normalise_rows},
         encoders::Encoder,
@@ -12,6 +12,8 @@ use protostill::{
         weights::Checkpoint,
     },
     pipeline::{
+        Ctx,
+        features::encode_features,
         recall::{Ranker, Recall},
         train::{Trainer, Training},
     },
@@ -43,6 +45,7 @@ impl Numbers {
         let values = match t.dtype() {
             Dtype::F32 => bytes.chunks(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect(),
             Dtype::F64 => bytes.chunks(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect(),
+            Dtype::U8 => bytes.iter().map(|&b| f64::from(b)).collect(),
             Dtype::I64 => bytes.chunks(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect(),
             other => panic!("{other:?}"),
         };
@@ -97,6 +100,24 @@ fn logits_are_timms(folder: &Path) {
 fn logits_are_timms_within_a_ten_thousandth() {
     for name in ["vit", "nf_resnet", "nf_resnet_odd"] {
         logits_are_timms(&golden("timm").join(name));
+    }
+}
+
+#[test]
+fn an_images_features_are_those_of_pillow_and_timm() {
+    for name in ["vit", "nf_resnet", "nf_resnet_odd"] {
+        let encoder = load(&golden("timm").join(name)).unwrap();
+        let numbers = Numbers::open(&golden("timm").join(name).join("golden.safetensors"));
+        let rgb = numbers.f64("rgb").iter().map(|&v| v as u8).collect();
+        let image = ImageSource::Memory(image::RgbImage::from_raw(50, 37, rgb).unwrap());
+        let black = ImageSource::Memory(image::RgbImage::new(3, 200));
+        let images = [vec![image], vec![black; 40]].concat();
+        let found = encode_features(&encoder, &images, &Ctx::quiet()).unwrap();
+        assert!(off(&found.row(0), &numbers.matrix("rgb_logits")) < 1e-4, "{name}");
+        assert_eq!((found.nrows(), found.row(1)), (41, found.row(40)), "{name}: later batches keep their place");
+        let missing = ImageSource::File("no/such.png".into());
+        let message = encode_features(&encoder, &[missing], &Ctx::quiet()).unwrap_err().to_string();
+        assert!(message.contains("no/such.png"), "{message}");
     }
 }
 

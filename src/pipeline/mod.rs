@@ -4,6 +4,7 @@ pub mod arrays;
 mod ctx;
 pub mod distilled;
 pub mod evaluate;
+pub mod features;
 pub mod recall;
 pub mod store;
 pub mod train;

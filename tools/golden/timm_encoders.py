@@ -2,7 +2,8 @@
 """Random image encoders in timm's hub layout, and timm's logits for random images.
 
 Usage: timm_encoders.py OUT [--full]
-  OUT/<name>/{config.json,model.safetensors,golden.safetensors}; golden holds x [2, 3, n, n] and logits [2, classes].
+  OUT/<name>/{config.json,model.safetensors,golden.safetensors}; golden holds x [2, 3, n, n] and their logits, and an image
+  rgb [h, w, 3] with the logits of it squashed by Pillow's bicubic and standardised with CLIP's constants.
   `tests/golden/timm` holds the reduced ones; --full writes vit_tiny_patch16_224 and nf_resnet50 (120 MB) instead, for
   `PROTOSTILL_TIMM=OUT cargo test --release --test golden_eval -- --ignored full`.
 """
@@ -10,8 +11,10 @@ import json
 import os
 import sys
 
+import numpy as np
 import timm
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 CLIP_MEAN, CLIP_STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
@@ -58,7 +61,11 @@ def write(out, name, architecture, args, side, classes, seed):
         f.write("\n")
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
     x = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(seed + 100))
-    save_file({"x": x, "logits": model(x)}, os.path.join(folder, "golden.safetensors"))
+    rgb = torch.randint(0, 256, (37, 50, 3), generator=torch.Generator().manual_seed(seed + 200), dtype=torch.uint8)
+    squashed = Image.fromarray(rgb.numpy()).resize((side, side), Image.BICUBIC)
+    pixels = torch.from_numpy(np.asarray(squashed).copy()).permute(2, 0, 1)[None] / 255
+    pixels = (pixels - torch.tensor(CLIP_MEAN).view(3, 1, 1)) / torch.tensor(CLIP_STD).view(3, 1, 1)
+    save_file({"x": x, "logits": model(x), "rgb": rgb, "rgb_logits": model(pixels)}, os.path.join(folder, "golden.safetensors"))
 
 
 if __name__ == "__main__":
