@@ -1,6 +1,6 @@
 //! The evaluation's encoders, head and recall against timm's, PyTorch's and sorting's numbers
 //! (`tools/golden/{timm_encoders,train_head,recall}.py`).
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use ndarray::{Array1, Array2, Array4, ArrayD, Axis, Ix1, Ix2, Ix4, s};
 use protostill::{
@@ -113,7 +113,7 @@ fn an_images_features_are_those_of_pillow_and_timm() {
         let black = ImageSource::Memory(image::RgbImage::new(3, 200));
         let images = [vec![image], vec![black; 40]].concat();
         let found = encode_features(&encoder, &images, &Ctx::quiet()).unwrap();
-        assert!(off(&found.row(0), &numbers.matrix("rgb_logits")) < 1e-4, "{name}");
+        assert!(off(found.row(0), &numbers.matrix("rgb_logits")) < 1e-4, "{name}");
         assert_eq!((found.nrows(), found.row(1)), (41, found.row(40)), "{name}: later batches keep their place");
         let missing = ImageSource::File("no/such.png".into());
         let message = encode_features(&encoder, &[missing], &Ctx::quiet()).unwrap_err().to_string();

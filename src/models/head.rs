@@ -179,7 +179,7 @@ mod tests {
             let (_, tape, slope) = loss(&head);
             let gradient = flat(&head.backward(text.view(), &tape, slope));
             for (i, &g) in gradient.iter().enumerate() {
-                let mut at = |by: f32| {
+                let at = |by: f32| {
                     let mut moved = head.clone();
                     if let Some(w) = nth(&mut moved, i) {
                         *w += by;
