@@ -2,5 +2,9 @@
 //! configuration, never from its name.
 
 pub mod clip;
+pub mod dense;
+pub mod encoders;
+pub mod head;
+pub mod loss;
 pub mod tokenizer;
 pub mod weights;

@@ -13,6 +13,10 @@ pub mod prototype;
 pub mod prune;
 pub mod select;
 pub mod stats;
+pub mod evaluate;
+pub mod features;
+pub mod recall;
 pub mod store;
+pub mod train;
 
 pub use ctx::{Ctx, Report};
