@@ -81,4 +81,6 @@ impl ImageSource {
     }
 }
 
+pub mod caption;
 pub mod decode;
+pub mod pixels;

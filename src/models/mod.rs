@@ -1,4 +1,6 @@
 //! Networks: tensors in, tensors out. Every size, activation and normalisation comes from the checkpoint's own
 //! configuration, never from its name.
 
+pub mod clip;
+pub mod tokenizer;
 pub mod weights;

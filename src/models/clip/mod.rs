@@ -1,0 +1,129 @@
+//! CLIP in Hugging Face's layout, whatever its size: two transformers into one space.
+
+mod config;
+mod ops;
+mod text;
+mod transformer;
+mod vision;
+
+pub use config::{Activation, ClipConfig, TowerConfig};
+pub use text::TextTower;
+pub use vision::VisionTower;
+
+use crate::{
+    data::pixels::Processor,
+    error::{Error, Result},
+    fingerprint::Fingerprint,
+    models::{
+        tokenizer::Tokenizer,
+        weights::{Checkpoint, Part},
+    },
+};
+use candle_core::{DType, Device, Tensor};
+use candle_nn::{Linear, Module};
+
+/// Where transformers puts weights, in the order they are looked for.
+const FILES: &[&str] = &["model.safetensors", "model.safetensors.index.json", "model.fp16.safetensors"];
+/// What a result depends on besides the weights.
+const SETTINGS: [&str; 6] =
+    ["config.json", "preprocessor_config.json", "tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json"];
+
+/// Weights that do not fit their configuration.
+fn unfit(part: &Part<'_>) -> impl FnOnce(candle_core::Error) -> Error {
+    let path = part.path("config.json");
+    move |e| Error::input(path, format!("the weights beside it do not fit it: {e}"))
+}
+
+/// A `CLIPModel` with its image processor and tokenizer. Features are projected and **not** normalised.
+#[derive(Clone, Debug)]
+pub struct Clip {
+    vision: VisionTower,
+    text: TextTower,
+    text_projection: Linear,
+    processor: Processor,
+    tokenizer: Tokenizer,
+    width: usize,
+    device: Device,
+    fingerprint: Fingerprint,
+}
+
+impl Clip {
+    /// Loads a checkpoint; weights are cast to `dtype`, which on a CPU should be float32.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file is missing, [`Error::Input`] if one is not what a `CLIPModel` has there.
+    pub fn load(checkpoint: &Checkpoint, dtype: DType, device: &Device) -> Result<Self> {
+        let part = checkpoint.root();
+        let config = ClipConfig::load(&part)?;
+        let processor = Processor::load(&part)?;
+        let (side, want) = (processor.side(), config.vision.image_size as u32);
+        if side != (want, want) {
+            let message = format!("makes images of {side:?}, but the vision tower takes {want}x{want}");
+            return Err(Error::input(part.path("preprocessor_config.json"), message));
+        }
+        let vb = part.weights(FILES, dtype, device)?;
+        let width = config.projection_dim;
+        let projection = candle_nn::linear_no_bias(config.text.hidden_size, width, vb.pp("text_projection"));
+        Ok(Self {
+            vision: VisionTower::new(&config.vision, width, vb.clone()).map_err(unfit(&part))?,
+            text: TextTower::new(&config.text, vb.pp("text_model")).map_err(unfit(&part))?,
+            text_projection: projection.map_err(unfit(&part))?,
+            processor,
+            tokenizer: Tokenizer::load(&part)?,
+            width,
+            device: device.clone(),
+            fingerprint: part.fingerprint(&[FILES, &SETTINGS].concat())?,
+        })
+    }
+
+    /// Width `d` of the joint space.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Of weights, configuration, processor and tokenizer.
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Side of the images it takes, in pixels.
+    pub fn image_size(&self) -> usize {
+        self.vision.image_size()
+    }
+
+    /// The checkpoint's tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// `image` as the vision tower takes it: `[3, s, s]`, row by row.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the image has no pixels.
+    pub fn preprocess(&self, image: &image::RgbImage) -> Result<Vec<f32>> {
+        self.processor.apply(image)
+    }
+
+    /// Features `[b, d]` in float32 of `[b, 3, s, s]` pixels.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the images have another size than [`Clip::image_size`].
+    pub fn encode_images(&self, pixels: &Tensor) -> Result<Tensor> {
+        self.vision.encode(pixels)
+    }
+
+    /// Features `[b, d]` in float32 of token ids as [`Tokenizer::ids`] gives them.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if an id or a length is beyond the tower's.
+    pub fn encode_texts(&self, ids: &[Vec<u32>]) -> Result<Tensor> {
+        let pooled = self.text.pooled(ids)?;
+        let features = self.text_projection.forward(&pooled).and_then(|t| t.to_dtype(DType::F32));
+        features.map_err(Error::tensor("CLIP text projection"))
+    }
+}
