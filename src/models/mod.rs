@@ -3,4 +3,5 @@
 
 pub mod clip;
 pub mod tokenizer;
+pub mod unclip;
 pub mod weights;
