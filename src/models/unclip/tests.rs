@@ -134,16 +134,17 @@ fn chunked_attention_equals_attention_at_once() {
 #[test]
 fn a_convolution_to_an_odd_size_and_by_halves_equals_candles() {
     for (h, w, size, stride) in [(5, 7, (5, 7), 2), (3, 4, (5, 7), 1), (4, 4, (8, 8), 1), (1, 1, (1, 1), 1), (16, 9, (16, 9), 1)] {
-        let vars = candle_nn::VarMap::new();
-        let vb = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);
+        let draw = |seed, shape: &[usize]| Tensor::from_vec(noise(seed, 0, shape.iter().product()), shape, &Device::Cpu).unwrap();
+        let held = HashMap::from([("weight".to_string(), draw(8, &[10, 6, 3, 3])), ("bias".to_string(), draw(9, &[10]))]);
+        let vb = VarBuilder::from_tensors(held.clone(), DType::F32, &Device::Cpu);
         let conv = layers::Conv::load(&vb, 6, 10, stride).unwrap();
         let x = Tensor::from_vec(noise(4, 0, 3 * h * w * 6), (3, h, w, 6), &Device::Cpu).unwrap();
         let found = conv.run(&x, Some(size), None).unwrap();
-        let held = vars.data().lock().unwrap().clone();
         let planes = x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap().upsample_nearest2d(size.0, size.1).unwrap();
-        let truth = planes.conv2d(held["weight"].as_tensor(), 1, stride, 1, 1).unwrap();
+        let truth = planes.conv2d(&held["weight"], 1, stride, 1, 1).unwrap();
         let truth = truth.broadcast_add(&held["bias"].reshape((1, 10, 1, 1)).unwrap()).unwrap();
-        assert!(off(&found, &last(&truth)) < 1e-6);
+        let wrong = off(&found, &last(&truth));
+        assert!(wrong < 1e-5, "{h} x {w} to {size:?}: {wrong:e}");
     }
 }
 
@@ -160,5 +161,62 @@ fn unsupported_configurations_are_named() {
         let checkpoint = Checkpoint::Folder(dir.path().to_owned());
         let message = config::unet(&checkpoint.part("unet")).unwrap_err().to_string();
         assert!(message.contains("config.json") && (message.contains(key) || message.contains("channels do not split")), "{message}");
+    }
+}
+
+/// Weights of any name and shape, drawn at random.
+struct Anything;
+
+impl candle_nn::var_builder::SimpleBackend for Anything {
+    fn get(&self, s: candle_core::Shape, _: &str, _: candle_nn::Init, t: DType, d: &Device) -> candle_core::Result<Tensor> {
+        Tensor::randn(0f32, 0.03, s, d)?.to_dtype(t)
+    }
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
+        candle_core::bail!("{name}: no shape")
+    }
+    fn contains_tensor(&self, _: &str) -> bool {
+        false
+    }
+}
+
+/// `RAYON_NUM_THREADS=1 cargo test --release --lib unclip::tests::time_of -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn time_of_one_call_of_the_denoiser() {
+    let set = |name: &str, default: &str| std::env::var(name).unwrap_or(default.into());
+    let json = set("UNET", r#"{"in_channels": 8, "out_channels": 8, "block_out_channels": [96, 160], "layers_per_block": 2, "cross_attention_dim": 128,
+        "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D"], "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+        "attention_head_dim": [3, 5], "use_linear_projection": true}"#);
+    let config: config::UnetConfig = serde_json::from_str(&json).unwrap();
+    let (size, b) = (set("SIZE", "8").parse().unwrap(), set("BATCH", "100").parse().unwrap());
+    let vb = VarBuilder::from_backend(Box::new(Anything), DType::F32, Device::Cpu);
+    let width = set("CLASS", "128").parse().unwrap();
+    let unet = unet::Unet::load(&vb, &config, width).unwrap();
+    let draw = |shape: &[usize]| Tensor::randn(0f32, 1., shape, &Device::Cpu).unwrap();
+    let classes = unet.classes(&draw(&[b, width])).unwrap();
+    let contexts = unet.contexts(&draw(&[b, 77, config.cross_attention_dim.at(0).unwrap()])).unwrap();
+    let x = draw(&[b, size, size, config.in_channels]);
+    for _ in 0..set("TIMES", "8").parse().unwrap() {
+        layers::FLOPS.store(0, std::sync::atomic::Ordering::Relaxed);
+        let start = std::time::Instant::now();
+        unet.run(&x, 500., &classes, &contexts, &mut |_, _| ()).unwrap();
+        let (s, flops) = (start.elapsed().as_secs_f64(), layers::FLOPS.load(std::sync::atomic::Ordering::Relaxed) as f64);
+        eprintln!("{s:.3} s, {:.1} GFLOP, {:.1} GFLOP/s", flops / 1e9, flops / 1e9 / s);
+    }
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn rate_of_the_bare_matrix_product() {
+    for (m, k, n) in [(6400, 864, 96), (1600, 1440, 160), (256, 1024, 128), (6400, 96, 768), (6400, 96, 288)] {
+        let a = Tensor::randn(0f32, 1., (m, k), &Device::Cpu).unwrap();
+        let b = Tensor::randn(0f32, 1., (k, n), &Device::Cpu).unwrap();
+        let mut best = f64::MAX;
+        for _ in 0..12 {
+            let start = std::time::Instant::now();
+            a.matmul(&b).unwrap();
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+        eprintln!("{m} x {k} x {n}: {:.1} GFLOP/s", 2e-9 * (m * k * n) as f64 / best);
     }
 }
