@@ -188,14 +188,20 @@ pub(super) fn finish(y: &Tensor, bias: Option<&Tensor>, residual: Option<&Tensor
     };
     let many = (GRAIN / c).max(1) * c;
     if let Some(bias) = bias {
-        y.inplace_op2(bias, &Op(|y: &mut [f32], bias: &[f32]| {
-            y.par_chunks_mut(many).for_each(|y| y.chunks_exact_mut(c).for_each(|y| add(y, bias)));
-        }))?;
+        y.inplace_op2(
+            bias,
+            &Op(|y: &mut [f32], bias: &[f32]| {
+                y.par_chunks_mut(many).for_each(|y| y.chunks_exact_mut(c).for_each(|y| add(y, bias)));
+            }),
+        )?;
     }
     if let Some(residual) = residual {
-        y.inplace_op2(&residual.contiguous()?, &Op(|y: &mut [f32], x: &[f32]| {
-            y.par_chunks_mut(many).zip(x.par_chunks(many)).for_each(|(y, x)| add(y, x));
-        }))?;
+        y.inplace_op2(
+            &residual.contiguous()?,
+            &Op(|y: &mut [f32], x: &[f32]| {
+                y.par_chunks_mut(many).zip(x.par_chunks(many)).for_each(|(y, x)| add(y, x));
+            }),
+        )?;
     }
     Ok(())
 }
@@ -241,9 +247,9 @@ pub(super) fn group_norm(x: &Tensor, shift: Option<&Tensor>, g: &Group<'_>) -> R
     };
     match shift {
         None => unary(x, |x, out| run(x, None, out)),
-        Some(s) => {
-            x.contiguous()?.apply_op2_no_bwd(&s.contiguous()?, &Op(|x: &[f32], s: &[f32], out: &mut Vec<f32>| run(x, Some(s), out)))
-        }
+        Some(s) => x
+            .contiguous()?
+            .apply_op2_no_bwd(&s.contiguous()?, &Op(|x: &[f32], s: &[f32], out: &mut Vec<f32>| run(x, Some(s), out))),
     }
 }
 

@@ -98,8 +98,8 @@ impl Linear {
 
 /// A 3 x 3 convolution with one pixel of padding.
 pub(super) struct Conv {
-    matrix: Linear,   // [9 in, out]
-    kernel: Tensor,   // [out, in, 3, 3], for devices with convolutions of their own
+    matrix: Linear, // [9 in, out]
+    kernel: Tensor, // [out, in, 3, 3], for devices with convolutions of their own
     host: Option<Vec<f32>>,
     stride: usize,
 }
@@ -131,7 +131,8 @@ impl Conv {
         let (oh, ow) = at.out();
         let (rows, step) = (b * oh * ow, (CHUNK / (36 * c)).next_multiple_of(64));
         let starts: Vec<usize> = (0..rows).step_by(step).collect();
-        let chunk = |from: &usize| product(&kernels::windows(x, at, *from..rows.min(from + step))?, &self.matrix.weight);
+        let chunk =
+            |from: &usize| product(&kernels::windows(x, at, *from..rows.min(from + step))?, &self.matrix.weight);
         let parts = starts.par_iter().map(chunk).collect::<Result<Vec<_>>>()?;
         kernels::join(&parts, self.host.as_deref(), residual)?.reshape((b, oh, ow, ()))
     }

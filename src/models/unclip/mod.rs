@@ -20,7 +20,11 @@ pub use schedule::{Prediction, Schedule, ScheduleConfig};
 
 use crate::{
     error::{Error, Result},
-    models::weights::{Checkpoint, Part},
+    models::{
+        clip::TextTower,
+        tokenizer::Tokenizer,
+        weights::{Checkpoint, Part},
+    },
 };
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
@@ -41,6 +45,8 @@ pub struct Unclip {
     decoder: vae::Decoder,
     noising: noising::Noising,
     schedule: Schedule,
+    text: TextTower,
+    tokenizer: Tokenizer,
     channels: usize,
     latent_size: usize,
     dtype: DType,
@@ -71,7 +77,12 @@ pub struct Progress {
     pub predicted: Tensor,
 }
 
-fn load<T>(part: &Part<'_>, dtype: DType, device: &Device, build: impl FnOnce(VarBuilder<'_>) -> candle_core::Result<T>) -> Result<T> {
+fn load<T>(
+    part: &Part<'_>,
+    dtype: DType,
+    device: &Device,
+    build: impl FnOnce(VarBuilder<'_>) -> candle_core::Result<T>,
+) -> Result<T> {
     let file = WEIGHTS.iter().find(|f| part.has(f)).unwrap_or(&WEIGHTS[0]);
     build(part.weights(WEIGHTS, dtype, device)?).map_err(|e| Error::input(part.path(file), e.to_string()))
 }
@@ -89,6 +100,11 @@ impl Unclip {
         let (unet, vae) = (config::unet(&unet_part)?, config::vae(&vae_part)?);
         let noising =
             noising::Noising::load(&checkpoint.part("image_normalizer"), &checkpoint.part("image_noising_scheduler"))?;
+        let text = TextTower::load(&checkpoint.part("text_encoder"), dtype, device)?;
+        if (0..unet.block_out_channels.len()).any(|i| unet.cross_attention_dim.at(i) != Some(text.width())) {
+            let message = format!("`cross_attention_dim` is not the text encoder's width, {}", text.width());
+            return Err(Error::input(unet_part.path("config.json"), message));
+        }
         let class_width = unet.projection_class_embeddings_input_dim.unwrap_or(2 * noising.width());
         if class_width != 2 * noising.width() || unet.in_channels != vae.latent_channels {
             let message = format!(
@@ -105,6 +121,8 @@ impl Unclip {
             unet: load(&unet_part, dtype, device, |vb| unet::Unet::load(&vb, &unet, class_width))?,
             decoder: load(&vae_part, dtype, device, |vb| vae::Decoder::load(&vb, &vae))?,
             schedule: Schedule::load(&checkpoint.part("scheduler"))?,
+            text,
+            tokenizer: Tokenizer::load(&checkpoint.part("tokenizer"))?,
             noising,
             dtype,
             device: device.clone(),
@@ -129,6 +147,14 @@ impl Unclip {
     /// The denoising schedule.
     pub fn schedule(&self) -> &Schedule {
         &self.schedule
+    }
+
+    /// How often the network is asked in `steps` steps: PNDM asks once or more in addition.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the schedule has no room for them.
+    pub fn calls(&self, scheduler: Scheduler, steps: usize) -> Result<usize> {
+        Ok(Sampler::new(scheduler, &self.schedule, steps)?.timesteps().len())
     }
 
     /// Shape of one image's latents, `[c, h, w]`, for images of `size` pixels a side.
@@ -162,6 +188,18 @@ impl Unclip {
         }
         let labels = Tensor::from_vec(all, (images.len(), 2 * d), &self.device);
         labels.and_then(|l| l.to_dtype(self.dtype)).map_err(Error::tensor("unCLIP condition"))
+    }
+
+    /// Encodes `prompts`: `[b, tokens, width]`, padded or cut to the text encoder's length.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the tokenizer does not belong to the text encoder.
+    pub fn encode(&self, prompts: &[&str]) -> Result<Tensor> {
+        let length = self.text.max_len().min(self.tokenizer.max_len());
+        // One by one: an encoding must not depend on its neighbours, not even in the last bit.
+        let one = |prompt: &&str| self.text.hidden(&[self.tokenizer.ids(prompt)?], length, self.tokenizer.pad());
+        let rows = prompts.iter().map(one).collect::<Result<Vec<_>>>()?;
+        Tensor::cat(&rows, 0).map_err(Error::tensor("prompts"))
     }
 
     /// Denoises `latents [b, c, h, w]` (unit normal noise) in `steps` steps; `each` sees every network call.
@@ -233,7 +271,14 @@ impl Unclip {
         Ok((self.unet.classes(&labels)?, self.unet.contexts(&Tensor::cat(&[&negative.contiguous()?, &prompts], 0)?)?))
     }
 
-    fn guided(&self, x: &Tensor, t: i64, classes: &Tensor, contexts: &[transformer::Context], scale: f64) -> candle_core::Result<Tensor> {
+    fn guided(
+        &self,
+        x: &Tensor,
+        t: i64,
+        classes: &Tensor,
+        contexts: &[transformer::Context],
+        scale: f64,
+    ) -> candle_core::Result<Tensor> {
         let narrow = x.to_dtype(self.dtype)?;
         if scale <= 1. {
             return self.unet.run(&narrow, t as f64, classes, contexts, &mut |_, _| ());

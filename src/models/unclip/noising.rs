@@ -54,10 +54,10 @@ impl Noising {
         let alpha = self.schedule.alpha(level);
         let (keep, add) = (alpha.sqrt() as f32, (1. - alpha).sqrt() as f32);
         let rows = image.iter().zip(noise).zip(self.mean.iter().zip(&self.std));
-        let mut label: Vec<f32> = rows
-            .map(|((x, e), (mean, std))| ((x - mean) * (1. / std) * keep + e * add) * std + mean)
-            .collect();
-        label.extend(sinusoids(&[level as f64], self.width(), true, 0., &Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?);
+        let mut label: Vec<f32> =
+            rows.map(|((x, e), (mean, std))| ((x - mean) * (1. / std) * keep + e * add) * std + mean).collect();
+        label
+            .extend(sinusoids(&[level as f64], self.width(), true, 0., &Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?);
         Ok(label)
     }
 }

@@ -53,7 +53,10 @@ impl<'a> Sampler<'a> {
         }
         let rising = schedule.spaced(steps);
         if rising.last().is_some_and(|&t| t >= train as i64) {
-            let message = format!("{steps} steps from an offset of {} leave the schedule's {train}", schedule.config.steps_offset);
+            let message = format!(
+                "{steps} steps from an offset of {} leave the schedule's {train}",
+                schedule.config.steps_offset
+            );
             return Err(Error::setting("steps", message));
         }
         let (solver, timesteps, one) = match kind {
@@ -106,7 +109,11 @@ impl<'a> Sampler<'a> {
         let Solver::Pndm(mut state) = std::mem::replace(&mut self.solver, Solver::Ddim { clip: None }) else {
             unreachable!("handled above")
         };
-        let next = if i < state.prk.len() { self.prk(&mut state, i, output, t, sample) } else { self.plms(&mut state, i, output, t, sample) };
+        let next = if i < state.prk.len() {
+            self.prk(&mut state, i, output, t, sample)
+        } else {
+            self.plms(&mut state, i, output, t, sample)
+        };
         self.solver = Solver::Pndm(state);
         next
     }

@@ -133,9 +133,14 @@ fn chunked_attention_equals_attention_at_once() {
 
 #[test]
 fn a_convolution_to_an_odd_size_and_by_halves_equals_candles() {
-    for (h, w, size, stride) in [(5, 7, (5, 7), 2), (3, 4, (5, 7), 1), (4, 4, (8, 8), 1), (1, 1, (1, 1), 1), (16, 9, (16, 9), 1)] {
-        let draw = |seed, shape: &[usize]| Tensor::from_vec(noise(seed, 0, shape.iter().product()), shape, &Device::Cpu).unwrap();
-        let held = HashMap::from([("weight".to_string(), draw(8, &[10, 6, 3, 3])), ("bias".to_string(), draw(9, &[10]))]);
+    for (h, w, size, stride) in
+        [(5, 7, (5, 7), 2), (3, 4, (5, 7), 1), (4, 4, (8, 8), 1), (1, 1, (1, 1), 1), (16, 9, (16, 9), 1)]
+    {
+        let draw = |seed, shape: &[usize]| {
+            Tensor::from_vec(noise(seed, 0, shape.iter().product()), shape, &Device::Cpu).unwrap()
+        };
+        let held =
+            HashMap::from([("weight".to_string(), draw(8, &[10, 6, 3, 3])), ("bias".to_string(), draw(9, &[10]))]);
         let vb = VarBuilder::from_tensors(held.clone(), DType::F32, &Device::Cpu);
         let conv = layers::Conv::load(&vb, 6, 10, stride).unwrap();
         let x = Tensor::from_vec(noise(4, 0, 3 * h * w * 6), (3, h, w, 6), &Device::Cpu).unwrap();
@@ -151,7 +156,13 @@ fn a_convolution_to_an_odd_size_and_by_halves_equals_candles() {
 #[test]
 fn unsupported_configurations_are_named() {
     let dir = tempfile::tempdir().unwrap();
-    for (key, value) in [("class_embed_type", "\"timestep\""), ("act_fn", "\"gelu\""), ("block_out_channels", "[6, 16]"), ("layers_per_block", "[1]"), ("attention_head_dim", "3")] {
+    for (key, value) in [
+        ("class_embed_type", "\"timestep\""),
+        ("act_fn", "\"gelu\""),
+        ("block_out_channels", "[6, 16]"),
+        ("layers_per_block", "[1]"),
+        ("attention_head_dim", "3"),
+    ] {
         let path = dir.path().join("unet");
         std::fs::create_dir_all(&path).unwrap();
         let text = std::fs::read(golden("unclip2/unet/config.json")).unwrap();
@@ -160,7 +171,10 @@ fn unsupported_configurations_are_named() {
         std::fs::write(path.join("config.json"), json.to_string()).unwrap();
         let checkpoint = Checkpoint::Folder(dir.path().to_owned());
         let message = config::unet(&checkpoint.part("unet")).unwrap_err().to_string();
-        assert!(message.contains("config.json") && (message.contains(key) || message.contains("channels do not split")), "{message}");
+        assert!(
+            message.contains("config.json") && (message.contains(key) || message.contains("channels do not split")),
+            "{message}"
+        );
     }
 }
 
@@ -168,7 +182,14 @@ fn unsupported_configurations_are_named() {
 struct Anything;
 
 impl candle_nn::var_builder::SimpleBackend for Anything {
-    fn get(&self, s: candle_core::Shape, _: &str, _: candle_nn::Init, t: DType, d: &Device) -> candle_core::Result<Tensor> {
+    fn get(
+        &self,
+        s: candle_core::Shape,
+        _: &str,
+        _: candle_nn::Init,
+        t: DType,
+        d: &Device,
+    ) -> candle_core::Result<Tensor> {
         Tensor::randn(0f32, 0.03, s, d)?.to_dtype(t)
     }
     fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
@@ -184,9 +205,12 @@ impl candle_nn::var_builder::SimpleBackend for Anything {
 #[ignore = "a measurement"]
 fn time_of_one_call_of_the_denoiser() {
     let set = |name: &str, default: &str| std::env::var(name).unwrap_or(default.into());
-    let json = set("UNET", r#"{"in_channels": 8, "out_channels": 8, "block_out_channels": [96, 160], "layers_per_block": 2, "cross_attention_dim": 128,
+    let json = set(
+        "UNET",
+        r#"{"in_channels": 8, "out_channels": 8, "block_out_channels": [96, 160], "layers_per_block": 2, "cross_attention_dim": 128,
         "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D"], "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
-        "attention_head_dim": [3, 5], "use_linear_projection": true}"#);
+        "attention_head_dim": [3, 5], "use_linear_projection": true}"#,
+    );
     let config: config::UnetConfig = serde_json::from_str(&json).unwrap();
     let (size, b) = (set("SIZE", "8").parse().unwrap(), set("BATCH", "100").parse().unwrap());
     let vb = VarBuilder::from_backend(Box::new(Anything), DType::F32, Device::Cpu);
@@ -200,7 +224,8 @@ fn time_of_one_call_of_the_denoiser() {
         layers::FLOPS.store(0, std::sync::atomic::Ordering::Relaxed);
         let start = std::time::Instant::now();
         unet.run(&x, 500., &classes, &contexts, &mut |_, _| ()).unwrap();
-        let (s, flops) = (start.elapsed().as_secs_f64(), layers::FLOPS.load(std::sync::atomic::Ordering::Relaxed) as f64);
+        let (s, flops) =
+            (start.elapsed().as_secs_f64(), layers::FLOPS.load(std::sync::atomic::Ordering::Relaxed) as f64);
         eprintln!("{s:.3} s, {:.1} GFLOP, {:.1} GFLOP/s", flops / 1e9, flops / 1e9 / s);
     }
 }

@@ -55,7 +55,11 @@ pub(super) fn sinusoids(values: &[f64], width: usize, flip: bool, shift: f64, de
             (value * f64::from(exponent.exp() as f32)) as f32
         };
         let (sin, cos) = ((0..half).map(|i| angle(i).sin()), (0..half).map(|i| angle(i).cos()));
-        if flip { out.extend(cos.chain(sin)) } else { out.extend(sin.chain(cos)) }
+        if flip {
+            out.extend(cos.chain(sin))
+        } else {
+            out.extend(sin.chain(cos))
+        }
         out.extend(std::iter::repeat_n(0f32, width - 2 * half));
     }
     Tensor::from_vec(out, (values.len(), width), device)
