@@ -281,9 +281,9 @@ impl Unclip {
     ) -> candle_core::Result<Tensor> {
         let narrow = x.to_dtype(self.dtype)?;
         if scale <= 1. {
-            return self.unet.run(&narrow, t as f64, classes, contexts, &mut |_, _| ());
+            return self.unet.run(&narrow, t as f64, classes, contexts);
         }
-        let both = self.unet.run(&Tensor::cat(&[&narrow, &narrow], 0)?, t as f64, classes, contexts, &mut |_, _| ())?;
+        let both = self.unet.run(&Tensor::cat(&[&narrow, &narrow], 0)?, t as f64, classes, contexts)?;
         let halves = both.chunk(2, 0)?;
         &halves[0] + ((&halves[1] - &halves[0])? * scale)?
     }

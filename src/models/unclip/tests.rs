@@ -46,7 +46,7 @@ fn every_block_of_the_unet_gives_diffusers_numbers() {
             let mut seen = vec![("class_embedding".to_string(), classes.clone())];
             let x = last(&twice(&gold["latents"]));
             let mut keep = |name: &str, x: &Tensor| seen.push((name.into(), x.clone()));
-            let out = model.unet.run(&x, f64::from(t), &classes, &contexts, &mut keep).unwrap();
+            let out = model.unet.look(&x, f64::from(t), &classes, &contexts, &mut keep).unwrap();
             seen.push(("out".into(), out));
             assert_eq!(seen.len(), gold.keys().filter(|k| k.starts_with(&format!("unet_{t}/"))).count());
             for (block, x) in seen {
@@ -223,7 +223,7 @@ fn time_of_one_call_of_the_denoiser() {
     for _ in 0..set("TIMES", "8").parse().unwrap() {
         layers::FLOPS.store(0, std::sync::atomic::Ordering::Relaxed);
         let start = std::time::Instant::now();
-        unet.run(&x, 500., &classes, &contexts, &mut |_, _| ()).unwrap();
+        unet.run(&x, 500., &classes, &contexts).unwrap();
         let (s, flops) =
             (start.elapsed().as_secs_f64(), layers::FLOPS.load(std::sync::atomic::Ordering::Relaxed) as f64);
         eprintln!("{s:.3} s, {:.1} GFLOP, {:.1} GFLOP/s", flops / 1e9, flops / 1e9 / s);

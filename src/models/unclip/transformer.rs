@@ -10,6 +10,15 @@ use candle_nn::VarBuilder;
 /// The prompt's keys and values for one attention, `[b * heads, tokens, d]`.
 pub(super) struct Context(Tensor, Tensor);
 
+impl Context {
+    /// That of the images `from..from + len` of `b`.
+    pub fn of(&self, b: usize, from: usize, len: usize) -> Result<Self> {
+        let heads = self.0.dim(0)? / b;
+        let part = |x: &Tensor| x.narrow(0, from * heads, len * heads);
+        Ok(Self(part(&self.0)?, part(&self.1)?))
+    }
+}
+
 struct Block {
     norms: [LayerNorm; 3],
     qkv: Linear,

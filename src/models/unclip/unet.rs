@@ -8,6 +8,7 @@ use super::{
 };
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
+use rayon::prelude::*;
 
 /// One level on the way down, at the bottom or on the way up.
 struct Level {
@@ -31,6 +32,9 @@ impl Embedding {
         self.1.run(&silu(&self.0.run(x, None)?)?, None)
     }
 }
+
+/// Pixels of latents that go through the network together.
+const GROUP: usize = 512;
 
 /// The denoiser.
 pub(super) struct Unet {
@@ -173,8 +177,30 @@ impl Unet {
         Ok(all.into_iter().flatten().collect())
     }
 
+    /// One look at `x [b, h, w, c]` at time step `t`. On a CPU a few images go through the whole network together: what
+    /// passes from layer to layer then stays in the cache, and threads share out the groups.
+    pub fn run(&self, x: &Tensor, t: f64, classes: &Tensor, contexts: &[Context]) -> Result<Tensor> {
+        let (b, h, w, _) = x.dims4()?;
+        let many = (GROUP / (h * w)).max(1);
+        if !x.device().is_cpu() {
+            return self.look(x, t, classes, contexts, &mut |_, _| ());
+        }
+        let group = |&from: &usize| {
+            let n = many.min(b - from);
+            let contexts = contexts.iter().map(|c| c.of(b, from, n)).collect::<Result<Vec<_>>>()?;
+            self.look(&x.narrow(0, from, n)?, t, &classes.narrow(0, from, n)?, &contexts, &mut |_, _| ())
+        };
+        let starts: Vec<usize> = (0..b).step_by(many).collect();
+        let parts = match many {
+            // Large images share out their own work; side by side they would only need more memory.
+            1 => starts.iter().map(group).collect::<Result<Vec<_>>>()?,
+            _ => starts.par_iter().map(group).collect::<Result<Vec<_>>>()?,
+        };
+        Tensor::cat(&parts, 0)
+    }
+
     /// One look at `x [b, h, w, c]` at time step `t`; `seen` is shown every block's output by name.
-    pub fn run(
+    pub fn look(
         &self,
         x: &Tensor,
         t: f64,
