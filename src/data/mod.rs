@@ -90,3 +90,4 @@ pub mod source;
 pub mod world;
 
 pub use source::open;
+pub mod pixels;

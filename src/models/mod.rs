@@ -7,4 +7,6 @@ pub mod encoders;
 pub mod head;
 pub mod loss;
 pub mod tokenizer;
+pub mod tokenizer;
+pub mod unclip;
 pub mod weights;

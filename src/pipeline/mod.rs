@@ -18,5 +18,6 @@ pub mod features;
 pub mod recall;
 pub mod store;
 pub mod train;
+pub mod synthesize;
 
 pub use ctx::{Ctx, Report};

@@ -1,0 +1,247 @@
+//! Against diffusers 0.34.0: `tools/golden/unclip.py` made the numbers.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use std::{collections::HashMap, path::PathBuf};
+
+fn golden(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+fn tensors(name: &str) -> HashMap<String, Tensor> {
+    candle_core::safetensors::load(golden(name), &Device::Cpu).unwrap()
+}
+
+fn model(name: &str) -> Unclip {
+    Unclip::load(&Checkpoint::Folder(golden(name)), DType::F32, &Device::Cpu).unwrap()
+}
+
+fn values(x: &Tensor) -> Vec<f64> {
+    x.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1().unwrap()
+}
+
+/// Norm of the difference over norm of the truth.
+fn off(found: &Tensor, truth: &Tensor) -> f64 {
+    assert_eq!(found.dims(), truth.dims());
+    let (f, t) = (values(found), values(truth));
+    let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
+    norm(&mut f.iter().zip(&t).map(|(a, b)| a - b)) / norm(&mut t.iter().copied())
+}
+
+fn last(x: &Tensor) -> Tensor {
+    x.permute((0, 2, 3, 1)).unwrap().contiguous().unwrap()
+}
+
+#[test]
+fn every_block_of_the_unet_gives_diffusers_numbers() {
+    for name in ["unclip2", "unclip4"] {
+        let (model, gold) = (model(name), tensors(&format!("{name}_golden.safetensors")));
+        let twice = |x: &Tensor| Tensor::cat(&[x, x], 0).unwrap();
+        let label = &gold["noised_10"];
+        let labels = Tensor::cat(&[&label.zeros_like().unwrap(), label], 0).unwrap();
+        let prompts = Tensor::cat(&[&gold["negative_prompt_embeds"], &gold["prompt_embeds"]], 0).unwrap();
+        let classes = model.unet.classes(&labels).unwrap();
+        let contexts = model.unet.contexts(&prompts).unwrap();
+        for t in [981, 1] {
+            let mut seen = vec![("class_embedding".to_string(), classes.clone())];
+            let x = last(&twice(&gold["latents"]));
+            let mut keep = |name: &str, x: &Tensor| seen.push((name.into(), x.clone()));
+            let out = model.unet.look(&x, f64::from(t), &classes, &contexts, &mut keep).unwrap();
+            seen.push(("out".into(), out));
+            assert_eq!(seen.len(), gold.keys().filter(|k| k.starts_with(&format!("unet_{t}/"))).count());
+            for (block, x) in seen {
+                let truth = &gold[&format!("unet_{t}/{block}")];
+                let truth = match truth.rank() {
+                    4 => last(truth),
+                    // The time's own embedding is one row for all.
+                    _ => truth.narrow(0, 0, x.dim(0).unwrap()).unwrap(),
+                };
+                let wrong = off(&x, &truth);
+                assert!(wrong < 1e-5, "{name} {block} at {t}: {wrong:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_decoder_gives_diffusers_pixels() {
+    for name in ["unclip2", "unclip4"] {
+        let (model, gold) = (model(name), tensors(&format!("{name}_golden.safetensors")));
+        let pixels = model.decoder.run(&last(&gold["vae_in"])).unwrap();
+        let wrong = off(&pixels, &last(&gold["vae_out"]));
+        assert!(wrong < 1e-5, "{name}: {wrong:e}");
+    }
+}
+
+#[test]
+fn solvers_follow_diffusers_at_every_number_of_steps() {
+    let gold = tensors("unclip_schedulers.safetensors");
+    for (name, kind) in [
+        ("pndm", Scheduler::Pndm),
+        ("prk", Scheduler::Pndm),
+        ("ddim", Scheduler::Ddim),
+        ("ddim_v", Scheduler::Ddim),
+        ("ddim_x", Scheduler::Ddim),
+        ("ddim_l", Scheduler::Ddim),
+    ] {
+        let text = std::fs::read(golden(&format!("unclip_{name}.json"))).unwrap();
+        let schedule = Schedule::new(serde_json::from_slice(&text).unwrap()).unwrap();
+        for steps in [1, 2, 3, 4, 5, 6, 7, 10, 20, 50, 100] {
+            let Some(times) = gold.get(&format!("{name}/{steps}/timesteps")) else {
+                assert!(Sampler::new(kind, &schedule, steps).is_err());
+                continue;
+            };
+            let of = |what: &str| gold[&format!("{name}/{steps}/{what}")].clone();
+            let mut sampler = Sampler::new(kind, &schedule, steps).unwrap();
+            assert_eq!(sampler.timesteps(), times.to_vec1::<i64>().unwrap(), "{name} {steps}");
+            let mut x = of("start");
+            for i in 0..sampler.timesteps().len() {
+                x = sampler.step(&of("outputs").get(i).unwrap(), &x).unwrap();
+                let wrong = off(&x, &of("samples").get(i).unwrap());
+                assert!(wrong < 1e-4, "{name}, {steps} steps, call {i}: {wrong:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_cosine_schedule_loses_the_image_as_diffusers_does() {
+    let gold = values(&tensors("unclip_schedulers.safetensors")["cosine"]);
+    let config = ScheduleConfig { beta_schedule: "squaredcos_cap_v2".into(), ..ScheduleConfig::default() };
+    let schedule = Schedule::new(config).unwrap();
+    for (t, truth) in gold.iter().enumerate() {
+        assert!((schedule.alpha(t) - truth).abs() < 2e-6, "{t}: {} {truth}", schedule.alpha(t));
+    }
+    assert!((schedule.alpha(500).sqrt() - 0.70163).abs() < 1e-4);
+}
+
+#[test]
+fn chunked_attention_equals_attention_at_once() {
+    let draw = |seed, n: usize| Tensor::from_vec(noise(seed, 0, 2 * n * 16), (2, n, 16), &Device::Cpu).unwrap();
+    // 4,500 x 4,500 scores exceed a chunk, so queries are cut.
+    let (q, k, v) = (draw(1, 4500), draw(2, 4500), draw(3, 4500));
+    let found = layers::attend(&q, &k, &v, 2, false).unwrap();
+    let rows = [0, 1, 2330, 4499];
+    for row in rows {
+        let scores = (q.narrow(1, row, 1).unwrap().matmul(&k.t().unwrap()).unwrap() * 0.25).unwrap();
+        let truth = candle_nn::ops::softmax(&scores, 2).unwrap().matmul(&v).unwrap(); // [2, 1, 16]
+        let truth = truth.reshape((1, 32)).unwrap();
+        let wrong = off(&found.narrow(0, row, 1).unwrap(), &truth);
+        assert!(wrong < 1e-5, "row {row}: {wrong:e}");
+    }
+}
+
+#[test]
+fn a_convolution_to_an_odd_size_and_by_halves_equals_candles() {
+    for (h, w, size, stride) in
+        [(5, 7, (5, 7), 2), (3, 4, (5, 7), 1), (4, 4, (8, 8), 1), (1, 1, (1, 1), 1), (16, 9, (16, 9), 1)]
+    {
+        let draw = |seed, shape: &[usize]| {
+            Tensor::from_vec(noise(seed, 0, shape.iter().product()), shape, &Device::Cpu).unwrap()
+        };
+        let held =
+            HashMap::from([("weight".to_string(), draw(8, &[10, 6, 3, 3])), ("bias".to_string(), draw(9, &[10]))]);
+        let vb = VarBuilder::from_tensors(held.clone(), DType::F32, &Device::Cpu);
+        let conv = layers::Conv::load(&vb, 6, 10, stride).unwrap();
+        let x = Tensor::from_vec(noise(4, 0, 3 * h * w * 6), (3, h, w, 6), &Device::Cpu).unwrap();
+        let found = conv.run(&x, Some(size), None).unwrap();
+        let planes = x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap().upsample_nearest2d(size.0, size.1).unwrap();
+        let truth = planes.conv2d(&held["weight"], 1, stride, 1, 1).unwrap();
+        let truth = truth.broadcast_add(&held["bias"].reshape((1, 10, 1, 1)).unwrap()).unwrap();
+        let wrong = off(&found, &last(&truth));
+        assert!(wrong < 1e-5, "{h} x {w} to {size:?}: {wrong:e}");
+    }
+}
+
+#[test]
+fn unsupported_configurations_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for (key, value) in [
+        ("class_embed_type", "\"timestep\""),
+        ("act_fn", "\"gelu\""),
+        ("block_out_channels", "[6, 16]"),
+        ("layers_per_block", "[1]"),
+        ("attention_head_dim", "3"),
+    ] {
+        let path = dir.path().join("unet");
+        std::fs::create_dir_all(&path).unwrap();
+        let text = std::fs::read(golden("unclip2/unet/config.json")).unwrap();
+        let mut json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        json[key] = serde_json::from_str(value).unwrap();
+        std::fs::write(path.join("config.json"), json.to_string()).unwrap();
+        let checkpoint = Checkpoint::Folder(dir.path().to_owned());
+        let message = config::unet(&checkpoint.part("unet")).unwrap_err().to_string();
+        assert!(
+            message.contains("config.json") && (message.contains(key) || message.contains("channels do not split")),
+            "{message}"
+        );
+    }
+}
+
+/// Weights of any name and shape, drawn at random.
+struct Anything;
+
+impl candle_nn::var_builder::SimpleBackend for Anything {
+    fn get(
+        &self,
+        s: candle_core::Shape,
+        _: &str,
+        _: candle_nn::Init,
+        t: DType,
+        d: &Device,
+    ) -> candle_core::Result<Tensor> {
+        Tensor::randn(0f32, 0.03, s, d)?.to_dtype(t)
+    }
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
+        candle_core::bail!("{name}: no shape")
+    }
+    fn contains_tensor(&self, _: &str) -> bool {
+        false
+    }
+}
+
+/// `RAYON_NUM_THREADS=1 cargo test --release --lib unclip::tests::time_of -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn time_of_one_call_of_the_denoiser() {
+    let set = |name: &str, default: &str| std::env::var(name).unwrap_or(default.into());
+    let json = set(
+        "UNET",
+        r#"{"in_channels": 8, "out_channels": 8, "block_out_channels": [96, 160], "layers_per_block": 2, "cross_attention_dim": 128,
+        "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D"], "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+        "attention_head_dim": [3, 5], "use_linear_projection": true}"#,
+    );
+    let config: config::UnetConfig = serde_json::from_str(&json).unwrap();
+    let (size, b) = (set("SIZE", "8").parse().unwrap(), set("BATCH", "100").parse().unwrap());
+    let vb = VarBuilder::from_backend(Box::new(Anything), DType::F32, Device::Cpu);
+    let width = set("CLASS", "128").parse().unwrap();
+    let unet = unet::Unet::load(&vb, &config, width).unwrap();
+    let draw = |shape: &[usize]| Tensor::randn(0f32, 1., shape, &Device::Cpu).unwrap();
+    let classes = unet.classes(&draw(&[b, width])).unwrap();
+    let contexts = unet.contexts(&draw(&[b, 77, config.cross_attention_dim.at(0).unwrap()])).unwrap();
+    let x = draw(&[b, size, size, config.in_channels]);
+    for _ in 0..set("TIMES", "8").parse().unwrap() {
+        layers::FLOPS.store(0, std::sync::atomic::Ordering::Relaxed);
+        let start = std::time::Instant::now();
+        unet.run(&x, 500., &classes, &contexts).unwrap();
+        let (s, flops) =
+            (start.elapsed().as_secs_f64(), layers::FLOPS.load(std::sync::atomic::Ordering::Relaxed) as f64);
+        eprintln!("{s:.3} s, {:.1} GFLOP, {:.1} GFLOP/s", flops / 1e9, flops / 1e9 / s);
+    }
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn rate_of_the_bare_matrix_product() {
+    for (m, k, n) in [(6400, 864, 96), (1600, 1440, 160), (256, 1024, 128), (6400, 96, 768), (6400, 96, 288)] {
+        let a = Tensor::randn(0f32, 1., (m, k), &Device::Cpu).unwrap();
+        let b = Tensor::randn(0f32, 1., (k, n), &Device::Cpu).unwrap();
+        let mut best = f64::MAX;
+        for _ in 0..12 {
+            let start = std::time::Instant::now();
+            a.matmul(&b).unwrap();
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+        eprintln!("{m} x {k} x {n}: {:.1} GFLOP/s", 2e-9 * (m * k * n) as f64 / best);
+    }
+}

@@ -1,0 +1,116 @@
+//! diffusers' `Transformer2DModel`: self-attention, attention to the prompt, a gated feed-forward layer.
+
+use super::{
+    config::UnetConfig,
+    layers::{GroupNorm, LayerNorm, Linear, attend, geglu, split_heads},
+};
+use candle_core::{Result, Tensor};
+use candle_nn::VarBuilder;
+
+/// The prompt's keys and values for one attention, `[b * heads, tokens, d]`.
+pub(super) struct Context(Tensor, Tensor);
+
+impl Context {
+    /// That of the images `from..from + len` of `b`.
+    pub fn of(&self, b: usize, from: usize, len: usize) -> Result<Self> {
+        let heads = self.0.dim(0)? / b;
+        let part = |x: &Tensor| x.narrow(0, from * heads, len * heads);
+        Ok(Self(part(&self.0)?, part(&self.1)?))
+    }
+}
+
+struct Block {
+    norms: [LayerNorm; 3],
+    qkv: Linear,
+    out1: Linear,
+    query: Linear,
+    key_value: Linear,
+    out2: Linear,
+    gate: Linear,
+    out3: Linear,
+}
+
+/// A stack of blocks between two projections, over the pixels as tokens.
+pub(super) struct Transformer {
+    norm: GroupNorm,
+    proj_in: Linear,
+    blocks: Vec<Block>,
+    proj_out: Linear,
+    heads: usize,
+    upcast: bool,
+}
+
+impl Block {
+    fn load(vb: &VarBuilder<'_>, c: usize, prompt: usize) -> Result<Self> {
+        let all = |a: &str, names: &[&str], input| {
+            let parts: Vec<_> = names.iter().map(|n| vb.pp(a).pp(n)).collect();
+            Linear::load_all(&parts, input, c, false)
+        };
+        let norm = |name: &str| LayerNorm::load(&vb.pp(name), c);
+        Ok(Self {
+            norms: [norm("norm1")?, norm("norm2")?, norm("norm3")?],
+            qkv: all("attn1", &["to_q", "to_k", "to_v"], c)?,
+            out1: Linear::load(&vb.pp("attn1.to_out.0"), c, c, true)?,
+            query: all("attn2", &["to_q"], c)?,
+            key_value: all("attn2", &["to_k", "to_v"], prompt)?,
+            out2: Linear::load(&vb.pp("attn2.to_out.0"), c, c, true)?,
+            gate: Linear::load(&vb.pp("ff.net.0.proj"), c, 8 * c, true)?,
+            out3: Linear::load(&vb.pp("ff.net.2"), 4 * c, c, true)?,
+        })
+    }
+
+    /// `x [b * n, c]`.
+    fn run(&self, x: &Tensor, b: usize, context: &Context, heads: usize, upcast: bool) -> Result<Tensor> {
+        let parted = |x: Tensor, parts: usize| split_heads(&x.reshape((b, (), x.dim(1)?))?, parts, heads);
+        let qkv = parted(self.qkv.run(&self.norms[0].run(x)?, None)?, 3)?;
+        let x = self.out1.run(&attend(&qkv[0], &qkv[1], &qkv[2], heads, upcast)?, Some(x))?;
+        let q = parted(self.query.run(&self.norms[1].run(&x)?, None)?, 1)?;
+        let x = self.out2.run(&attend(&q[0], &context.0, &context.1, heads, upcast)?, Some(&x))?;
+        self.out3.run(&geglu(&self.gate.run(&self.norms[2].run(&x)?, None)?)?, Some(&x))
+    }
+}
+
+impl Transformer {
+    /// The attention of `level` with `c` channels.
+    pub fn load(vb: &VarBuilder<'_>, config: &UnetConfig, level: usize, c: usize) -> Result<Self> {
+        let prompt = config.cross_attention_dim.at(level).unwrap_or(1);
+        let depth = config.transformer_layers_per_block.at(level).unwrap_or(1);
+        let block = |i: usize| Block::load(&vb.pp("transformer_blocks").pp(i), c, prompt);
+        Ok(Self {
+            norm: GroupNorm::load(&vb.pp("norm"), config.norm_num_groups, c, 1e-6)?,
+            // `use_linear_projection` or a 1 x 1 convolution: the same product over channels.
+            proj_in: Linear::load(&vb.pp("proj_in"), c, c, true)?,
+            blocks: (0..depth).map(block).collect::<Result<_>>()?,
+            proj_out: Linear::load(&vb.pp("proj_out"), c, c, true)?,
+            heads: config.attention_head_dim.at(level).unwrap_or(1),
+            upcast: config.upcast_attention,
+        })
+    }
+
+    /// Keys and values of `prompts [b, tokens, d]`, one for each block.
+    pub fn context(&self, prompts: &Tensor) -> Result<Vec<Context>> {
+        let (b, n, d) = prompts.dims3()?;
+        let flat = prompts.reshape((b * n, d))?;
+        let one = |block: &Block| {
+            let both = block.key_value.run(&flat, None)?.reshape((b, n, ()))?;
+            let mut both = split_heads(&both, 2, self.heads)?.into_iter();
+            match (both.next(), both.next()) {
+                (Some(k), Some(v)) => Ok(Context(k, v)),
+                _ => candle_core::bail!("two parts asked, fewer came"),
+            }
+        };
+        self.blocks.iter().map(one).collect()
+    }
+
+    /// `x [b, h, w, c]`; takes as many contexts as it has blocks.
+    pub fn run<'a>(&self, x: &Tensor, contexts: &mut impl Iterator<Item = &'a Context>) -> Result<Tensor> {
+        let (b, h, w, c) = x.dims4()?;
+        let flat = x.reshape((b * h * w, c))?;
+        let mut y = self.proj_in.run(&self.norm.run(x, None, false)?.reshape((b * h * w, c))?, None)?;
+        for block in &self.blocks {
+            let Some(context) = contexts.next() else { candle_core::bail!("fewer contexts than attentions") };
+            y = block.run(&y, b, context, self.heads, self.upcast)?;
+        }
+        self.proj_out.run(&y, Some(&flat))?.reshape((b, h, w, c))
+    }
+}
