@@ -3,6 +3,8 @@
 //! `data` reads captioned images, `models` holds the networks, `pipeline` the method (embed, prune, cluster, match,
 //! prototypes, captions, synthesis, evaluation). Nothing looks up: models know no datasets, stages know no terminal.
 
+pub mod cli;
+pub mod config;
 pub mod data;
 pub mod error;
 pub mod fingerprint;

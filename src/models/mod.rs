@@ -2,11 +2,11 @@
 //! configuration, never from its name.
 
 pub mod clip;
+pub mod demo;
 pub mod dense;
 pub mod encoders;
 pub mod head;
 pub mod loss;
-pub mod tokenizer;
 pub mod tokenizer;
 pub mod unclip;
 pub mod weights;

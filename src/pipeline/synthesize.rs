@@ -67,7 +67,7 @@ impl Settings {
     /// # Errors
     /// [`Error::Setting`] naming the first setting that is out of range.
     pub fn check(&self, decoder: &Unclip) -> Result<()> {
-        let no = |name: &str, message: String| Err(Error::setting(format!("synthesize.{name}"), message));
+        let no = |name: &str, message: String| Err(Error::setting(format!("synthesis.{name}"), message));
         let train = decoder.schedule().len().min(1000);
         if self.steps == 0 || self.steps > train {
             return no("steps", format!("{} is not in 1..={train}", self.steps));
@@ -91,10 +91,10 @@ impl Settings {
     }
 }
 
-/// `synthesize.` before the name of a setting that the decoder refused.
+/// `synthesis.` before the name of a setting that the decoder refused.
 fn ours(error: Error) -> Error {
     match error {
-        Error::Setting { name, message } => Error::setting(format!("synthesize.{name}"), message),
+        Error::Setting { name, message } => Error::setting(format!("synthesis.{name}"), message),
         other => other,
     }
 }

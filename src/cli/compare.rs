@@ -1,0 +1,53 @@
+//! `protostill compare`: several ways to get pairs, one protocol, one table.
+
+use super::{
+    args::{Compare, Global},
+    config,
+    evaluate::{apply, row, scores},
+    print_json, progress,
+    table::render,
+    workbench,
+};
+use crate::{error::Result, pipeline::select::Method};
+use serde_json::{Value, json};
+
+pub fn run(global: &Global, args: &Compare) -> Result<()> {
+    let mut config = config(global)?;
+    if let Some(pairs) = args.pairs {
+        config.cluster.prototypes = pairs;
+    }
+    apply(&mut config, &args.protocol)?;
+    let methods = args.methods.iter().map(|name| name.parse()).collect::<Result<Vec<Method>>>()?;
+    let config = config.checked()?;
+    let bench = workbench(global, &config)?;
+    let ctx = progress::ctx(global.progress);
+    let (mut rows, mut lines) = (Vec::new(), Vec::new());
+    for method in methods {
+        let recipe = crate::pipeline::workbench::Recipe { method, ..config.recipe() };
+        let set = bench.distil(&recipe, &ctx)?;
+        for recall in bench.evaluate(&set, &config.evaluation, config.seed, &ctx)? {
+            lines.push(
+                [vec![method.to_string(), recall.encoder.clone(), set.pairs.len().to_string()], scores(&recall)]
+                    .concat(),
+            );
+            let mut row = row(&recall);
+            row["method"] = json!(method.name());
+            row["pairs"] = json!(set.pairs.len());
+            rows.push(row);
+        }
+    }
+    if global.json {
+        print_json(&json!({ "rows": rows.into_iter().map(in_order).collect::<Vec<_>>() }));
+    } else {
+        let header = ["method", "encoder", "pairs", "IR@1", "IR@5", "IR@10", "TR@1", "TR@5", "TR@10", "R-mean"];
+        println!("{}\n", render(&header, &lines));
+        println!("percent, mean ± sd of {} runs, {}", config.evaluation.runs, config.evaluation.selection);
+    }
+    Ok(())
+}
+
+/// Keys in the order people read them.
+fn in_order(row: Value) -> Value {
+    let keys = ["method", "encoder", "pairs", "ir1", "ir5", "ir10", "tr1", "tr5", "tr10", "r_mean", "selection"];
+    Value::Object(keys.iter().map(|k| ((*k).to_owned(), row[*k].clone())).collect())
+}

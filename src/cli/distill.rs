@@ -1,0 +1,93 @@
+//! `protostill distill`.
+
+use super::{
+    args::{Distill, Global},
+    config, print_json, progress,
+    table::render,
+    workbench,
+};
+use crate::{
+    config::Config,
+    error::Result,
+    fsio::printable,
+    pipeline::{distilled::DistilledSet, workbench::Workbench},
+};
+use serde_json::{Value, json};
+
+pub fn run(global: &Global, args: &Distill) -> Result<()> {
+    let config = settings(global, args)?;
+    let bench = workbench(global, &config)?;
+    let ctx = progress::ctx(global.progress);
+    let set = bench.distil(&config.recipe(), &ctx)?;
+    let manifest = manifest(&config, &bench);
+    set.write(&args.out, &manifest)?;
+    let seconds: f64 = bench.seconds().values().sum();
+    if global.json {
+        print_json(&json!({
+            "dir": args.out,
+            "pairs": set.pairs.len(),
+            "images": args.out.join("images"),
+            "seconds": bench.seconds(),
+        }));
+    } else {
+        println!("{}\n", summary(&set));
+        println!(
+            "{} pairs by {} in {}: images/, metadata.jsonl, prototypes.safetensors, manifest.json",
+            set.pairs.len(),
+            set.method,
+            args.out.display()
+        );
+        println!("computing them took {seconds:.1} s; score them with: protostill evaluate {}", args.out.display());
+    }
+    Ok(())
+}
+
+fn settings(global: &Global, args: &Distill) -> Result<Config> {
+    let mut config = config(global)?;
+    if let Some(pairs) = args.pairs {
+        config.cluster.prototypes = pairs;
+    }
+    if let Some(method) = &args.method {
+        config.method = method.parse()?;
+    }
+    if let Some(steps) = args.steps {
+        config.synthesis.steps = steps;
+    }
+    if let Some(guidance) = args.guidance {
+        config.synthesis.guidance = guidance;
+    }
+    if let Some(level) = args.noise_level {
+        config.synthesis.noise_level = level;
+    }
+    config.checked()
+}
+
+/// What made the set, for whoever finds it later.
+fn manifest(config: &Config, bench: &Workbench) -> Value {
+    json!({
+        "protostill": env!("CARGO_PKG_VERSION"),
+        "config": config,
+        "dataset": { "name": bench.dataset().name, "fingerprint": bench.dataset().fingerprint },
+        "device": "cpu",
+        "seconds": bench.seconds(),
+    })
+}
+
+/// The first few pairs, so that one sees what one got.
+fn summary(set: &DistilledSet) -> String {
+    let rows: Vec<Vec<String>> = set
+        .pairs
+        .iter()
+        .take(10)
+        .enumerate()
+        .map(|(i, p)| {
+            let caption: String = printable(&p.caption).chars().take(60).collect();
+            vec![format!("images/{i:04}.png"), format!("{:.3}", p.similarity), p.support.to_string(), caption]
+        })
+        .collect();
+    let mut table = render(&["image", "similarity", "support", "caption"], &rows);
+    if set.pairs.len() > rows.len() {
+        table.push_str(&format!("\n… and {} more", set.pairs.len() - rows.len()));
+    }
+    table
+}

@@ -1,0 +1,80 @@
+//! `protostill evaluate`, and the protocol options it shares with `compare`.
+
+use super::{
+    args::{Evaluate, Global, Protocol},
+    config, print_json, progress,
+    table::render,
+    workbench,
+};
+use crate::{
+    config::Config,
+    error::{Error, Result},
+    fsio::write_atomic,
+    pipeline::{distilled::DistilledSet, evaluate::EncoderRecall},
+};
+use serde_json::{Map, Value, json};
+
+pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
+    let mut config = config(global)?;
+    apply(&mut config, &args.protocol)?;
+    let config = config.checked()?;
+    let read = DistilledSet::read(&args.dir)?;
+    let bench = workbench(global, &config)?;
+    let ctx = progress::ctx(global.progress);
+    let recalls = bench.evaluate(&read.set, &config.evaluation, config.seed, &ctx)?;
+    let result = json!({
+        "set": { "fingerprint": read.fingerprint, "method": read.set.method, "pairs": read.set.pairs.len(), "edited": read.edited },
+        "dataset": { "name": bench.dataset().name, "fingerprint": bench.dataset().fingerprint },
+        "selection": config.evaluation.selection.to_string(),
+        "runs": config.evaluation.runs,
+        "seed": config.seed,
+        "encoders": recalls.iter().map(row).collect::<Vec<_>>(),
+    });
+    let path = args.dir.join("recall.json");
+    write_atomic(&path, format!("{result:#}\n").as_bytes())?;
+    if global.json {
+        print_json(&result);
+    } else {
+        let rows: Vec<Vec<String>> = recalls.iter().map(|r| [vec![r.encoder.clone()], scores(r)].concat()).collect();
+        println!("{}\n", render(&["encoder", "IR@1", "IR@5", "IR@10", "TR@1", "TR@5", "TR@10", "R-mean"], &rows));
+        let (runs, selection) = (config.evaluation.runs, config.evaluation.selection);
+        println!("percent, mean ± sd of {runs} runs, {selection}; written to {}", path.display());
+    }
+    Ok(())
+}
+
+/// The protocol's flags over the settings.
+pub fn apply(config: &mut Config, protocol: &Protocol) -> Result<()> {
+    if let Some(encoders) = &protocol.encoders {
+        config.evaluation.encoders.clone_from(encoders);
+    }
+    if let Some(runs) = protocol.runs {
+        config.evaluation.runs = runs;
+    }
+    if let Some(rule) = &protocol.selection {
+        config.evaluation.selection = serde_json::from_value(json!(rule)).map_err(|_| {
+            Error::setting("--selection", format!("`{rule}` is none of last, validation, best-on-test"))
+        })?;
+    }
+    Ok(())
+}
+
+/// One encoder's recall, each metric as mean and sd.
+pub fn row(recall: &EncoderRecall) -> Value {
+    let mut row = Map::new();
+    row.insert("encoder".into(), json!(recall.encoder));
+    row.insert("selection".into(), json!(recall.selection.to_string()));
+    let names = ["ir1", "ir5", "ir10", "tr1", "tr5", "tr10"];
+    for (name, (mean, sd)) in names.iter().zip(recall.mean.all().into_iter().zip(recall.sd.all())) {
+        row.insert((*name).into(), json!({ "mean": mean, "sd": sd }));
+    }
+    row.insert("r_mean".into(), json!({ "mean": recall.r_mean, "sd": recall.r_mean_sd }));
+    Value::Object(row)
+}
+
+/// The same for people: six recalls and their mean.
+pub fn scores(recall: &EncoderRecall) -> Vec<String> {
+    let pairs = recall.mean.all().into_iter().zip(recall.sd.all());
+    let all = pairs.chain([(recall.r_mean, recall.r_mean_sd)]);
+    all.map(|(mean, sd)| format!("{mean:.1} ± {sd:.1}")).collect()
+}

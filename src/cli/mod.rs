@@ -1,0 +1,106 @@
+//! The headless commands. The only place that prints.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+pub mod args;
+mod compare;
+mod distill;
+mod evaluate;
+mod info;
+mod progress;
+mod stats;
+mod table;
+mod world;
+
+use crate::{
+    config::Config,
+    data::{self, Dataset, world as demo},
+    error::{Error, Result},
+    models::{demo as shipped, weights::Checkpoint},
+    pipeline::{
+        store::Store,
+        workbench::{Checkpoints, Workbench},
+    },
+};
+use args::{Cli, Command, Global};
+use candle_core::Device;
+use std::path::{Path, PathBuf};
+
+/// Carries out a command.
+///
+/// # Errors
+/// Whatever went wrong, in one sentence that names the place.
+pub fn run(cli: &Cli) -> Result<()> {
+    threads(cli.global.threads)?;
+    match &cli.command {
+        Command::World(args) => world::run(&cli.global, args),
+        Command::Info => info::run(&cli.global),
+        Command::Stats => stats::run(&cli.global),
+        Command::Distill(args) => distill::run(&cli.global, args),
+        Command::Evaluate(args) => evaluate::run(&cli.global, args),
+        Command::Compare(args) => compare::run(&cli.global, args),
+    }
+}
+
+/// The settings: the file, then the flags of every command over it.
+fn config(global: &Global) -> Result<Config> {
+    let mut config = Config::load(global.config.as_deref())?;
+    if let Some(seed) = global.seed {
+        config.seed = seed;
+    }
+    if let Some(data) = &global.data {
+        config.data.source = data.display().to_string();
+    }
+    Ok(config)
+}
+
+/// The data set, the checkpoints and the store of `config`; nothing is loaded yet but the captions.
+fn workbench(global: &Global, config: &Config) -> Result<Workbench> {
+    let checkpoints = Checkpoints {
+        clip: checkpoint(&config.models.clip, shipped::clip)?,
+        decoder: checkpoint(&config.models.decoder, shipped::decoder)?,
+        encoders: checkpoint(&config.models.encoders, shipped::encoders)?,
+    };
+    Ok(Workbench::new(dataset(config)?, checkpoints, store(global)?, Device::Cpu))
+}
+
+fn dataset(config: &Config) -> Result<Dataset> {
+    match config.data.source.as_str() {
+        "world" => demo::dataset(&demo::WorldSpec {
+            scenes: config.data.scenes,
+            noise: config.data.noise,
+            seed: demo::DEFAULT_SEED,
+        }),
+        folder => data::open(Path::new(folder)),
+    }
+}
+
+fn store(global: &Global) -> Result<Store> {
+    Store::open(match &global.store {
+        Some(dir) => dir.clone(),
+        None => Store::default_dir()?,
+    })
+}
+
+/// `demo` is what ships in the binary; anything else is a folder.
+fn checkpoint(name: &str, shipped: fn() -> Checkpoint) -> Result<Checkpoint> {
+    if name == "demo" {
+        return Ok(shipped());
+    }
+    let folder = PathBuf::from(name);
+    std::fs::metadata(&folder).map_err(Error::io(&folder))?;
+    Ok(Checkpoint::Folder(folder))
+}
+
+/// The size of the one pool of threads that everything computes on.
+fn threads(wanted: Option<usize>) -> Result<()> {
+    if wanted == Some(0) {
+        return Err(Error::setting("--threads", "at least one thread is needed"));
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(wanted.unwrap_or(0));
+    pool.build_global().map_err(|e| Error::setting("--threads", e.to_string()))
+}
+
+/// A result for machines, on stdout.
+fn print_json(value: &serde_json::Value) {
+    println!("{value:#}");
+}

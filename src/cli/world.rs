@@ -1,0 +1,29 @@
+//! `protostill world`.
+
+use super::{
+    args::{Global, World},
+    progress,
+};
+use crate::{
+    data::world::{DEFAULT_SEED, WorldSpec, write},
+    error::Result,
+};
+
+pub fn run(global: &Global, args: &World) -> Result<()> {
+    let ctx = progress::ctx(global.progress);
+    let spec = WorldSpec { scenes: args.pairs, noise: args.noise, seed: global.seed.unwrap_or(DEFAULT_SEED) };
+    write(&args.out, &spec, &mut |done, total| ctx.step("draw", done, total))?;
+    if global.json {
+        super::print_json(
+            &serde_json::json!({ "dir": args.out, "scenes": spec.scenes, "noise": spec.noise, "seed": spec.seed }),
+        );
+    } else {
+        println!(
+            "{} scenes in {}; distil them with: protostill distill --data {}",
+            spec.scenes,
+            args.out.display(),
+            args.out.display()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! Every setting, in one place: read from TOML, overridden by flags, checked before anything runs.
+
+use crate::{
+    error::{Error, Result},
+    pipeline::{
+        caption::CaptionSettings, cluster::ClusterSettings, evaluate, prototype::PrototypeSettings,
+        prune::PruneSettings, select::Method, synthesize, workbench::Recipe,
+    },
+};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The built-in default, as shipped in `configs/demo.toml`.
+pub const DEMO: &str = include_str!("../configs/demo.toml");
+
+/// All settings of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Seed of everything random; each stage draws from a stream of its own.
+    pub seed: u64,
+    /// How pairs are got.
+    pub method: Method,
+    /// What is distilled.
+    pub data: Data,
+    /// The checkpoints.
+    pub models: Models,
+    /// Dropping mismatched pairs.
+    #[serde(default)]
+    pub prune: PruneSettings,
+    /// Clustering into prototypes.
+    #[serde(default)]
+    pub cluster: ClusterSettings,
+    /// Matched clusters to prototypes.
+    #[serde(default)]
+    pub prototype: PrototypeSettings,
+    /// Choosing captions.
+    #[serde(default)]
+    pub caption: CaptionSettings,
+    /// Decoding prototypes to images.
+    #[serde(default)]
+    pub synthesis: synthesize::Settings,
+    /// The scoring protocol.
+    #[serde(default)]
+    pub evaluation: evaluate::Settings,
+}
+
+/// Which data set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// `world` for the demo, or a folder.
+    pub source: String,
+    /// Training scenes of the demo world.
+    #[serde(default = "Data::default_scenes")]
+    pub scenes: usize,
+    /// Fraction of the demo world's training captions swapped between scenes.
+    #[serde(default)]
+    pub noise: f32,
+    /// Words of a caption that are kept.
+    #[serde(default = "Data::default_words")]
+    pub max_words: usize,
+}
+
+/// Which checkpoints: `demo`, or a folder in the library's own layout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Models {
+    /// A Hugging Face `CLIPModel`.
+    pub clip: String,
+    /// A diffusers `StableUnCLIPImg2ImgPipeline` for the same CLIP image space.
+    pub decoder: String,
+    /// The folder with a timm model per evaluation encoder.
+    pub encoders: String,
+}
+
+impl Data {
+    fn default_scenes() -> usize {
+        2_000
+    }
+
+    fn default_words() -> usize {
+        30
+    }
+}
+
+impl Config {
+    /// The settings in `path`, or the built-in ones.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read; [`Error::Input`] naming file, line and key if it does not parse or has an
+    /// unknown key.
+    pub fn load(path: Option<&Path>) -> Result<Self> {
+        let (name, text) = match path {
+            None => (PathBuf::from("configs/demo.toml"), DEMO.to_owned()),
+            Some(path) => (path.to_owned(), std::fs::read_to_string(path).map_err(Error::io(path))?),
+        };
+        toml::from_str(&text).map_err(|e| Error::input(&name, one_line(&text, &e)))
+    }
+
+    /// What makes a distilled set: the settings without data, checkpoints and protocol.
+    pub fn recipe(&self) -> Recipe {
+        Recipe {
+            seed: self.seed,
+            method: self.method,
+            prune: self.prune.clone(),
+            cluster: self.cluster.clone(),
+            prototype: self.prototype.clone(),
+            caption: self.caption.clone(),
+            synthesis: self.synthesis.clone(),
+        }
+    }
+
+    /// Seeds the stages from the one seed and checks every setting.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the first setting that is out of range.
+    pub fn checked(mut self) -> Result<Self> {
+        self.cluster.seed = self.seed;
+        if !(0.0..=1.0).contains(&self.data.noise) {
+            return Err(Error::setting("data.noise", format!("{} is not between 0 and 1", self.data.noise)));
+        }
+        if self.data.max_words == 0 {
+            return Err(Error::setting("data.max_words", "0 words leave no caption; the method keeps 30"));
+        }
+        self.prune.check()?;
+        self.cluster.check()?;
+        self.prototype.check()?;
+        self.caption.check()?;
+        self.evaluation.check()?;
+        Ok(self)
+    }
+}
+
+/// toml's message with its line and key, without the drawing around it.
+fn one_line(text: &str, e: &toml::de::Error) -> String {
+    let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].lines().count().max(1));
+    format!("line {line}: {}", e.message().replace('\n', " "))
+}
