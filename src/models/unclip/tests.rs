@@ -1,5 +1,5 @@
 //! Against diffusers 0.34.0: `tools/golden/unclip.py` made the numbers.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use super::*;
 use std::{collections::HashMap, path::PathBuf};
