@@ -1,9 +1,12 @@
 //! The layers that UNet and decoder share, channels last: `[b, h, w, c]`, so that a convolution is one matrix product
 //! over all pixels of all images and attention needs no transposition.
 //!
-//! On the CPU each runs on [`kernels`]; elsewhere on candle's own operations.
+//! On the CPU each runs on [`kernels`] and [`gather`]; elsewhere on candle's own operations.
 
-use super::kernels::{self, Group, Windows};
+use super::{
+    gather::{self, Windows},
+    kernels::{self, Group},
+};
 use candle_core::{D, Module, Result, Tensor};
 use candle_nn::VarBuilder;
 use rayon::prelude::*;
@@ -131,10 +134,9 @@ impl Conv {
         let (oh, ow) = at.out();
         let (rows, step) = (b * oh * ow, (CHUNK / (36 * c)).next_multiple_of(64));
         let starts: Vec<usize> = (0..rows).step_by(step).collect();
-        let chunk =
-            |from: &usize| product(&kernels::windows(x, at, *from..rows.min(from + step))?, &self.matrix.weight);
+        let chunk = |from: &usize| product(&gather::windows(x, at, *from..rows.min(from + step))?, &self.matrix.weight);
         let parts = starts.par_iter().map(chunk).collect::<Result<Vec<_>>>()?;
-        kernels::join(&parts, self.host.as_deref(), residual)?.reshape((b, oh, ow, ()))
+        gather::join(&parts, self.host.as_deref(), residual)?.reshape((b, oh, ow, ()))
     }
 
     fn generic(&self, x: &Tensor, at: Windows, residual: Option<&Tensor>) -> Result<Tensor> {
@@ -223,7 +225,7 @@ pub(super) fn geglu(x: &Tensor) -> Result<Tensor> {
 /// `x [b, n, parts * heads * d]` -> `parts` tensors `[b * heads, n, d]`.
 pub(super) fn split_heads(x: &Tensor, parts: usize, heads: usize) -> Result<Vec<Tensor>> {
     if fast(x) {
-        return kernels::split_heads(x, parts, heads);
+        return gather::split_heads(x, parts, heads);
     }
     let (b, n, wide) = x.dims3()?;
     let d = wide / parts / heads;
@@ -234,7 +236,7 @@ pub(super) fn split_heads(x: &Tensor, parts: usize, heads: usize) -> Result<Vec<
 /// `[b * heads, n, d]` -> `[b * n, heads * d]`.
 fn merge_heads(x: &Tensor, heads: usize) -> Result<Tensor> {
     if fast(x) {
-        return kernels::merge_heads(x, heads);
+        return gather::merge_heads(x, heads);
     }
     let (bh, n, d) = x.dims3()?;
     x.reshape((bh / heads, heads, n, d))?.transpose(1, 2)?.reshape((bh / heads * n, heads * d))

@@ -4,6 +4,7 @@
 //! An image never depends on the batch it is in, nor on the number of threads.
 
 mod config;
+mod gather;
 mod kernels;
 mod layers;
 mod noising;
