@@ -59,7 +59,7 @@ pub(super) struct Linear {
 impl Linear {
     /// Reads `weight` (as a matrix or as a 1 x 1 convolution) and, if asked, `bias`.
     pub fn load(vb: &VarBuilder<'_>, input: usize, output: usize, bias: bool) -> Result<Self> {
-        Self::load_all(&[vb.clone()], input, output, bias)
+        Self::load_all(std::slice::from_ref(vb), input, output, bias)
     }
 
     /// Several layers of one input as one, side by side.
@@ -162,7 +162,7 @@ pub(super) struct GroupNorm {
 impl GroupNorm {
     /// Reads `weight` and `bias`.
     pub fn load(vb: &VarBuilder<'_>, groups: usize, channels: usize, eps: f64) -> Result<Self> {
-        if channels % groups != 0 {
+        if !channels.is_multiple_of(groups) {
             candle_core::bail!("{channels} channels do not split into {groups} groups")
         }
         let (gain, bias) = (vb.get(channels, "weight")?, vb.get(channels, "bias")?);
