@@ -90,4 +90,3 @@ pub mod source;
 pub mod world;
 
 pub use source::open;
-pub mod pixels;

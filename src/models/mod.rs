@@ -7,6 +7,5 @@ pub mod encoders;
 pub mod head;
 pub mod loss;
 pub mod tokenizer;
-pub mod tokenizer;
 pub mod unclip;
 pub mod weights;
