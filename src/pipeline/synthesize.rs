@@ -163,7 +163,7 @@ fn start(requests: &[Request], [c, h, w]: [usize; 3]) -> Result<Tensor> {
 /// Shows the estimate of the finished images: the decoder itself decodes it, so a preview is never another picture.
 fn preview(decoder: &Unclip, settings: &Settings, ctx: &Ctx, first: usize, progress: &Progress) -> Result<()> {
     let every = settings.preview_every;
-    if every == 0 || progress.done % every != 0 || progress.done == progress.total {
+    if every == 0 || !progress.done.is_multiple_of(every) || progress.done == progress.total {
         return Ok(());
     }
     for (i, pixels) in decoder.decode(&progress.predicted)?.into_iter().enumerate() {

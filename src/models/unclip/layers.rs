@@ -1,9 +1,12 @@
 //! The layers that UNet and decoder share, channels last: `[b, h, w, c]`, so that a convolution is one matrix product
 //! over all pixels of all images and attention needs no transposition.
 //!
-//! On the CPU each runs on [`kernels`]; elsewhere on candle's own operations.
+//! On the CPU each runs on [`kernels`] and [`gather`]; elsewhere on candle's own operations.
 
-use super::kernels::{self, Group, Windows};
+use super::{
+    gather::{self, Windows},
+    kernels::{self, Group},
+};
 use candle_core::{D, Module, Result, Tensor};
 use candle_nn::VarBuilder;
 use rayon::prelude::*;
@@ -29,7 +32,17 @@ fn count(a: &Tensor, b: &Tensor) {
 #[cfg(not(test))]
 fn count(_: &Tensor, _: &Tensor) {}
 
+#[cfg(test)]
+thread_local! {
+    /// Takes the way of other devices on the CPU, so that it is tested without them.
+    pub(super) static ELSEWHERE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
 fn fast(x: &Tensor) -> bool {
+    #[cfg(test)]
+    if ELSEWHERE.get() {
+        return false;
+    }
     x.device().is_cpu()
 }
 
@@ -56,7 +69,7 @@ pub(super) struct Linear {
 impl Linear {
     /// Reads `weight` (as a matrix or as a 1 x 1 convolution) and, if asked, `bias`.
     pub fn load(vb: &VarBuilder<'_>, input: usize, output: usize, bias: bool) -> Result<Self> {
-        Self::load_all(&[vb.clone()], input, output, bias)
+        Self::load_all(std::slice::from_ref(vb), input, output, bias)
     }
 
     /// Several layers of one input as one, side by side.
@@ -131,10 +144,9 @@ impl Conv {
         let (oh, ow) = at.out();
         let (rows, step) = (b * oh * ow, (CHUNK / (36 * c)).next_multiple_of(64));
         let starts: Vec<usize> = (0..rows).step_by(step).collect();
-        let chunk =
-            |from: &usize| product(&kernels::windows(x, at, *from..rows.min(from + step))?, &self.matrix.weight);
+        let chunk = |from: &usize| product(&gather::windows(x, at, *from..rows.min(from + step))?, &self.matrix.weight);
         let parts = starts.par_iter().map(chunk).collect::<Result<Vec<_>>>()?;
-        kernels::join(&parts, self.host.as_deref(), residual)?.reshape((b, oh, ow, ()))
+        gather::join(&parts, self.host.as_deref(), residual)?.reshape((b, oh, ow, ()))
     }
 
     fn generic(&self, x: &Tensor, at: Windows, residual: Option<&Tensor>) -> Result<Tensor> {
@@ -160,7 +172,7 @@ pub(super) struct GroupNorm {
 impl GroupNorm {
     /// Reads `weight` and `bias`.
     pub fn load(vb: &VarBuilder<'_>, groups: usize, channels: usize, eps: f64) -> Result<Self> {
-        if channels % groups != 0 {
+        if !channels.is_multiple_of(groups) {
             candle_core::bail!("{channels} channels do not split into {groups} groups")
         }
         let (gain, bias) = (vb.get(channels, "weight")?, vb.get(channels, "bias")?);
@@ -223,7 +235,7 @@ pub(super) fn geglu(x: &Tensor) -> Result<Tensor> {
 /// `x [b, n, parts * heads * d]` -> `parts` tensors `[b * heads, n, d]`.
 pub(super) fn split_heads(x: &Tensor, parts: usize, heads: usize) -> Result<Vec<Tensor>> {
     if fast(x) {
-        return kernels::split_heads(x, parts, heads);
+        return gather::split_heads(x, parts, heads);
     }
     let (b, n, wide) = x.dims3()?;
     let d = wide / parts / heads;
@@ -234,7 +246,7 @@ pub(super) fn split_heads(x: &Tensor, parts: usize, heads: usize) -> Result<Vec<
 /// `[b * heads, n, d]` -> `[b * n, heads * d]`.
 fn merge_heads(x: &Tensor, heads: usize) -> Result<Tensor> {
     if fast(x) {
-        return kernels::merge_heads(x, heads);
+        return gather::merge_heads(x, heads);
     }
     let (bh, n, d) = x.dims3()?;
     x.reshape((bh / heads, heads, n, d))?.transpose(1, 2)?.reshape((bh / heads * n, heads * d))

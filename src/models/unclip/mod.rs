@@ -4,6 +4,7 @@
 //! An image never depends on the batch it is in, nor on the number of threads.
 
 mod config;
+mod gather;
 mod kernels;
 mod layers;
 mod noising;
@@ -163,7 +164,7 @@ impl Unclip {
     /// [`Error::Setting`] if `size` is no multiple of the decoder's scale, or 0.
     pub fn latent_shape(&self, size: usize) -> Result<[usize; 3]> {
         let scale = self.decoder.scale();
-        if size == 0 || size > 4096 || size % scale != 0 {
+        if size == 0 || size > 4096 || !size.is_multiple_of(scale) {
             return Err(Error::setting("size", format!("{size} is not a multiple of {scale} in 1..=4096")));
         }
         Ok([self.channels, size / scale, size / scale])

@@ -139,12 +139,12 @@ impl<'a> Sampler<'a> {
     fn prk(&self, s: &mut Pndm, i: usize, output: &Tensor, t: i64, sample: &Tensor) -> Candle<Tensor> {
         let prev = t - if i % 2 == 1 { 0 } else { self.stride / 2 };
         let from = s.prk[i / 4 * 4];
-        let weight = if i % 4 == 0 || i % 4 == 3 { 1. / 6. } else { 1. / 3. };
+        let weight = if i.is_multiple_of(4) || i % 4 == 3 { 1. / 6. } else { 1. / 3. };
         let sum = match s.sum.take() {
             Some(sum) => mix(&sum, 1., output, weight)?,
             None => (output * weight)?,
         };
-        if i % 4 == 0 {
+        if i.is_multiple_of(4) {
             s.outputs.push(output.clone());
             s.start = Some(sample.clone());
         }

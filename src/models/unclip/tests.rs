@@ -1,5 +1,5 @@
 //! Against diffusers 0.34.0: `tools/golden/unclip.py` made the numbers.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use super::*;
 use std::{collections::HashMap, path::PathBuf};
@@ -34,6 +34,17 @@ fn last(x: &Tensor) -> Tensor {
 
 #[test]
 fn every_block_of_the_unet_gives_diffusers_numbers() {
+    blocks_agree();
+}
+
+#[test]
+fn the_way_of_other_devices_gives_the_same_numbers() {
+    layers::ELSEWHERE.set(true);
+    blocks_agree();
+    decoders_agree();
+}
+
+fn blocks_agree() {
     for name in ["unclip2", "unclip4"] {
         let (model, gold) = (model(name), tensors(&format!("{name}_golden.safetensors")));
         let twice = |x: &Tensor| Tensor::cat(&[x, x], 0).unwrap();
@@ -65,6 +76,10 @@ fn every_block_of_the_unet_gives_diffusers_numbers() {
 
 #[test]
 fn the_decoder_gives_diffusers_pixels() {
+    decoders_agree();
+}
+
+fn decoders_agree() {
     for name in ["unclip2", "unclip4"] {
         let (model, gold) = (model(name), tensors(&format!("{name}_golden.safetensors")));
         let pixels = model.decoder.run(&last(&gold["vae_in"])).unwrap();

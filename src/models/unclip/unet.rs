@@ -34,7 +34,7 @@ impl Embedding {
 }
 
 /// Pixels of latents that go through the network together.
-const GROUP: usize = 512;
+const GROUP: usize = 1024;
 
 /// The denoiser.
 pub(super) struct Unet {
