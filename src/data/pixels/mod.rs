@@ -12,7 +12,7 @@ use image::RgbImage;
 /// CLIP's channel means, which the evaluation protocol uses for every encoder.
 pub const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// CLIP's channel deviations.
-pub const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+pub const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// `image` resized to `width` x `height` by `filter`, the bytes Pillow's `resize` gives.
 ///
