@@ -57,9 +57,6 @@ pub struct Data {
     /// Fraction of the demo world's training captions swapped between scenes.
     #[serde(default)]
     pub noise: f32,
-    /// Words of a caption that are kept.
-    #[serde(default = "Data::default_words")]
-    pub max_words: usize,
 }
 
 /// Which checkpoints: `demo`, or a folder in the library's own layout.
@@ -77,10 +74,6 @@ pub struct Models {
 impl Data {
     fn default_scenes() -> usize {
         2_000
-    }
-
-    fn default_words() -> usize {
-        30
     }
 }
 
@@ -120,9 +113,6 @@ impl Config {
         if !(0.0..=1.0).contains(&self.data.noise) {
             return Err(Error::setting("data.noise", format!("{} is not between 0 and 1", self.data.noise)));
         }
-        if self.data.max_words == 0 {
-            return Err(Error::setting("data.max_words", "0 words leave no caption; the method keeps 30"));
-        }
         self.prune.check()?;
         self.cluster.check()?;
         self.prototype.check()?;
@@ -134,6 +124,6 @@ impl Config {
 
 /// toml's message with its line and key, without the drawing around it.
 fn one_line(text: &str, e: &toml::de::Error) -> String {
-    let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].lines().count().max(1));
+    let line = e.span().map_or(1, |s| 1 + text.bytes().take(s.start).filter(|&b| b == b'\n').count());
     format!("line {line}: {}", e.message().replace('\n', " "))
 }

@@ -52,7 +52,7 @@ impl Golden {
     fn data(&self) -> Embeddings {
         let (image, text) = (self.matrix("X"), self.matrix("Y"));
         let image_of = (0..image.nrows() as u32).collect();
-        Embeddings { image, text, image_of }
+        Embeddings::new(image, text, image_of).unwrap()
     }
 
     /// scikit-learn's clusters of the kept rows.
@@ -195,11 +195,9 @@ fn prototypes_are_the_means_over_the_shared_rows() {
 #[test]
 fn no_policy_for_empty_supports_makes_a_nan() {
     // Two image clusters, two text clusters; every row lies in image 0, text 0 or image 1, text 0, but one.
-    let data = Embeddings {
-        image: ndarray::arr2(&[[1.0, 0.0], [1.1, 0.0], [0.0, 1.0], [0.0, 2.0]]),
-        text: ndarray::arr2(&[[1.0, 0.1], [1.0, 0.2], [0.9, 0.3], [-5.0, 1.0]]),
-        image_of: vec![0, 1, 2, 0],
-    };
+    let image = ndarray::arr2(&[[1.0, 0.0], [1.1, 0.0], [0.0, 1.0], [0.0, 2.0]]);
+    let text = ndarray::arr2(&[[1.0, 0.1], [1.0, 0.2], [0.9, 0.3], [-5.0, 1.0]]);
+    let data = Embeddings::new(image, text, vec![0, 1, 2, 0]).unwrap();
     let clusters = |labels: Vec<u32>| Clusters { centroids: Array2::ones((2, 2)), labels, inertia: 0.0, iterations: 1 };
     let (image, text) = (ImageClusters(clusters(vec![0, 0, 1, 0])), TextClusters(clusters(vec![0, 0, 0, 1])));
     let matching = assign(&image, &text, &Ctx::quiet()).unwrap();

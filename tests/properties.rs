@@ -35,7 +35,7 @@ fn cloud(n: usize, d: usize, seed: u64) -> Array2<f32> {
 fn data(images: usize, per_image: usize, d: usize, seed: u64) -> Embeddings {
     let n = images * per_image;
     let image_of = (0..n as u32).map(|r| r / per_image as u32).collect();
-    Embeddings { image: cloud(images, d, seed), text: cloud(n, d, seed + 1), image_of }
+    Embeddings::new(cloud(images, d, seed), cloud(n, d, seed + 1), image_of).unwrap()
 }
 
 fn settings(m: usize, seed: u64) -> ClusterSettings {

@@ -50,6 +50,8 @@ fn config(global: &Global) -> Result<Config> {
     if let Some(data) = &global.data {
         config.data.source = data.display().to_string();
     }
+    // Nobody sees previews here, and each costs a decoding.
+    config.synthesis.preview_every = 0;
     Ok(config)
 }
 

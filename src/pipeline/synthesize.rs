@@ -2,6 +2,7 @@
 
 use super::{Ctx, Report};
 use crate::{
+    data::pixels::lanczos,
     error::{Error, Result},
     models::unclip::{Guide, Progress, Scheduler, Unclip, noise},
 };
@@ -33,6 +34,8 @@ pub struct Settings {
     pub preview_every: usize,
     /// Side of the images in pixels; by default what the decoder was trained on.
     pub size: Option<usize>,
+    /// Side the finished images are brought to by Lanczos, 224 in the reference; by default they stay as they are.
+    pub output: Option<u32>,
 }
 
 impl Default for Settings {
@@ -46,6 +49,7 @@ impl Default for Settings {
             batch: None,
             preview_every: 10,
             size: None,
+            output: None,
         }
     }
 }
@@ -80,6 +84,9 @@ impl Settings {
         }
         if self.batch == Some(0) {
             return no("batch", "must be at least 1".into());
+        }
+        if self.output.is_some_and(|side| !(8..=4096).contains(&side)) {
+            return no("output", "must be from 8 to 4096 pixels".into());
         }
         Ok(())
     }
@@ -136,6 +143,10 @@ pub fn synthesize(
             ctx.step(STAGE, b * calls + progress.done, total)
         })?;
         for (i, image) in decoder.decode(&latents)?.into_iter().enumerate() {
+            let image = match settings.output {
+                Some(side) => lanczos(&image, side)?,
+                None => image,
+            };
             finished(b * batch + i, image)?;
         }
     }

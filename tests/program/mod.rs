@@ -24,7 +24,7 @@ batch = 2
 [evaluation]
 encoders = ["vit", "nf_resnet"]
 runs = 2
-epochs = 4
+epochs = 20
 "#;
 
 /// `protostill` with the tiny settings and a store of its own, both under `home`.

@@ -1,0 +1,71 @@
+"""Trains the demo's autoencoder: 64x64 pixels to 8x8 latents of 16 channels. Objects are a small part of a picture and
+all that captions speak of, so their pixels weigh five times the backdrop's.
+
+usage: train_vae.py WORLD OUT STEPS [--resume]     (STEPS 2400)
+"""
+import sys
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from common import BACKDROPS, World, arguments, autocast, cosine, save, set_rate, vae_network, vae_pixels
+
+BATCH = 16
+
+
+@torch.no_grad()
+def psnr(model, images):
+    model.eval()
+    x = vae_pixels(images)
+    y = model.decode(model.encode(x).latent_dist.mean).sample.clamp(-1, 1)
+    model.train()
+    return (10 * torch.log10(4 / ((x - y) ** 2).mean((1, 2, 3)))).mean().item()
+
+
+def edges(x, y):
+    across = F.l1_loss(y[..., 1:] - y[..., :-1], x[..., 1:] - x[..., :-1])
+    down = F.l1_loss(y[..., 1:, :] - y[..., :-1, :], x[..., 1:, :] - x[..., :-1, :])
+    return across + down
+
+
+def main():
+    root, out, steps = arguments("world", "out", "steps")
+    steps = int(steps)
+    torch.manual_seed(1)
+    world = World(root)
+    images, test = world.pixels("train"), world.pixels("test")
+    backdrop = np.array([s["backdrop_index"] for s in world.part("train")])
+    empty = np.stack([np.median(images[backdrop == b][:400], 0) for b in range(BACKDROPS)]).astype(np.float32)
+    model = vae_network()
+    optimiser, start = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01), 0
+    if "--resume" in sys.argv:
+        state = torch.load(f"{out}/vae.pt")
+        model.load_state_dict(state["m"]), optimiser.load_state_dict(state["o"])
+        start = state["i"]
+    for i in range(start, steps):
+        set_rate(optimiser, cosine(i, steps, 2e-3))
+        rows = np.random.default_rng(i + 5).choice(len(images), BATCH, replace=False)
+        x = vae_pixels(images[rows])
+        differs = np.abs(images[rows].astype(np.float32) - empty[backdrop[rows]]).max(-1) > 25
+        weight = 1 + 4 * torch.from_numpy(differs.astype(np.float32))[:, None]
+        weight = weight / weight.mean()
+        with autocast():
+            latents = model.encode(x).latent_dist
+            y = model.decode(latents.sample()).sample
+        y, mean, var = y.float(), latents.mean.float(), latents.var.float()
+        kl = (mean**2 + var - 1 - var.log()).mean() / 2
+        loss = (weight * ((y - x).abs() + (y - x) ** 2)).mean() + edges(x, y) / 2 + 1e-4 * kl
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        if i % 50 == 0:
+            print(i, f"loss {loss.item():.4f}", flush=True)
+        if (i + 1) % 100 == 0:
+            print(i + 1, f"psnr {psnr(model, test[:200]):.2f}", flush=True)
+            save(f"{out}/vae.pt", m=model.state_dict(), o=optimiser.state_dict(), i=i + 1)
+
+
+if __name__ == "__main__":
+    main()
