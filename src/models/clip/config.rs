@@ -58,7 +58,7 @@ pub struct TowerConfig {
     pub vocab_size: usize,
     /// Text: longest sequence.
     pub max_position_embeddings: usize,
-    /// Text: the end token, or 2, which stands for "the highest id" (see [`super::text`]).
+    /// Text: the end token, or 2, which stands for "the highest id" (see the text tower).
     pub eos_token_id: u32,
     /// Vision: side of the input in pixels.
     pub image_size: usize,
