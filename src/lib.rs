@@ -2,12 +2,23 @@
 //!
 //! `data` reads captioned images, `models` holds the networks, `pipeline` the method (embed, prune, cluster, match,
 //! prototypes, captions, synthesis, evaluation). Nothing looks up: models know no datasets, stages know no terminal.
+//! `app` is the explorer as values, `ui` its terminal, `session` carries out in jobs what it decides.
 
+#[cfg(feature = "tui")]
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod data;
 pub mod error;
 pub mod fingerprint;
 pub mod fsio;
+#[cfg(feature = "tui")]
+pub mod job;
+#[cfg(feature = "tui")]
+pub mod journal;
 pub mod models;
 pub mod pipeline;
+#[cfg(feature = "tui")]
+pub mod session;
+#[cfg(feature = "tui")]
+pub mod ui;

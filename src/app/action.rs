@@ -1,0 +1,88 @@
+//! Everything that can be asked of the explorer, by key, palette or test.
+
+/// The panes, in the order of their tabs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "their titles")]
+pub enum Pane {
+    Data,
+    Prototypes,
+    Captions,
+    Gallery,
+    Runs,
+    Log,
+}
+
+impl Pane {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Data, Self::Prototypes, Self::Captions, Self::Gallery, Self::Runs, Self::Log];
+
+    /// As on the tab.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Data => "Data",
+            Self::Prototypes => "Prototypes",
+            Self::Captions => "Captions",
+            Self::Gallery => "Gallery",
+            Self::Runs => "Runs",
+            Self::Log => "Log",
+        }
+    }
+
+    /// The pane `by` tabs further, around the end.
+    pub fn step(self, by: i32) -> Self {
+        let n = Self::ALL.len() as i32;
+        Self::ALL[(self as i32 + by).rem_euclid(n) as usize]
+    }
+}
+
+/// Which pictures to synthesise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The selected prototype's.
+    Selected,
+    /// Those that are missing or no longer fit their caption or settings.
+    Stale,
+    /// All of them, again.
+    All,
+}
+
+/// What a key or a palette entry does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the table of commands says what each does")]
+pub enum Action {
+    Show(Pane),
+    Turn(i32),
+    Help,
+    Palette,
+    Back,
+    Quit,
+    Redraw,
+    Move(i32),
+    Page(i32),
+    First,
+    Last,
+    Enter,
+    Undo,
+    Redo,
+    Threshold(i32),
+    Prototypes(i32),
+    AskPrototypes,
+    Drop,
+    Keep,
+    Filter,
+    Sort,
+    Across(i32),
+    EditCaption,
+    AutoCaption,
+    Distinct,
+    Synthesise(Which),
+    Reroll,
+    Steps(i32),
+    Guidance(i32),
+    Noise(i32),
+    Evaluate,
+    Yardstick(&'static str),
+    CancelJob,
+    Export,
+    Zoom,
+}

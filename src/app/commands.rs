@@ -1,0 +1,200 @@
+//! The one table of commands: keys, footer, help and palette are all read from it.
+
+use super::{
+    action::{Action as A, Pane, Which},
+    key::Key::{self, Char, Ctrl},
+};
+
+/// Something the user can do.
+#[derive(Clone, Copy, Debug)]
+pub struct Command {
+    /// Its name in configuration files.
+    pub id: &'static str,
+    /// The keys that do it.
+    pub keys: &'static [Key],
+    /// Where; everywhere if empty.
+    pub panes: &'static [Pane],
+    /// In a few words, for the footer; empty keeps it out of the footer.
+    pub short: &'static str,
+    /// In a sentence, for help and palette.
+    pub title: &'static str,
+    /// What it does.
+    pub action: A,
+}
+
+const fn c(
+    id: &'static str,
+    keys: &'static [Key],
+    panes: &'static [Pane],
+    short: &'static str,
+    title: &'static str,
+    action: A,
+) -> Command {
+    Command { id, keys, panes, short, title, action }
+}
+
+const DATA: &[Pane] = &[Pane::Data];
+const PROTOTYPES: &[Pane] = &[Pane::Prototypes];
+const CAPTIONS: &[Pane] = &[Pane::Captions];
+const GALLERY: &[Pane] = &[Pane::Gallery];
+const RUNS: &[Pane] = &[Pane::Runs];
+const PICTURES: &[Pane] = &[Pane::Prototypes, Pane::Captions, Pane::Gallery];
+const WORDS: &[Pane] = &[Pane::Prototypes, Pane::Captions];
+const FILTERED: &[Pane] = &[Pane::Data, Pane::Prototypes, Pane::Captions];
+
+/// All commands; the footer shows them in this order.
+pub const COMMANDS: &[Command] = &[
+    c("threshold.down", &[Char('h'), Key::Left], DATA, "", "Prune one percent less", A::Threshold(-1)),
+    c("threshold.up", &[Char('l'), Key::Right], DATA, "threshold", "Prune one percent more", A::Threshold(1)),
+    c("pair.drop", &[Char('x')], DATA, "drop", "Drop the selected pair, or let the threshold decide again", A::Drop),
+    c("pair.keep", &[Char('v')], DATA, "keep", "Keep the selected pair, or let the threshold decide again", A::Keep),
+    c("prototypes.less", &[Char('h'), Key::Left, Char('-')], PROTOTYPES, "", "One prototype less", A::Prototypes(-1)),
+    c(
+        "prototypes.more",
+        &[Char('l'), Key::Right, Char('+')],
+        PROTOTYPES,
+        "number",
+        "One prototype more",
+        A::Prototypes(1),
+    ),
+    c("prototypes.type", &[Char('m')], PROTOTYPES, "type it", "Type the number of prototypes", A::AskPrototypes),
+    c("prototypes.sort", &[Char('o')], WORDS, "sort", "Sort by cosine, support, tightness or caption", A::Sort),
+    c("caption.choose", &[Key::Enter], CAPTIONS, "choose", "Choose among the candidates", A::Enter),
+    c("caption.edit", &[Char('i')], PICTURES, "edit", "Edit the caption", A::EditCaption),
+    c("caption.auto", &[Char('d')], PICTURES, "", "Go back to the automatic caption", A::AutoCaption),
+    c("caption.distinct", &[Char('D')], WORDS, "distinct", "Allow no caption twice, or allow it again", A::Distinct),
+    c("gallery.left", &[Char('h'), Key::Left], GALLERY, "", "One picture to the left", A::Across(-1)),
+    c("gallery.right", &[Char('l'), Key::Right], GALLERY, "", "One picture to the right", A::Across(1)),
+    c(
+        "synthesise.one",
+        &[Char('s')],
+        PICTURES,
+        "synthesise",
+        "Synthesise the selected picture",
+        A::Synthesise(Which::Selected),
+    ),
+    c(
+        "synthesise.stale",
+        &[Char('S')],
+        PICTURES,
+        "all stale",
+        "Synthesise what is missing or stale",
+        A::Synthesise(Which::Stale),
+    ),
+    c("synthesise.all", &[Char('A')], PICTURES, "", "Synthesise every picture again", A::Synthesise(Which::All)),
+    c("picture.reroll", &[Char('r')], GALLERY, "reroll", "Give the selected picture another seed", A::Reroll),
+    c("picture.steps.less", &[Char('t')], GALLERY, "", "Fewer denoising steps", A::Steps(-1)),
+    c("picture.steps.more", &[Char('T')], GALLERY, "steps", "More denoising steps", A::Steps(1)),
+    c("picture.guidance.less", &[Char('w')], GALLERY, "", "Less guidance by the caption", A::Guidance(-1)),
+    c("picture.guidance.more", &[Char('W')], GALLERY, "guidance", "More guidance by the caption", A::Guidance(1)),
+    c("picture.noise.less", &[Char('y')], GALLERY, "", "Less noise on the image prototype", A::Noise(-1)),
+    c("picture.noise.more", &[Char('Y')], GALLERY, "noise", "More noise on the image prototype", A::Noise(1)),
+    c("runs.evaluate", &[Char('E')], &[], "", "Train on the set and measure recall", A::Evaluate),
+    c(
+        "runs.evaluate.here",
+        &[Key::Enter],
+        RUNS,
+        "evaluate this set",
+        "Train on the set and measure recall",
+        A::Evaluate,
+    ),
+    c("runs.random", &[Char('a')], RUNS, "random pairs", "Evaluate as many random real pairs", A::Yardstick("random")),
+    c("runs.kcenter", &[Char('c')], RUNS, "k-center", "Evaluate as many pairs by k-center", A::Yardstick("kcenter")),
+    c(
+        "runs.nearest",
+        &[Char('n')],
+        RUNS,
+        "nearest real",
+        "Evaluate the real images nearest to the prototypes",
+        A::Yardstick("nearest-image"),
+    ),
+    c("runs.herding", &[Char('b')], RUNS, "", "Evaluate as many pairs by herding", A::Yardstick("herding")),
+    c("filter", &[Char('/')], FILTERED, "filter", "Show only lines that contain some words", A::Filter),
+    c("job.cancel", &[Ctrl('c')], &[], "", "Cancel the newest job", A::CancelJob),
+    c("undo", &[Char('u')], &[], "undo", "Take the last decision back", A::Undo),
+    c("redo", &[Ctrl('r')], &[], "", "Bring back what was undone", A::Redo),
+    c("export", &[Char('e')], &[], "", "Write the set into a folder", A::Export),
+    c("zoom", &[Char('z')], &[], "", "Give the list or the picture all the room", A::Zoom),
+    c("up", &[Char('k'), Key::Up], &[], "", "Up", A::Move(-1)),
+    c("down", &[Char('j'), Key::Down], &[], "", "Down", A::Move(1)),
+    c("page.up", &[Key::PageUp, Ctrl('u')], &[], "", "A page up", A::Page(-1)),
+    c("page.down", &[Key::PageDown, Ctrl('d')], &[], "", "A page down", A::Page(1)),
+    c("first", &[Char('g'), Key::Home], &[], "", "To the first line", A::First),
+    c("last", &[Char('G'), Key::End], &[], "", "To the last line", A::Last),
+    c("pane.data", &[Char('1')], &[], "", "Show the data", A::Show(Pane::Data)),
+    c("pane.prototypes", &[Char('2')], &[], "", "Show the prototypes", A::Show(Pane::Prototypes)),
+    c("pane.captions", &[Char('3')], &[], "", "Show the captions", A::Show(Pane::Captions)),
+    c("pane.gallery", &[Char('4')], &[], "", "Show the gallery", A::Show(Pane::Gallery)),
+    c("pane.runs", &[Char('5')], &[], "", "Show the runs", A::Show(Pane::Runs)),
+    c("pane.log", &[Char('6')], &[], "", "Show the log", A::Show(Pane::Log)),
+    c("pane.next", &[Key::Tab, Char(']')], &[], "", "Next pane", A::Turn(1)),
+    c("pane.previous", &[Key::BackTab, Char('[')], &[], "", "Previous pane", A::Turn(-1)),
+    c("help", &[Char('?'), Key::F(1)], &[], "help", "Show every key of this pane", A::Help),
+    c("palette", &[Ctrl('p'), Char(':')], &[], "commands", "Find a command by its name", A::Palette),
+    c("back", &[Key::Esc], &[], "", "One level back", A::Back),
+    c("redraw", &[Key::Ctrl('l')], &[], "", "Paint the screen anew", A::Redraw),
+    c("quit", &[Char('q')], &[], "quit", "Leave; everything decided is kept", A::Quit),
+];
+
+/// Commands that work in `pane`.
+pub fn on(pane: Pane) -> impl Iterator<Item = &'static Command> {
+    COMMANDS.iter().filter(move |c| c.panes.is_empty() || c.panes.contains(&pane))
+}
+
+/// What `key` does in `pane`: the pane's own meaning before the general one.
+pub fn find(pane: Pane, key: Key) -> Option<&'static Command> {
+    let hit = |own: bool| on(pane).find(|c| c.panes.is_empty() != own && c.keys.contains(&key));
+    hit(true).or_else(|| hit(false))
+}
+
+/// Commands of `pane` whose title or name has all words of `query`, in the table's order.
+pub fn matching(pane: Pane, query: &str) -> Vec<&'static Command> {
+    let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
+    let has = |c: &&Command| {
+        let text = format!("{} {}", c.title.to_lowercase(), c.id);
+        words.iter().all(|w| text.contains(w))
+    };
+    on(pane).filter(has).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things_in_one_pane() {
+        for pane in Pane::ALL {
+            for own in [true, false] {
+                let keys: Vec<Key> =
+                    on(pane).filter(|c| c.panes.is_empty() != own).flat_map(|c| c.keys).copied().collect();
+                let unique: std::collections::BTreeSet<_> = keys.iter().collect();
+                assert_eq!(unique.len(), keys.len(), "{pane:?}: {keys:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let unique: std::collections::BTreeSet<_> = COMMANDS.iter().map(|c| c.id).collect();
+        assert_eq!(unique.len(), COMMANDS.len());
+    }
+
+    #[test]
+    fn keys_that_belong_to_tmux_and_the_window_manager_are_left_alone() {
+        let taken = ['h', 'j', 'k', 'b', 'a'].map(Key::Ctrl);
+        assert!(COMMANDS.iter().flat_map(|c| c.keys).all(|k| !taken.contains(k)));
+    }
+
+    #[test]
+    fn a_panes_own_meaning_comes_before_the_general_one() {
+        assert_eq!(find(Pane::Data, Char('h')).map(|c| c.id), Some("threshold.down"));
+        assert_eq!(find(Pane::Gallery, Char('h')).map(|c| c.id), Some("gallery.left"));
+        assert_eq!(find(Pane::Log, Char('h')).map(|c| c.id), None);
+    }
+
+    #[test]
+    fn the_palette_finds_words_in_any_order() {
+        let ids: Vec<_> = matching(Pane::Gallery, "stale syn").iter().map(|c| c.id).collect();
+        assert_eq!(ids, ["synthesise.stale"]);
+    }
+}

@@ -1,0 +1,167 @@
+//! What the user decides, as a list that can be walked back and forth: the draft is always the fold of the list.
+
+use crate::fingerprint::Fingerprint;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The words under a prototype, when a person chose them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caption {
+    /// The words.
+    pub text: String,
+    /// The training row they come from, or none if they were typed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<u32>,
+}
+
+/// One decision, as it stands in the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the fields of `Draft` say what they mean")]
+pub enum Decision {
+    Prototypes(usize),
+    Prune(f64),
+    /// Keep (true) or drop (false) a row against the threshold, or (none) let the threshold decide again.
+    Hand {
+        row: u32,
+        keep: Option<bool>,
+    },
+    Distinct(bool),
+    /// Choose or write the caption of a prototype; none: back to the rule's choice.
+    Caption {
+        basis: Fingerprint,
+        prototype: usize,
+        caption: Option<Caption>,
+    },
+    Seed {
+        basis: Fingerprint,
+        prototype: usize,
+        seed: u64,
+    },
+    Steps(usize),
+    Guidance(f64),
+    Noise(usize),
+}
+
+impl Decision {
+    /// Moves of one slider follow each other as one decision.
+    fn replaces(&self, last: &Self) -> bool {
+        let slider =
+            matches!(self, Self::Prototypes(_) | Self::Prune(_) | Self::Steps(_) | Self::Guidance(_) | Self::Noise(_));
+        slider && std::mem::discriminant(self) == std::mem::discriminant(last)
+    }
+
+    /// In words, for the status line.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Prototypes(m) => format!("{m} prototypes"),
+            Self::Prune(r) => format!("prune {:.0} %", r * 100.0),
+            Self::Hand { row, keep: Some(true) } => format!("keep pair {row}"),
+            Self::Hand { row, keep: Some(false) } => format!("drop pair {row}"),
+            Self::Hand { row, keep: None } => format!("threshold decides pair {row}"),
+            Self::Distinct(on) => format!("distinct captions {}", if *on { "on" } else { "off" }),
+            Self::Caption { prototype, caption: Some(_), .. } => format!("caption of prototype {}", prototype + 1),
+            Self::Caption { prototype, caption: None, .. } => {
+                format!("automatic caption of prototype {}", prototype + 1)
+            }
+            Self::Seed { prototype, .. } => format!("new seed of prototype {}", prototype + 1),
+            Self::Steps(n) => format!("{n} steps"),
+            Self::Guidance(g) => format!("guidance {g:.1}"),
+            Self::Noise(n) => format!("noise level {n}"),
+        }
+    }
+}
+
+/// Everything that makes the set on screen: the configuration with the decisions laid over it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// Number of prototypes.
+    pub prototypes: usize,
+    /// Share of pairs dropped for low cosine.
+    pub prune: f64,
+    /// Rows kept or dropped by hand.
+    pub by_hand: BTreeMap<u32, bool>,
+    /// No caption twice.
+    pub distinct: bool,
+    /// Captions chosen or written, by clustering and prototype.
+    pub captions: BTreeMap<(Fingerprint, usize), Caption>,
+    /// Seeds rerolled, by clustering and prototype.
+    pub seeds: BTreeMap<(Fingerprint, usize), u64>,
+    /// Seed of everything else.
+    pub seed: u64,
+    /// Denoising steps.
+    pub steps: usize,
+    /// Guidance scale.
+    pub guidance: f64,
+    /// Noise added to the image prototype.
+    pub noise: usize,
+}
+
+impl Draft {
+    fn apply(&mut self, decision: &Decision) {
+        match decision.clone() {
+            Decision::Prototypes(m) => self.prototypes = m,
+            Decision::Prune(r) => self.prune = r,
+            Decision::Hand { row, keep } => set(&mut self.by_hand, row, keep),
+            Decision::Distinct(on) => self.distinct = on,
+            Decision::Caption { basis, prototype, caption } => set(&mut self.captions, (basis, prototype), caption),
+            Decision::Seed { basis, prototype, seed } => set(&mut self.seeds, (basis, prototype), Some(seed)),
+            Decision::Steps(n) => self.steps = n,
+            Decision::Guidance(g) => self.guidance = g,
+            Decision::Noise(n) => self.noise = n,
+        }
+    }
+}
+
+fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+    match value {
+        Some(value) => drop(map.insert(key, value)),
+        None => drop(map.remove(&key)),
+    }
+}
+
+/// Decisions made, and those undone that can be redone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct History {
+    base: Draft,
+    list: Vec<Decision>,
+    /// How many of `list` hold.
+    now: usize,
+}
+
+impl History {
+    /// Nothing decided yet.
+    pub fn new(base: Draft) -> Self {
+        Self { base, list: Vec::new(), now: 0 }
+    }
+
+    /// What holds now.
+    pub fn draft(&self) -> Draft {
+        let mut draft = self.base.clone();
+        self.list[..self.now].iter().for_each(|d| draft.apply(d));
+        draft
+    }
+
+    /// Adds a decision; what was undone before is gone.
+    pub fn push(&mut self, decision: Decision) {
+        self.list.truncate(self.now);
+        match self.list.last_mut() {
+            Some(last) if decision.replaces(last) => *last = decision,
+            _ => self.list.push(decision),
+        }
+        self.now = self.list.len();
+    }
+
+    /// Takes the last decision back.
+    pub fn undo(&mut self) -> Option<&Decision> {
+        self.now = self.now.checked_sub(1)?;
+        self.list.get(self.now)
+    }
+
+    /// Brings back what was undone last.
+    pub fn redo(&mut self) -> Option<&Decision> {
+        let decision = self.list.get(self.now)?;
+        self.now += 1;
+        Some(decision)
+    }
+}

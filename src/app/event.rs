@@ -1,0 +1,195 @@
+//! What comes in and what goes out.
+
+use super::{
+    decision::{Decision, Draft},
+    job::{JobId, Outcome},
+    key::Key,
+    model::{Measured, Picture, Protos, Rows, Score, Summary},
+    set::Synthesis,
+};
+use crate::fingerprint::Fingerprint;
+use serde::{Deserialize, Serialize};
+use std::{path::PathBuf, sync::Arc};
+
+/// Whatever reaches the explorer.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A key.
+    Key(Key),
+    /// Text pasted in one piece.
+    Paste(String),
+    /// The terminal's new width and height in cells.
+    Resize(u16, u16),
+    /// Milliseconds since the start.
+    Tick(u64),
+    /// Something from a job.
+    Job(JobId, News),
+    /// A real picture that was asked for.
+    Picture(u32, Result<Picture, String>),
+    /// A picture synthesised earlier, found again by its fingerprint.
+    Recalled(Fingerprint, Picture),
+    /// A line for the log.
+    Log(Level, String),
+}
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "their names")]
+pub enum Level {
+    Info,
+    Warning,
+    Error,
+}
+
+/// What a job tells.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// It left the queue.
+    Started,
+    /// Units done of its stage.
+    Step {
+        /// The stage's name.
+        stage: &'static str,
+        /// Units finished.
+        done: usize,
+        /// Units in all.
+        total: usize,
+    },
+    /// A number of a series.
+    Point {
+        /// The series.
+        series: String,
+        /// Position.
+        x: f64,
+        /// Value.
+        y: f64,
+    },
+    /// How picture `key` looks after `step` steps.
+    Preview {
+        /// The picture.
+        key: Fingerprint,
+        /// Denoising steps done.
+        step: usize,
+        /// The estimate.
+        picture: Picture,
+    },
+    /// A picture is finished.
+    Made {
+        /// Its name.
+        key: Fingerprint,
+        /// It.
+        picture: Picture,
+    },
+    /// The data set was read.
+    Opened {
+        /// Its name.
+        name: String,
+        /// Its train pairs.
+        rows: Arc<Rows>,
+    },
+    /// Pair cosines are known.
+    Measured(Arc<Measured>),
+    /// The whole is described.
+    Described(Summary),
+    /// Prototypes are known.
+    Prototypes(Arc<Protos>),
+    /// A set was judged.
+    Scored(Score),
+    /// The set was written.
+    Exported(PathBuf),
+    /// Nothing more will come.
+    Ended(Outcome),
+}
+
+/// A picture to synthesise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Prototype.
+    pub prototype: usize,
+    /// Prompt.
+    pub caption: String,
+    /// Seed of its noise.
+    pub seed: u64,
+    /// Names all that makes it.
+    pub key: Fingerprint,
+}
+
+/// What a job does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    /// Read the data set and embed it.
+    Embed,
+    /// Describe the embeddings.
+    Describe,
+    /// Cluster and average.
+    Prototypes(Box<Draft>),
+    /// Synthesise pictures of one clustering.
+    Synthesise {
+        /// The clustering.
+        basis: Fingerprint,
+        /// Which pictures.
+        wanted: Vec<Wanted>,
+        /// How.
+        settings: Synthesis,
+    },
+    /// Judge the set made of these pictures.
+    Evaluate {
+        /// The clustering.
+        basis: Fingerprint,
+        /// Names the set.
+        set: Fingerprint,
+        /// Its pairs.
+        pairs: Vec<Wanted>,
+    },
+    /// Judge as many pairs got in another way.
+    Yardstick {
+        /// The way.
+        method: &'static str,
+        /// The draft to take number and seed from.
+        draft: Box<Draft>,
+    },
+    /// Write the set.
+    Export {
+        /// The clustering.
+        basis: Fingerprint,
+        /// Its pairs.
+        pairs: Vec<Wanted>,
+        /// The settings to write down.
+        draft: Box<Draft>,
+        /// Where to.
+        dir: PathBuf,
+    },
+}
+
+/// A line of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Entry {
+    /// A decision.
+    Do(Decision),
+    /// The last decision was taken back.
+    Undo,
+    /// It was brought back.
+    Redo,
+    /// A set was judged.
+    Score(Score),
+}
+
+/// What the session is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Start a job.
+    Start(JobId, Work),
+    /// Stop a job.
+    Cancel(JobId),
+    /// Write to the journal.
+    Append(Entry),
+    /// Decode a real picture.
+    Picture(u32),
+    /// Look for pictures synthesised earlier.
+    Recall(Vec<Fingerprint>),
+    /// Paint everything anew.
+    Redraw,
+    /// Leave.
+    Quit,
+}

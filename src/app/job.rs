@@ -1,0 +1,126 @@
+//! Jobs as the user sees them: what runs, how far it is, how it ended.
+
+use super::event::{News, Wanted, Work};
+use std::collections::BTreeMap;
+
+/// Names a job for as long as the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As asked.
+    Done,
+    /// The user or a newer job stopped it.
+    Cancelled,
+    /// With an error, in words.
+    Failed(String),
+    /// With a bug, in its own words.
+    Panicked(String),
+}
+
+/// Where a job stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Waiting for the device.
+    Queued,
+    /// At work.
+    Running,
+    /// Over.
+    Ended(Outcome),
+}
+
+/// Points of a series, in the order they came.
+pub type Series = BTreeMap<String, Vec<(f64, f64)>>;
+
+/// A job and what is known of it.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its name.
+    pub id: JobId,
+    /// What it does.
+    pub work: Work,
+    /// Where it stands.
+    pub status: Status,
+    /// Its stage, and units done of all.
+    pub step: Option<(&'static str, usize, usize)>,
+    /// When the stage began, in milliseconds, and how much was done then.
+    since: (u64, usize),
+    /// When it started and ended.
+    pub times: (u64, u64),
+    /// Metric points.
+    pub series: Series,
+}
+
+impl Job {
+    /// Asked for at `now`.
+    pub fn new(id: JobId, work: Work, now: u64) -> Self {
+        let (status, series) = (Status::Queued, Series::new());
+        Self { id, work, status, step: None, since: (now, 0), times: (now, now), series }
+    }
+
+    /// Queued or running.
+    pub fn is_alive(&self) -> bool {
+        !matches!(self.status, Status::Ended(_))
+    }
+
+    /// Takes news about progress.
+    pub fn observe(&mut self, news: &News, now: u64) {
+        match news {
+            News::Started => (self.status, self.times) = (Status::Running, (now, now)),
+            News::Step { stage, done, total } => {
+                if self.step.is_none_or(|(s, d, _)| s != *stage || *done < d) {
+                    self.since = (now, *done);
+                }
+                self.step = Some((stage, *done, *total));
+            }
+            News::Point { series, x, y } => self.series.entry(series.clone()).or_default().push((*x, *y)),
+            News::Ended(outcome) => self.end(outcome.clone(), now),
+            _ => {}
+        }
+    }
+
+    /// It is over.
+    pub fn end(&mut self, outcome: Outcome, now: u64) {
+        self.status = Status::Ended(outcome);
+        self.times.1 = now;
+    }
+
+    /// Milliseconds until its stage is through, once there is something to judge by.
+    pub fn eta(&self, now: u64) -> Option<u64> {
+        let (_, done, total) = self.step?;
+        let (since, before) = self.since;
+        let (passed, units) = (now.checked_sub(since)?, done.checked_sub(before)?);
+        (units > 0 && passed > 500 && done < total).then(|| passed * (total - done) as u64 / units as u64)
+    }
+
+    /// Units of the stage per second.
+    pub fn rate(&self, now: u64) -> Option<f64> {
+        let (_, done, _) = self.step?;
+        let (passed, units) = (now.checked_sub(self.since.0)?, done.checked_sub(self.since.1)?);
+        (units > 0 && passed > 200).then(|| units as f64 * 1000.0 / passed as f64)
+    }
+
+    /// What it does, in a few words.
+    pub fn title(&self) -> String {
+        match &self.work {
+            Work::Embed => "embed the data".into(),
+            Work::Describe => "describe the embeddings".into(),
+            Work::Prototypes(draft) => format!("{} prototypes", draft.prototypes),
+            Work::Synthesise { wanted, .. } if wanted.len() == 1 => "synthesise 1 picture".into(),
+            Work::Synthesise { wanted, .. } => format!("synthesise {} pictures", wanted.len()),
+            Work::Evaluate { pairs, set, .. } => format!("evaluate {} pairs {}", pairs.len(), set.short()),
+            Work::Yardstick { method, draft } => format!("evaluate {} × {method}", draft.prototypes),
+            Work::Export { dir, .. } => format!("export to {}", dir.display()),
+        }
+    }
+
+    /// The pictures it is to make.
+    pub fn wanted(&self) -> &[Wanted] {
+        match &self.work {
+            Work::Synthesise { wanted, .. } => wanted,
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The explorer's program as values: events go in, state changes in one place, effects come out. Nothing here knows a
+//! terminal, a file, a thread or a clock, so every behaviour can be tested as state, keys, state.
+
+mod action;
+mod commands;
+mod decision;
+mod event;
+mod field;
+mod format;
+mod job;
+mod kept;
+mod key;
+mod lists;
+mod modal;
+mod model;
+mod observe;
+mod set;
+mod state;
+mod update;
+
+#[cfg(test)]
+mod tests;
+
+pub use action::{Action, Pane, Which};
+pub use commands::{COMMANDS, Command, find, matching, on};
+pub use decision::{Caption, Decision, Draft, History};
+pub use event::{Effect, Entry, Event, Level, News, Wanted, Work};
+pub use field::Field;
+pub use format::{count, duration, percent};
+pub use job::{Job, JobId, Outcome, Status};
+pub use kept::{below, keeps, kept_count, kept_rows};
+pub use key::Key;
+pub use lists::{Cursor, SortBy};
+pub use modal::{Asks, Modal};
+pub use model::{EncoderScore, Measured, Near, Picture, Proto, Protos, Rows, Score, Summary};
+pub use set::{ImageState, Synthesis};
+pub use state::{LogLine, State, gallery_columns};

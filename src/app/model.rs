@@ -1,0 +1,127 @@
+//! What the panes show, as plain data: translated once from the pipeline's types, never recomputed while drawing.
+
+use crate::fingerprint::Fingerprint;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A decoded picture, shared rather than copied.
+pub type Picture = Arc<image::RgbImage>;
+
+/// The pairs of the train split: row by row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Caption of each pair.
+    pub captions: Vec<String>,
+    /// Image of each pair.
+    pub image_of: Vec<u32>,
+    /// Number of images.
+    pub images: usize,
+}
+
+/// The cosine of every pair, and the rows from the worst to the best.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Measured {
+    /// One cosine per row.
+    pub cosines: Vec<f32>,
+    /// Rows, ascending by cosine; of equals the earlier row first, as pruning has it.
+    pub order: Vec<u32>,
+    /// The place of each row in `order`.
+    pub rank: Vec<u32>,
+}
+
+impl Measured {
+    /// Ranks `cosines`.
+    pub fn new(cosines: Vec<f32>) -> Self {
+        let mut order: Vec<u32> = (0..cosines.len() as u32).collect();
+        order.sort_by(|&a, &b| cosines[a as usize].total_cmp(&cosines[b as usize]).then(a.cmp(&b)));
+        let mut rank = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(place, &row)| rank[row as usize] = place as u32);
+        Self { cosines, order, rank }
+    }
+}
+
+/// What the embeddings look like as a whole.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Width of an embedding.
+    pub width: usize,
+    /// Median length of image and text embeddings.
+    pub norms: [f64; 2],
+    /// Effective rank of image and text embeddings.
+    pub ranks: [f64; 2],
+    /// Distance between the two means of unit rows.
+    pub gap: f64,
+    /// Image pairs that are near-duplicates, and images compared.
+    pub duplicates: (u64, usize),
+    /// Share of pairs a two-component mixture calls doubtful.
+    pub doubtful: f64,
+}
+
+/// A row and how near it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Near {
+    /// Row of the train pairs.
+    pub row: u32,
+    /// Cosine.
+    pub cosine: f32,
+}
+
+/// One prototype.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Proto {
+    /// Cosine between its two means.
+    pub similarity: f32,
+    /// Pairs it is the mean of.
+    pub support: usize,
+    /// Mean cosine of its own images to their mean: near 1 is tight.
+    pub tightness: f32,
+    /// Its real pairs, nearest image first; each image once.
+    pub nearest: Vec<Near>,
+    /// The nearest other prototype, and the cosine of the two images.
+    pub other: Option<(usize, f32)>,
+    /// Ranked captions, nearest first.
+    pub candidates: Vec<Near>,
+    /// Which candidate the rule chose.
+    pub chosen: usize,
+}
+
+/// All prototypes of one clustering.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Protos {
+    /// Best-agreeing first.
+    pub list: Vec<Proto>,
+    /// Matched clusters that shared no row.
+    pub empty: usize,
+    /// Names what the prototypes were made of: captions and pictures belong to it.
+    pub basis: Fingerprint,
+    /// Rows of each image cluster (down) in each text cluster (across), matched ones on the diagonal.
+    pub table: Vec<Vec<u32>>,
+}
+
+/// One encoder's recall.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EncoderScore {
+    /// The image encoder.
+    pub encoder: String,
+    /// Number of runs.
+    pub runs: usize,
+    /// IR@1, 5, 10 and TR@1, 5, 10 in percent: mean over the runs.
+    pub mean: [f64; 6],
+    /// Their standard deviations.
+    pub sd: [f64; 6],
+    /// Mean of the six, and its standard deviation over the runs.
+    pub r_mean: [f64; 2],
+}
+
+/// What an evaluation found, and of which set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// `pds` for the set on screen, or the name of a yardstick.
+    pub method: String,
+    /// The set that was judged.
+    pub set: Fingerprint,
+    /// Its number of pairs.
+    pub pairs: usize,
+    /// One entry per encoder.
+    pub encoders: Vec<EncoderScore>,
+}

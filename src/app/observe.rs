@@ -1,0 +1,75 @@
+//! What news from jobs change. News of a job that is over, or was never started, change nothing.
+
+use super::{
+    event::{Effect, Entry, Level, News, Work},
+    format,
+    job::{JobId, Outcome},
+    state::State,
+};
+
+impl State {
+    /// Takes news from job `id`.
+    pub(super) fn observe(&mut self, id: JobId, news: News) -> Vec<Effect> {
+        let now = self.now;
+        let Some(job) = self.jobs.iter_mut().find(|j| j.id == id && j.is_alive()) else { return vec![] };
+        job.observe(&news, now);
+        match news {
+            News::Opened { name, rows } => {
+                (self.name, self.rows) = (Some(name), rows);
+                vec![]
+            }
+            News::Measured(measured) => {
+                self.measured = Some(measured);
+                let mut effects = self.cluster();
+                effects.push(self.spawn(Work::Describe));
+                effects
+            }
+            News::Described(summary) => {
+                self.summary = Some(summary);
+                vec![]
+            }
+            News::Prototypes(protos) => {
+                self.prototype = self.prototype.min(protos.list.len().saturating_sub(1));
+                (self.behind, self.protos, self.candidate.0) = (false, Some(protos), 0);
+                self.refresh();
+                self.recall()
+            }
+            News::Preview { key, step, picture } => {
+                self.forming.insert(key, (step, picture));
+                vec![]
+            }
+            News::Made { key, picture } => {
+                self.keep_made(key, picture);
+                vec![]
+            }
+            News::Scored(score) => {
+                self.scores.push(score.clone());
+                self.run.0 = self.scores.len() - 1;
+                vec![Effect::Append(Entry::Score(score))]
+            }
+            News::Exported(dir) => {
+                self.tell(format!("written to {}", crate::fsio::printable(&dir.display().to_string())));
+                vec![]
+            }
+            News::Ended(outcome) => self.ended(id, &outcome),
+            News::Started | News::Step { .. } | News::Point { .. } => vec![],
+        }
+    }
+
+    fn ended(&mut self, id: JobId, outcome: &Outcome) -> Vec<Effect> {
+        let Some(job) = self.jobs.iter().find(|j| j.id == id) else { return vec![] };
+        let (title, took) = (job.title(), format::duration(job.times.1.saturating_sub(job.times.0)));
+        let keys: Vec<_> = job.wanted().iter().map(|w| w.key.clone()).collect();
+        let clustering = matches!(job.work, Work::Prototypes(_));
+        keys.iter().for_each(|key| drop(self.forming.remove(key)));
+        match outcome {
+            Outcome::Done => self.say(Level::Info, format!("{title}: done in {took}")),
+            Outcome::Cancelled => self.say(Level::Info, format!("{title}: cancelled")),
+            Outcome::Failed(why) => self.say(Level::Error, format!("{title}: {why}")),
+            Outcome::Panicked(why) => self.say(Level::Error, format!("{title}: a bug stopped it: {why}")),
+        }
+        // A clustering that failed leaves the older one on screen, marked as behind.
+        self.behind |= clustering && *outcome != Outcome::Done;
+        vec![]
+    }
+}

@@ -1,0 +1,347 @@
+//! Everything the explorer knows. Drawing reads it; only `handle` changes it.
+
+use super::{
+    action::Pane,
+    decision::{Decision, Draft, History},
+    event::{Effect, Entry, Event, Level, Wanted, Work},
+    job::{Job, JobId, Outcome},
+    lists::{Cursor, SortBy},
+    modal::Modal,
+    model::{Measured, Picture, Protos, Rows, Score, Summary},
+};
+use crate::fingerprint::Fingerprint;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+/// Real pictures kept decoded.
+const KEPT_PICTURES: usize = 192;
+/// Log lines kept.
+const LOG_LINES: usize = 2000;
+/// Ended jobs kept.
+const KEPT_JOBS: usize = 60;
+
+/// A line of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogLine {
+    /// Milliseconds since the start.
+    pub at: u64,
+    /// How much it matters.
+    pub level: Level,
+    /// The words.
+    pub text: String,
+}
+
+/// The whole state.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Milliseconds since the start.
+    pub now: u64,
+    /// The terminal in cells.
+    pub size: (u16, u16),
+    /// The data set's name, once it was read.
+    pub name: Option<String>,
+    /// Its train pairs.
+    pub rows: Arc<Rows>,
+    /// Pair cosines, once embedded.
+    pub measured: Option<Arc<Measured>>,
+    /// The embeddings as a whole.
+    pub summary: Option<Summary>,
+    /// The prototypes that were found last.
+    pub protos: Option<Arc<Protos>>,
+    /// A newer clustering is on its way: what is shown belongs to older settings.
+    pub behind: bool,
+    /// Caption, seed and picture name of each prototype.
+    pub pairs: Vec<Wanted>,
+    /// Finished pictures by name.
+    pub pictures: BTreeMap<Fingerprint, Picture>,
+    /// Pictures that are forming, and their steps.
+    pub forming: BTreeMap<Fingerprint, (usize, Picture)>,
+    /// The picture made last for each prototype of each clustering.
+    pub made: BTreeMap<(Fingerprint, usize), Fingerprint>,
+    /// Decisions.
+    pub history: History,
+    /// What they come to.
+    pub draft: Draft,
+    /// Jobs, oldest first.
+    pub jobs: Vec<Job>,
+    /// What was judged, oldest first.
+    pub scores: Vec<Score>,
+    /// The log.
+    pub log: VecDeque<LogLine>,
+    /// Real pictures by image number; an error stands for one that cannot be read.
+    pub real: BTreeMap<u32, Result<Picture, String>>,
+    pub(super) asked: BTreeSet<u32>,
+    order_of_real: VecDeque<u32>,
+    /// The pane in front.
+    pub pane: Pane,
+    /// The pane's main part has all the room.
+    pub zoom: bool,
+    /// In the captions pane: the cursor is among the candidates.
+    pub inside: bool,
+    /// The selected prototype, whatever the sort and filter.
+    pub prototype: usize,
+    /// The selected candidate.
+    pub candidate: Cursor,
+    /// The selected pair, as a line of the worst-first list.
+    pub pair: Cursor,
+    /// The selected score.
+    pub run: Cursor,
+    /// Lines scrolled up from the end of the log.
+    pub scrolled: usize,
+    /// Order of the prototypes.
+    pub sort: SortBy,
+    /// Words that prototypes' captions must contain.
+    pub filter: String,
+    /// Prototypes as they are listed.
+    pub arranged: Vec<usize>,
+    /// Words that pairs' captions must contain, and the lines that do.
+    pub pair_filter: (String, Option<Vec<u32>>),
+    /// What lies over the pane.
+    pub modal: Option<Modal>,
+    /// A word about what happened last.
+    pub notice: Option<(Level, String)>,
+    next_job: u64,
+}
+
+impl State {
+    /// At the start, with the configuration's settings.
+    pub fn new(base: Draft) -> Self {
+        let history = History::new(base);
+        let draft = history.draft();
+        Self {
+            now: 0,
+            size: (80, 24),
+            name: None,
+            rows: Arc::default(),
+            measured: None,
+            summary: None,
+            protos: None,
+            behind: false,
+            pairs: Vec::new(),
+            pictures: BTreeMap::new(),
+            forming: BTreeMap::new(),
+            made: BTreeMap::new(),
+            history,
+            draft,
+            jobs: Vec::new(),
+            scores: Vec::new(),
+            log: VecDeque::new(),
+            real: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            order_of_real: VecDeque::new(),
+            pane: Pane::Data,
+            zoom: false,
+            inside: false,
+            prototype: 0,
+            candidate: Cursor::default(),
+            pair: Cursor::default(),
+            run: Cursor::default(),
+            scrolled: 0,
+            sort: SortBy::default(),
+            filter: String::new(),
+            arranged: Vec::new(),
+            pair_filter: (String::new(), None),
+            modal: None,
+            notice: None,
+            next_job: 0,
+        }
+    }
+
+    /// Takes up what a journal holds, before anything runs.
+    pub fn restore(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            match entry {
+                Entry::Do(decision) => self.history.push(decision),
+                Entry::Undo => drop(self.history.undo().cloned()),
+                Entry::Redo => drop(self.history.redo().cloned()),
+                Entry::Score(score) => self.scores.push(score),
+            }
+        }
+        self.draft = self.history.draft();
+    }
+
+    /// The first effects: the data set is read and embedded in a job.
+    pub fn start(&mut self) -> Vec<Effect> {
+        vec![self.spawn(Work::Embed)]
+    }
+
+    /// Changes by one event.
+    pub fn handle(&mut self, event: Event) -> Vec<Effect> {
+        let mut effects = match event {
+            Event::Key(key) => self.key(key),
+            Event::Paste(text) => self.paste(&text),
+            Event::Resize(width, height) => {
+                self.size = (width, height);
+                vec![]
+            }
+            Event::Tick(now) => {
+                self.now = now;
+                return vec![];
+            }
+            Event::Job(id, news) => self.observe(id, news),
+            Event::Picture(image, picture) => {
+                self.keep_real(image, picture);
+                vec![]
+            }
+            Event::Recalled(key, picture) => {
+                self.keep_made(key, picture);
+                vec![]
+            }
+            Event::Log(level, text) => {
+                self.say(level, text);
+                vec![]
+            }
+        };
+        effects.extend(self.ask_for_pictures());
+        effects
+    }
+
+    /// Records a decision and what follows from it.
+    pub(super) fn decide(&mut self, decision: Decision) -> Vec<Effect> {
+        self.history.push(decision.clone());
+        let mut effects = vec![Effect::Append(Entry::Do(decision))];
+        effects.extend(self.settle());
+        effects
+    }
+
+    /// Brings everything in line with the decisions that hold now.
+    pub(super) fn settle(&mut self) -> Vec<Effect> {
+        let old = std::mem::replace(&mut self.draft, self.history.draft());
+        self.refresh();
+        let new = &self.draft;
+        let moved = (old.prototypes, old.distinct, &old.by_hand) != (new.prototypes, new.distinct, &new.by_hand)
+            || old.prune.total_cmp(&new.prune).is_ne();
+        if moved { self.cluster() } else { self.recall() }
+    }
+
+    /// Clusters anew; a clustering that is still running is for nothing and stops.
+    pub(super) fn cluster(&mut self) -> Vec<Effect> {
+        if self.measured.is_none() {
+            return vec![];
+        }
+        self.behind = true;
+        let mut effects = self.stop_where(|work| matches!(work, Work::Prototypes(_)));
+        effects.push(self.spawn(Work::Prototypes(Box::new(self.draft.clone()))));
+        effects
+    }
+
+    /// Looks for pictures that were synthesised before, perhaps in another session.
+    pub(super) fn recall(&self) -> Vec<Effect> {
+        let missing: Vec<_> = self.outdated().into_iter().map(|i| self.pairs[i].key.clone()).collect();
+        if missing.is_empty() { vec![] } else { vec![Effect::Recall(missing)] }
+    }
+
+    /// A new job.
+    pub(super) fn spawn(&mut self, work: Work) -> Effect {
+        let id = JobId(self.next_job);
+        self.next_job += 1;
+        self.jobs.push(Job::new(id, work.clone(), self.now));
+        let over = self.jobs.len().saturating_sub(KEPT_JOBS);
+        let mut dropped = 0;
+        self.jobs.retain(|j| {
+            j.is_alive() || {
+                dropped += 1;
+                dropped > over
+            }
+        });
+        Effect::Start(id, work)
+    }
+
+    /// Cancels living jobs whose work is such. They are over at once: whatever they still say is late.
+    pub(super) fn stop_where(&mut self, such: impl Fn(&Work) -> bool) -> Vec<Effect> {
+        let now = self.now;
+        let hit = self.jobs.iter_mut().filter(|j| j.is_alive() && such(&j.work));
+        hit.map(|job| {
+            job.end(Outcome::Cancelled, now);
+            Effect::Cancel(job.id)
+        })
+        .collect()
+    }
+
+    /// Whether anything is running or waiting.
+    pub fn is_busy(&self) -> bool {
+        self.jobs.iter().any(Job::is_alive)
+    }
+
+    /// The job of this kind that was asked for last.
+    pub fn latest(&self, such: impl Fn(&Work) -> bool) -> Option<&Job> {
+        self.jobs.iter().rev().find(|j| such(&j.work))
+    }
+
+    /// Adds to the log and, if it matters, to the status line.
+    pub(super) fn say(&mut self, level: Level, text: String) {
+        if level > Level::Info {
+            self.notice = Some((level, text.clone()));
+        }
+        self.log.push_back(LogLine { at: self.now, level, text });
+        if self.log.len() > LOG_LINES {
+            self.log.pop_front();
+        }
+    }
+
+    /// A word on the status line.
+    pub(super) fn tell(&mut self, text: impl Into<String>) {
+        self.notice = Some((Level::Info, text.into()));
+    }
+
+    pub(super) fn keep_made(&mut self, key: Fingerprint, picture: Picture) {
+        self.forming.remove(&key);
+        if let (Some(protos), Some(pair)) = (&self.protos, self.pairs.iter().find(|p| p.key == key)) {
+            self.made.insert((protos.basis.clone(), pair.prototype), key.clone());
+        }
+        self.pictures.insert(key, picture);
+    }
+
+    fn keep_real(&mut self, image: u32, picture: Result<Picture, String>) {
+        self.asked.remove(&image);
+        if self.real.insert(image, picture).is_none() {
+            self.order_of_real.push_back(image);
+        }
+        if self.order_of_real.len() > KEPT_PICTURES
+            && let Some(old) = self.order_of_real.pop_front()
+        {
+            self.real.remove(&old);
+        }
+    }
+
+    /// The row under the cursor of the data pane.
+    pub fn selected_row(&self) -> Option<u32> {
+        let measured = self.measured.as_ref()?;
+        match &self.pair_filter.1 {
+            Some(lines) => lines.get(self.pair.0).copied(),
+            None => measured.order.get(self.pair.0).copied(),
+        }
+    }
+
+    /// Number of lines in the data pane's list.
+    pub fn pair_lines(&self) -> usize {
+        let all = self.measured.as_ref().map_or(0, |m| m.order.len());
+        self.pair_filter.1.as_ref().map_or(all, Vec::len)
+    }
+
+    fn ask_for_pictures(&mut self) -> Vec<Effect> {
+        let mut rows: Vec<u32> = Vec::new();
+        match self.pane {
+            Pane::Data => rows.extend(self.selected_row()),
+            Pane::Prototypes | Pane::Captions | Pane::Gallery => {
+                let proto = self.protos.as_ref().and_then(|p| p.list.get(self.prototype));
+                rows.extend(proto.iter().flat_map(|p| p.nearest.iter().take(6)).map(|n| n.row));
+            }
+            Pane::Runs | Pane::Log => {}
+        }
+        let images = rows.iter().filter_map(|&r| self.rows.image_of.get(r as usize).copied()).collect::<Vec<_>>();
+        let new = images.into_iter().filter(|i| !self.real.contains_key(i) && self.asked.insert(*i));
+        new.collect::<Vec<_>>().into_iter().map(Effect::Picture).collect()
+    }
+}
+
+/// Width and height of a gallery cell, with its caption line and gap.
+pub const CELL: (u16, u16) = (18, 9);
+
+/// How many pictures stand side by side in the gallery: it has the left part of the terminal, or all of it when zoomed.
+pub fn gallery_columns(width: u16, zoom: bool) -> usize {
+    let room = if zoom { width.saturating_sub(2) } else { (width.saturating_sub(2)) * 11 / 20 };
+    usize::from(room / CELL.0).max(1)
+}

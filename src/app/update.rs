@@ -1,0 +1,335 @@
+//! What each action changes.
+
+use super::{
+    action::{Action, Pane, Which},
+    commands,
+    decision::{Caption, Decision},
+    event::{Effect, Entry, Level, Wanted, Work},
+    field::Field,
+    job::{Job, Outcome},
+    kept,
+    key::Key,
+    modal::{Asks, Modal},
+    set::ImageState,
+    state::{State, gallery_columns},
+};
+use crate::fingerprint::Fingerprint;
+
+/// Lines of a page.
+const PAGE: i64 = 10;
+
+impl State {
+    /// A key: to what lies on top, else by the table.
+    pub(super) fn key(&mut self, key: Key) -> Vec<Effect> {
+        self.notice = None;
+        if self.modal.is_some() {
+            return self.modal_key(key);
+        }
+        commands::find(self.pane, key).map_or(vec![], |command| self.update(command.action))
+    }
+
+    /// Carries out an action.
+    pub fn update(&mut self, action: Action) -> Vec<Effect> {
+        match action {
+            Action::Show(pane) => self.show(pane),
+            Action::Turn(by) => self.show(self.pane.step(by)),
+            Action::Help => self.modal = Some(Modal::Help(0)),
+            Action::Palette => self.modal = Some(Modal::Palette(Field::default(), 0)),
+            Action::Back => self.back(),
+            Action::Quit if self.is_busy() => self.modal = Some(Modal::Quit),
+            Action::Quit => return vec![Effect::Quit],
+            Action::Redraw => return vec![Effect::Redraw],
+            Action::Move(by) => self.step(i64::from(by)),
+            Action::Page(by) => self.step(i64::from(by) * PAGE),
+            Action::First => self.step(-i64::from(u32::MAX)),
+            Action::Last => self.step(i64::from(u32::MAX)),
+            Action::Zoom => self.zoom = !self.zoom,
+            Action::Sort => {
+                self.sort = self.sort.next();
+                self.refresh();
+                self.tell(format!("sorted by {}", self.sort.name()));
+            }
+            Action::Filter => {
+                let now = if self.pane == Pane::Data { &self.pair_filter.0 } else { &self.filter };
+                self.modal = Some(Modal::Ask(Asks::Filter, Field::new(now)));
+            }
+            Action::AskPrototypes => {
+                let now = self.draft.prototypes.to_string();
+                self.modal = Some(Modal::Ask(Asks::Prototypes, Field::new(&now)));
+            }
+            Action::Export => self.ask_export(),
+            Action::EditCaption => self.ask_caption(),
+            Action::Undo | Action::Redo => return self.walk(action == Action::Undo),
+            Action::CancelJob => return self.cancel_newest(),
+            Action::Synthesise(which) => return self.synthesise(which),
+            Action::Evaluate => return self.evaluate(),
+            Action::Yardstick(method) => return self.yardstick(method),
+            _ => return self.decision(action).map_or(vec![], |d| self.decide(d)),
+        }
+        vec![]
+    }
+
+    /// Actions that are decisions.
+    fn decision(&mut self, action: Action) -> Option<Decision> {
+        let draft = &self.draft;
+        let step =
+            |now: usize, by: i32, least: usize, most: usize| now.saturating_add_signed(by as isize).clamp(least, most);
+        match action {
+            Action::Threshold(by) => {
+                let now = (draft.prune * 100.0).round() as i32;
+                Some(Decision::Prune(f64::from((now + by).clamp(0, 95)) / 100.0))
+            }
+            Action::Prototypes(by) => Some(Decision::Prototypes(step(draft.prototypes, by, 1, self.most_prototypes()))),
+            Action::Steps(by) => Some(Decision::Steps(step(draft.steps, by * 5, 5, 1000))),
+            Action::Guidance(by) => Some(Decision::Guidance((draft.guidance + 0.5 * f64::from(by)).clamp(0.0, 30.0))),
+            Action::Noise(by) => Some(Decision::Noise(step(draft.noise, by * 10, 0, 999))),
+            Action::Distinct => Some(Decision::Distinct(!draft.distinct)),
+            Action::Drop | Action::Keep => {
+                let (row, keep) = (self.selected_row()?, action == Action::Keep);
+                let again = draft.by_hand.get(&row) == Some(&keep);
+                Some(Decision::Hand { row, keep: (!again).then_some(keep) })
+            }
+            Action::AutoCaption => {
+                let own = (self.basis()?, self.prototype);
+                draft.captions.contains_key(&own).then_some(())?;
+                Some(Decision::Caption { basis: own.0, prototype: own.1, caption: None })
+            }
+            Action::Reroll => {
+                let (basis, prototype) = (self.basis()?, self.prototype);
+                let now = draft.seed_of(&basis, prototype);
+                // Any fixed odd step visits every seed; this one is the golden ratio's, as in splitmix64.
+                let seed = now.wrapping_add(0x9e37_79b9_7f4a_7c15) >> 16;
+                Some(Decision::Seed { basis, prototype, seed })
+            }
+            Action::Across(by) => {
+                self.across(i64::from(by));
+                None
+            }
+            Action::Enter => {
+                if self.inside {
+                    return self.chosen_candidate();
+                }
+                self.enter();
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn most_prototypes(&self) -> usize {
+        self.measured.as_ref().map_or(usize::MAX, |m| kept::kept_count(m, &self.draft)).max(1)
+    }
+
+    pub(super) fn set_prototypes(&mut self, wanted: usize) -> Vec<Effect> {
+        let m = wanted.clamp(1, self.most_prototypes());
+        if m != wanted {
+            self.tell(format!("{m} is the most: one per pair that is kept"));
+        }
+        self.decide(Decision::Prototypes(m))
+    }
+
+    fn basis(&self) -> Option<Fingerprint> {
+        self.protos.as_ref().map(|p| p.basis.clone())
+    }
+
+    fn show(&mut self, pane: Pane) {
+        (self.pane, self.inside, self.zoom) = (pane, false, false);
+    }
+
+    /// One level back, and never out.
+    fn back(&mut self) {
+        if self.inside {
+            self.inside = false;
+        } else if self.zoom {
+            self.zoom = false;
+        } else if self.pane == Pane::Data && self.pair_filter.1.is_some() {
+            self.filter_by("");
+        } else if !self.filter.is_empty() {
+            self.filter_by("");
+        }
+    }
+
+    fn step(&mut self, by: i64) {
+        match self.pane {
+            Pane::Data => self.pair.step(by, self.pair_lines()),
+            Pane::Captions if self.inside => {
+                let n = self.protos.as_ref().and_then(|p| p.list.get(self.prototype)).map_or(0, |p| p.candidates.len());
+                self.candidate.step(by, n);
+            }
+            Pane::Prototypes | Pane::Captions => self.across(by),
+            Pane::Gallery => {
+                let columns = gallery_columns(self.size.0, self.zoom) as i64;
+                let at = self.place() as i64;
+                if (0..self.arranged.len() as i64).contains(&(at + by * columns)) || by.abs() > 1 {
+                    self.across(by.saturating_mul(columns));
+                }
+            }
+            Pane::Runs => self.run.step(by, self.scores.len()),
+            Pane::Log => {
+                let most = self.log.len().saturating_sub(1) as i64;
+                self.scrolled = (self.scrolled as i64 - by).clamp(0, most) as usize;
+            }
+        }
+    }
+
+    /// Where the selected prototype stands in the list.
+    pub fn place(&self) -> usize {
+        self.arranged.iter().position(|&i| i == self.prototype).unwrap_or(0)
+    }
+
+    fn across(&mut self, by: i64) {
+        let mut cursor = super::lists::Cursor(self.place());
+        cursor.step(by, self.arranged.len());
+        if let Some(&prototype) = self.arranged.get(cursor.0)
+            && prototype != self.prototype
+        {
+            (self.prototype, self.candidate.0) = (prototype, 0);
+        }
+    }
+
+    fn enter(&mut self) {
+        if self.pane == Pane::Captions && self.protos.is_some() {
+            self.inside = true;
+        }
+    }
+
+    fn chosen_candidate(&mut self) -> Option<Decision> {
+        let protos = self.protos.as_ref()?;
+        let row = protos.list.get(self.prototype)?.candidates.get(self.candidate.0)?.row;
+        let text = self.rows.captions.get(row as usize)?.clone();
+        let (basis, caption) = (protos.basis.clone(), Some(Caption { text, row: Some(row) }));
+        self.inside = false;
+        Some(Decision::Caption { basis, prototype: self.prototype, caption })
+    }
+
+    fn ask_caption(&mut self) {
+        if let Some(pair) = self.pairs.get(self.prototype) {
+            self.modal = Some(Modal::Ask(Asks::Caption(self.prototype), Field::new(&pair.caption)));
+        }
+    }
+
+    pub(super) fn write_caption(&mut self, prototype: usize, text: &str) -> Vec<Effect> {
+        let text = text.trim();
+        let unchanged = self.pairs.get(prototype).is_none_or(|p| p.caption == text);
+        let Some(basis) = self.basis().filter(|_| !unchanged) else { return vec![] };
+        if text.is_empty() {
+            self.tell("an empty caption would teach nothing: left as it was");
+            return vec![];
+        }
+        let caption = Some(Caption { text: text.to_owned(), row: None });
+        self.decide(Decision::Caption { basis, prototype, caption })
+    }
+
+    fn walk(&mut self, back: bool) -> Vec<Effect> {
+        let decision = if back { self.history.undo() } else { self.history.redo() };
+        let Some(words) = decision.map(Decision::words) else {
+            self.tell(if back { "nothing to undo" } else { "nothing to redo" });
+            return vec![];
+        };
+        self.tell(format!("{}: {words}", if back { "undone" } else { "redone" }));
+        let mut effects = vec![Effect::Append(if back { Entry::Undo } else { Entry::Redo })];
+        effects.extend(self.settle());
+        effects
+    }
+
+    fn cancel_newest(&mut self) -> Vec<Effect> {
+        let Some((id, title)) = self.jobs.iter().rev().find(|j| j.is_alive()).map(|j| (j.id, j.title())) else {
+            return self.update(Action::Quit);
+        };
+        self.tell(format!("cancelled: {title}"));
+        self.stop(id)
+    }
+
+    fn stop(&mut self, id: super::job::JobId) -> Vec<Effect> {
+        let now = self.now;
+        if let Some(job) = self.jobs.iter_mut().find(|j| j.id == id) {
+            job.end(Outcome::Cancelled, now);
+        }
+        let gone: Vec<Fingerprint> =
+            self.jobs.iter().filter(|j| j.id == id).flat_map(Job::wanted).map(|w| w.key.clone()).collect();
+        gone.iter().for_each(|key| drop(self.forming.remove(key)));
+        vec![Effect::Cancel(id)]
+    }
+
+    fn synthesise(&mut self, which: Which) -> Vec<Effect> {
+        let Some(basis) = self.ready() else { return vec![] };
+        let idle = |i: &usize| !matches!(self.image_state(*i), ImageState::Queued | ImageState::Forming(_));
+        let chosen: Vec<usize> = match which {
+            Which::Selected => vec![self.prototype],
+            Which::Stale => self.outdated(),
+            Which::All => (0..self.pairs.len()).collect(),
+        };
+        let wanted: Vec<Wanted> = chosen.into_iter().filter(idle).map(|i| self.pairs[i].clone()).collect();
+        if wanted.is_empty() {
+            self.tell("every picture is fresh or on its way");
+            return vec![];
+        }
+        vec![self.spawn(Work::Synthesise { basis, wanted, settings: self.draft.synthesis() })]
+    }
+
+    /// The clustering, if it is the one that the settings ask for.
+    fn ready(&mut self) -> Option<Fingerprint> {
+        let basis = self.basis().filter(|_| !self.behind);
+        if basis.is_none() {
+            self.tell("the prototypes are not there yet");
+        }
+        basis
+    }
+
+    fn evaluate(&mut self) -> Vec<Effect> {
+        let Some(basis) = self.ready() else { return vec![] };
+        let mut effects = vec![];
+        if !self.outdated().is_empty() {
+            effects = self.synthesise(Which::Stale);
+        }
+        let Some(set) = self.set() else { return vec![] };
+        let work = Work::Evaluate { basis, set, pairs: self.pairs.clone() };
+        effects.push(self.spawn(work));
+        effects
+    }
+
+    fn yardstick(&mut self, method: &'static str) -> Vec<Effect> {
+        if self.measured.is_none() {
+            self.tell("the data are not embedded yet");
+            return vec![];
+        }
+        vec![self.spawn(Work::Yardstick { method, draft: Box::new(self.draft.clone()) })]
+    }
+
+    fn ask_export(&mut self) {
+        let outdated = self.outdated().len();
+        if self.ready().is_none() {
+        } else if outdated > 0 {
+            self.notice =
+                Some((Level::Warning, format!("{outdated} pictures are missing or stale: S makes them first")));
+        } else {
+            self.modal = Some(Modal::Ask(Asks::Export, Field::new("distilled")));
+        }
+    }
+
+    pub(super) fn export(&mut self, dir: &str) -> Vec<Effect> {
+        let Some(basis) = self.ready() else { return vec![] };
+        let (pairs, draft) = (self.pairs.clone(), Box::new(self.draft.clone()));
+        vec![self.spawn(Work::Export { basis, pairs, draft, dir: dir.into() })]
+    }
+
+    /// Shows only lines with these words.
+    pub(super) fn filter_by(&mut self, words: &str) {
+        if self.pane != Pane::Data {
+            self.filter = words.to_owned();
+            self.refresh();
+            if !self.arranged.contains(&self.prototype) {
+                self.prototype = self.arranged.first().copied().unwrap_or(self.prototype);
+            }
+            return;
+        }
+        let kept = self.selected_row();
+        let low = words.to_lowercase();
+        let has = |row: &u32| self.rows.captions.get(*row as usize).is_some_and(|c| c.to_lowercase().contains(&low));
+        let order = self.measured.as_ref().map(|m| m.order.as_slice()).unwrap_or_default();
+        let lines = (!words.is_empty()).then(|| order.iter().copied().filter(has).collect::<Vec<_>>());
+        let shown = lines.as_deref().unwrap_or(order);
+        self.pair.0 = shown.iter().position(|r| Some(*r) == kept).unwrap_or(0);
+        self.pair_filter = (words.to_owned(), lines);
+    }
+}
