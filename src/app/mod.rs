@@ -34,4 +34,4 @@ pub use lists::{Cursor, SortBy};
 pub use modal::{Asks, Modal};
 pub use model::{EncoderScore, Measured, Near, Picture, Proto, Protos, Rows, Score, Summary};
 pub use set::{ImageState, Synthesis};
-pub use state::{LogLine, State, gallery_columns};
+pub use state::{CELL, LogLine, State, gallery_columns};

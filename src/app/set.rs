@@ -100,11 +100,11 @@ impl State {
     pub fn image_state(&self, prototype: usize) -> ImageState {
         let Some(pair) = self.pairs.get(prototype) else { return ImageState::Missing };
         let running = self.jobs.iter().filter(|j| j.is_alive());
-        let making = running.filter(|j| j.wanted().iter().any(|w| w.key == pair.key));
+        let mut making = running.filter(|j| j.wanted().iter().any(|w| w.key == pair.key));
         if self.pictures.contains_key(&pair.key) {
             return ImageState::Fresh;
         }
-        match making.last() {
+        match making.next_back() {
             Some(job) if job.status == Status::Running => match self.forming.get(&pair.key) {
                 Some((step, _)) => ImageState::Forming(*step),
                 None => ImageState::Queued,

@@ -338,7 +338,7 @@ impl State {
 }
 
 /// Width and height of a gallery cell, with its caption line and gap.
-pub const CELL: (u16, u16) = (18, 9);
+pub const CELL: (u16, u16) = (16, 8);
 
 /// How many pictures stand side by side in the gallery: it has the left part of the terminal, or all of it when zoomed.
 pub fn gallery_columns(width: u16, zoom: bool) -> usize {

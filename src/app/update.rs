@@ -142,9 +142,7 @@ impl State {
             self.inside = false;
         } else if self.zoom {
             self.zoom = false;
-        } else if self.pane == Pane::Data && self.pair_filter.1.is_some() {
-            self.filter_by("");
-        } else if !self.filter.is_empty() {
+        } else {
             self.filter_by("");
         }
     }

@@ -1,0 +1,187 @@
+//! The data pane: what the embeddings say about the pairs, where the threshold cuts, and the pairs that match worst.
+
+use crate::{
+    app::{Cursor, Measured, State, Status, Work, below, count, keeps, kept_count, percent},
+    ui::canvas::{Canvas, columns, rows},
+};
+use ratatui::layout::Rect;
+
+/// Draws the pane.
+pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
+    let Some(measured) = &state.measured else { return waiting(canvas, area, state) };
+    let (left, right) = if state.zoom { (Rect::default(), area) } else { columns(area, area.width * 9 / 20) };
+    if !left.is_empty() {
+        let (numbers, plot) = rows(left, 8);
+        summary(canvas, numbers, state);
+        threshold(canvas, plot, state, measured);
+    }
+    let picture = (right.height / 2).clamp(6, 18);
+    let (list, detail) = rows(right, right.height - picture - 1);
+    pairs(canvas, list, state, measured);
+    pair(canvas, Rect { y: detail.y + 1, height: detail.height - 1, ..detail }, state, measured);
+}
+
+fn waiting(canvas: &mut Canvas, area: Rect, state: &State) {
+    let job = state.latest(|w| *w == Work::Embed);
+    match job.map(|j| &j.status) {
+        Some(Status::Ended(crate::app::Outcome::Failed(why) | crate::app::Outcome::Panicked(why))) => {
+            canvas.empty(area, &["the data could not be embedded", "", why.as_str()]);
+        }
+        Some(Status::Ended(_)) => canvas.empty(area, &["embedding was cancelled", "", "start again to embed the data"]),
+        _ => {
+            let stage = job.and_then(|j| j.step).map_or("reading", |(stage, ..)| stage);
+            let words = format!("{stage} …");
+            canvas.empty(area, &["every image and every caption is embedded once, then kept", "", words.as_str()]);
+            if let Some((_, done, total)) = job.and_then(|j| j.step) {
+                let width = 40.min(area.width);
+                canvas.bar(
+                    area.x + (area.width - width) / 2,
+                    area.y + area.height / 3 + 4,
+                    width,
+                    done as f64 / total.max(1) as f64,
+                );
+            }
+        }
+    }
+}
+
+fn summary(canvas: &mut Canvas, area: Rect, state: &State) {
+    canvas.title(area, "Embeddings", "");
+    let theme = *canvas.theme;
+    let Some(s) = &state.summary else {
+        canvas.put(area.x, area.y + 1, area.width, "being described …", theme.dim);
+        return;
+    };
+    let lines = [
+        ("width", s.width.to_string()),
+        ("median norm", format!("image {:.2}   text {:.2}", s.norms[0], s.norms[1])),
+        ("effective rank", format!("image {:.1}   text {:.1}", s.ranks[0], s.ranks[1])),
+        ("modality gap", format!("{:.3}", s.gap)),
+        ("near-duplicates", format!("{} of {} images", count(s.duplicates.0 as usize), count(s.duplicates.1))),
+        ("doubtful pairs", format!("{:.1} % by mixture", s.doubtful * 100.0)),
+    ];
+    for ((label, value), y) in lines.iter().zip(area.y + 1..area.bottom()) {
+        canvas.put(area.x, y, 16, label, theme.dim);
+        canvas.put(area.x + 17, y, area.width.saturating_sub(17), value, theme.text);
+    }
+}
+
+fn threshold(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured) {
+    let theme = *canvas.theme;
+    let (all, kept) = (measured.order.len(), kept_count(measured, &state.draft));
+    canvas.title(area, "Cosine of image and caption", "");
+    let cut = below(measured, &state.draft);
+    let (plot, foot) =
+        rows(Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, area.height.saturating_sub(5));
+    histogram(canvas, plot, measured, cut);
+    let at = |place: usize| measured.order.get(place).map_or(0.0, |&r| measured.cosines[r as usize]);
+    canvas.put(foot.x, foot.y, 8, &format!("{:.2}", at(0)), theme.dim);
+    canvas.right(foot.x, foot.y, foot.width, &format!("{:.2}", at(all.saturating_sub(1))), theme.dim);
+    let (low, high) = (f64::from(at(0)), f64::from(at(all.saturating_sub(1))));
+    let share = if high > low { (f64::from(at(cut)) - low) / (high - low) } else { 0.0 };
+    let mark = format!("{}{:.3}", if canvas.ascii { "^" } else { "▴" }, at(cut));
+    let x = foot.x + (share * f64::from(foot.width.saturating_sub(1))) as u16;
+    if (foot.x + 6..foot.right().saturating_sub(12)).contains(&x) {
+        canvas.put(x, foot.y, 9, &mark, theme.warn);
+    }
+    let label = format!("prune {:>3.0} %", state.draft.prune * 100.0);
+    canvas.put(foot.x, foot.y + 2, 11, &label, theme.text);
+    canvas.slider(foot.x + 12, foot.y + 2, foot.width.saturating_sub(12), state.draft.prune);
+    let words = format!("{} of {} pairs stay ({})", count(kept), count(all), percent(kept, all));
+    canvas.put(foot.x + 12, foot.y + 3, foot.width.saturating_sub(12), &words, theme.dim);
+}
+
+/// Bars of the counts of cosines, a column each: pruned ones left of the threshold in the signal colour.
+fn histogram(canvas: &mut Canvas, area: Rect, measured: &Measured, cut: usize) {
+    let bins = usize::from(area.width);
+    if bins == 0 || area.height == 0 || measured.order.is_empty() {
+        return;
+    }
+    let value = |place: usize| measured.cosines[measured.order[place] as usize];
+    let (low, high) = (value(0), value(measured.order.len() - 1));
+    let bin =
+        |v: f32| (((v - low) / (high - low).max(f32::MIN_POSITIVE)) * bins as f32).min(bins as f32 - 1.0) as usize;
+    let mut counts = vec![0usize; bins];
+    measured.cosines.iter().for_each(|&v| counts[bin(v)] += 1);
+    let most = counts.iter().copied().max().unwrap_or(1).max(1);
+    let edge = if cut == 0 { 0 } else { bin(value(cut.min(measured.order.len() - 1))) };
+    for (i, n) in counts.into_iter().enumerate() {
+        let style = if i < edge { canvas.theme.warn } else { canvas.theme.accent };
+        column(canvas, area, area.x + i as u16, n as f64 / most as f64, style);
+    }
+}
+
+fn column(canvas: &mut Canvas, area: Rect, x: u16, share: f64, style: ratatui::style::Style) {
+    const PARTS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+    let mut eighths = (share * f64::from(area.height) * 8.0).ceil() as u16;
+    for y in (area.y..area.bottom()).rev() {
+        let part = eighths.min(8);
+        let word = if canvas.ascii { if part > 3 { "#" } else { " " } } else { PARTS[usize::from(part)] };
+        canvas.put(x, y, 1, word, style);
+        eighths -= part;
+    }
+}
+
+fn pairs(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured) {
+    let theme = *canvas.theme;
+    let n = state.pair_lines();
+    let remark = match state.pair_filter.0.as_str() {
+        "" => format!("{} of {}", count((state.pair.0 + 1).min(n)), count(n)),
+        words => {
+            format!("\"{}\" {} of {}", crate::ui::text::fit(words, 16), count((state.pair.0 + 1).min(n)), count(n))
+        }
+    };
+    canvas.title(area, "Pairs, worst match first", &remark);
+    let room = usize::from(area.height.saturating_sub(1));
+    let top = state.pair.top(n, room);
+    let lines = state.pair_filter.1.as_deref().unwrap_or(&measured.order);
+    for (i, (y, &row)) in (area.y + 1..area.bottom()).zip(lines.iter().skip(top)).enumerate() {
+        let kept = keeps(measured, &state.draft, row);
+        let (mark, style) = match (state.draft.by_hand.get(&row), kept) {
+            (Some(true), _) => ("+", theme.good),
+            (Some(false), _) => ("x", theme.bad),
+            (None, true) => (" ", theme.text),
+            (None, false) => (if canvas.ascii { "." } else { "·" }, theme.warn),
+        };
+        canvas.put(area.x, y, 1, mark, style);
+        canvas.right(
+            area.x + 1,
+            y,
+            7,
+            &format!("{:.3}", measured.cosines[row as usize]),
+            if kept { theme.text } else { theme.warn },
+        );
+        let caption = state.rows.captions.get(row as usize).map_or("", String::as_str);
+        canvas.put(area.x + 10, y, area.width.saturating_sub(10), caption, if kept { theme.text } else { theme.dim });
+        if Cursor(top + i) == state.pair {
+            canvas.shade(area.x, y, area.width, theme.selected);
+        }
+    }
+}
+
+fn pair(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured) {
+    let theme = *canvas.theme;
+    let Some(row) = state.selected_row() else { return };
+    let image = state.rows.image_of.get(row as usize).copied().unwrap_or_default();
+    let (left, right) = columns(area, (area.height * 2).min(area.width / 2));
+    match state.real.get(&image) {
+        Some(Err(why)) => drop(canvas.paragraph(left, why, theme.bad)),
+        picture => canvas.picture(left, picture.and_then(|p| p.as_ref().ok())),
+    }
+    let verdict = match (state.draft.by_hand.get(&row), keeps(measured, &state.draft, row)) {
+        (Some(true), _) => ("kept by hand", theme.good),
+        (Some(false), _) => ("dropped by hand", theme.bad),
+        (None, true) => ("stays", theme.text),
+        (None, false) => ("below the threshold", theme.warn),
+    };
+    canvas.put(
+        right.x,
+        right.y,
+        right.width,
+        &format!("pair {} · image {}", count(row as usize), count(image as usize)),
+        theme.dim,
+    );
+    canvas.put(right.x, right.y + 1, right.width, verdict.0, verdict.1);
+    let words = state.rows.captions.get(row as usize).map_or("", String::as_str);
+    canvas.paragraph(Rect { y: right.y + 3, height: right.height.saturating_sub(3), ..right }, words, theme.text);
+}

@@ -1,0 +1,9 @@
+//! One file per pane; each draws the state and changes nothing.
+
+pub mod captions;
+pub mod data;
+pub mod gallery;
+pub mod log;
+mod neighbours;
+pub mod prototypes;
+pub mod runs;

@@ -1,0 +1,193 @@
+//! The runs pane: recall of every set that was judged, the curves of the run at work, and the queue.
+
+use crate::{
+    app::{EncoderScore, Job, Outcome, Score, State, Status, Work, duration},
+    ui::canvas::{Canvas, columns, rows},
+};
+use ratatui::{
+    layout::Rect,
+    style::Style,
+    symbols::Marker,
+    widgets::{Axis, Chart, Dataset, GraphType, Widget},
+};
+
+/// Draws the pane.
+pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
+    let lines: usize = state.scores.iter().map(|s| s.encoders.len() + 1).sum();
+    let room = (lines as u16 + 3).clamp(6, area.height * 11 / 20);
+    let (table, lower) = rows(area, room);
+    scores(canvas, table, state);
+    let lower = Rect { y: lower.y + 1, height: lower.height.saturating_sub(1), ..lower };
+    let (left, right) = columns(lower, lower.width * 3 / 5);
+    curves(canvas, left, state);
+    queue(canvas, right, state);
+}
+
+const AT: [&str; 6] = ["IR@1", "IR@5", "IR@10", "TR@1", "TR@5", "TR@10"];
+
+fn scores(canvas: &mut Canvas, area: Rect, state: &State) {
+    let theme = *canvas.theme;
+    let remark = if area.width >= 100 {
+        "recall in percent on the test split, mean ± sd over runs"
+    } else {
+        "percent, test split"
+    };
+    canvas.title(area, "Recall", remark);
+    if state.scores.is_empty() {
+        canvas.put(area.x, area.y + 2, area.width, "nothing was judged yet", theme.dim);
+        canvas.put(
+            area.x,
+            area.y + 3,
+            area.width,
+            "Enter trains on this set; a, c and n judge as many real pairs for comparison",
+            theme.dim,
+        );
+        return;
+    }
+    let wide = area.width >= 110;
+    let cell = if wide { 11 } else { 6 };
+    let x = area.x + 22;
+    for (i, name) in AT.iter().enumerate() {
+        canvas.right(x + i as u16 * cell, area.y + 1, cell, name, theme.dim);
+    }
+    canvas.right(x + 6 * cell, area.y + 1, 14, "R-mean", theme.dim);
+    let now = state.set();
+    let lines = |s: &Score| s.encoders.len() + 1;
+    let room = usize::from(area.height.saturating_sub(2));
+    // Scrolls by whole scores so that the selected one is in view.
+    let mut first = 0;
+    while first < state.run.0
+        && state.scores[first..=state.run.0.min(state.scores.len() - 1)].iter().map(lines).sum::<usize>() > room
+    {
+        first += 1;
+    }
+    let mut y = area.y + 2;
+    for (i, score) in state.scores.iter().enumerate().skip(first) {
+        if y >= area.bottom() {
+            break;
+        }
+        head(canvas, Rect { y, height: 1, ..area }, score, now.as_ref() == Some(&score.set));
+        if i == state.run.0 {
+            canvas.shade(area.x, y, area.width, theme.selected);
+        }
+        for encoder in &score.encoders {
+            y += 1;
+            if y < area.bottom() {
+                recall(canvas, area.x, y, (x, cell), encoder);
+            }
+        }
+        y += 1;
+    }
+}
+
+fn head(canvas: &mut Canvas, line: Rect, score: &Score, current: bool) {
+    let theme = *canvas.theme;
+    let own = score.method == "pds";
+    let name = if own { "this method".to_owned() } else { score.method.replace('-', " ") };
+    let note = match (own, current) {
+        (true, true) => ("the set on screen", theme.good),
+        (true, false) => ("an older set", theme.warn),
+        (false, _) => ("yardstick", theme.dim),
+    };
+    let pairs = format!("{} pairs", score.pairs);
+    let pieces = [
+        (name.as_str(), theme.strong),
+        ("  ", theme.text),
+        (pairs.as_str(), theme.text),
+        ("  set ", theme.dim),
+        (&score.set.as_str()[..8], theme.dim),
+        ("  ", theme.text),
+        note,
+    ];
+    canvas.pieces(line.x, line.y, line.width, &pieces);
+}
+
+fn recall(canvas: &mut Canvas, left: u16, y: u16, (x, cell): (u16, u16), score: &EncoderScore) {
+    let theme = *canvas.theme;
+    let runs = format!("{} × {}", score.encoder, score.runs);
+    canvas.put(left + 2, y, 18, &runs, theme.dim);
+    for (i, (mean, sd)) in score.mean.iter().zip(score.sd).enumerate() {
+        let words = if cell > 8 { format!("{mean:.1} ±{sd:>4.1}") } else { format!("{mean:.1}") };
+        canvas.right(x + i as u16 * cell, y, cell, &words, theme.text);
+    }
+    let words = format!("{:.2} ±{:>5.2}", score.r_mean[0], score.r_mean[1]);
+    canvas.right(x + 6 * cell, y, 14, &words, theme.accent);
+}
+
+fn is_judging(work: &Work) -> bool {
+    matches!(work, Work::Evaluate { .. } | Work::Yardstick { .. })
+}
+
+fn curves(canvas: &mut Canvas, area: Rect, state: &State) {
+    let theme = *canvas.theme;
+    let shown = |j: &&Job| is_judging(&j.work) && !j.series.is_empty();
+    let job = state.jobs.iter().rev().find(|j| shown(j) && j.is_alive()).or(state.jobs.iter().rev().find(shown));
+    let Some(job) = job else {
+        canvas.title(area, "R-mean by epoch", "");
+        canvas.put(area.x, area.y + 2, area.width, "curves grow here while a run trains", theme.dim);
+        return;
+    };
+    canvas.title(area, "R-mean by epoch", &job.title());
+    let series: Vec<(&String, &Vec<(f64, f64)>)> =
+        job.series.iter().filter(|(name, _)| !name.contains("loss")).collect();
+    let points = || series.iter().flat_map(|(_, p)| p.iter());
+    let last = points().map(|p| p.0).fold(1.0, f64::max);
+    let (low, high) = points().fold((f64::MAX, f64::MIN), |(l, h), p| (l.min(p.1), h.max(p.1)));
+    if low > high {
+        return;
+    }
+    let (low, high) = (low.floor(), high.ceil().max(low.floor() + 1.0));
+    let mut encoders: Vec<&str> = series.iter().filter_map(|(n, _)| n.split('/').next()).collect();
+    encoders.dedup();
+    let colour = |name: &str| {
+        let at = encoders.iter().position(|e| name.starts_with(e)).unwrap_or(0);
+        Style::new().fg(theme.series[at % theme.series.len()])
+    };
+    let marker = if canvas.ascii { Marker::Dot } else { Marker::Braille };
+    let sets = series.iter().map(|(name, points)| {
+        Dataset::default().marker(marker).graph_type(GraphType::Line).style(colour(name)).data(points)
+    });
+    let axis = |to: [f64; 2], places: usize| {
+        let labels = [format!("{:.places$}", to[0]), format!("{:.places$}", to[1])];
+        Axis::default().bounds(to).labels(labels).style(theme.faint)
+    };
+    let (legend, plot) = rows(Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, 1);
+    let mut at = legend.x;
+    for encoder in encoders.iter() {
+        let best = series.iter().filter(|(n, _)| n.starts_with(encoder)).filter_map(|(_, p)| p.last()).map(|p| p.1);
+        let best: Vec<f64> = best.collect();
+        let mean = best.iter().sum::<f64>() / best.len().max(1) as f64;
+        let words = format!("{encoder} {mean:.1} over {} runs", best.len());
+        at = canvas.put(at, legend.y, legend.right().saturating_sub(at), &words, colour(encoder)) + at + 3;
+    }
+    Chart::new(sets.collect()).x_axis(axis([0.0, last], 0)).y_axis(axis([low, high], 0)).render(plot, canvas.buf);
+}
+
+fn queue(canvas: &mut Canvas, area: Rect, state: &State) {
+    let theme = *canvas.theme;
+    canvas.title(area, "Jobs", "newest first");
+    for (y, job) in (area.y + 1..area.bottom()).zip(state.jobs.iter().rev()) {
+        let passed = |to: u64| duration(to.saturating_sub(job.times.0));
+        let (words, style) = match &job.status {
+            Status::Queued => ("waiting".to_owned(), theme.dim),
+            Status::Running => {
+                (job.eta(state.now).map_or(passed(state.now), |left| format!("{} left", duration(left))), theme.accent)
+            }
+            Status::Ended(Outcome::Done) => (passed(job.times.1), theme.good),
+            Status::Ended(Outcome::Cancelled) => ("cancelled".to_owned(), theme.dim),
+            Status::Ended(Outcome::Failed(_)) => ("failed".to_owned(), theme.bad),
+            Status::Ended(Outcome::Panicked(_)) => ("a bug".to_owned(), theme.bad),
+        };
+        canvas.put(
+            area.x,
+            y,
+            area.width.saturating_sub(14),
+            &job.title(),
+            if job.is_alive() { theme.text } else { theme.dim },
+        );
+        canvas.right(area.right().saturating_sub(13), y, 13, &words, style);
+    }
+    if state.jobs.is_empty() {
+        canvas.put(area.x, area.y + 2, area.width, "nothing was started yet", theme.dim);
+    }
+}

@@ -1,0 +1,147 @@
+//! The two lines at the foot: what runs, or what was said, or the line being typed; and the keys of the pane.
+
+use super::{canvas::Canvas, text};
+use crate::app::{Asks, COMMANDS, Field, Job, Level, Modal, Pane, State, Status, count, duration};
+use ratatui::layout::Rect;
+
+/// Draws both lines; returns where the text cursor stands, if a line is being typed.
+pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) -> Option<(u16, u16)> {
+    let (upper, lower) = super::canvas::rows(area, 1);
+    if let Some(Modal::Ask(asks, field)) = &state.modal {
+        footer(
+            canvas,
+            lower,
+            &[("Enter", "accept"), ("Esc", "leave it"), ("Ctrl-W", "cut a word"), ("Ctrl-U", "cut to the start")],
+        );
+        return Some(typing(canvas, upper, *asks, field));
+    }
+    let running = state.jobs.iter().rev().find(|j| j.status == Status::Running);
+    let alive = state.jobs.iter().filter(|j| j.is_alive()).count();
+    match (running.or(state.jobs.iter().find(|j| j.is_alive())), &state.notice) {
+        (_, Some((level, words))) => notice(canvas, upper, *level, words),
+        (Some(job), None) => progress(canvas, upper, job, alive - 1, state.now),
+        (None, None) => drop(canvas.put(upper.x, upper.y, upper.width, &hint(state), canvas.theme.dim)),
+    }
+    keys(canvas, lower, state);
+    None
+}
+
+fn notice(canvas: &mut Canvas, area: Rect, level: Level, words: &str) {
+    let style = match level {
+        Level::Info => canvas.theme.text,
+        Level::Warning => canvas.theme.warn,
+        Level::Error => canvas.theme.bad,
+    };
+    canvas.put(area.x, area.y, area.width, words, style);
+}
+
+fn progress(canvas: &mut Canvas, area: Rect, job: &Job, more: usize, now: u64) {
+    let theme = *canvas.theme;
+    let (stage, numbers, share) = match job.step {
+        Some((stage, done, total)) => {
+            let share = done as f64 / total.max(1) as f64;
+            (stage, format!("{} of {}", count(done), count(total)), share)
+        }
+        None => ("", String::new(), 0.0),
+    };
+    let mut tail = match (job.eta(now), job.rate(now)) {
+        (Some(left), Some(rate)) => format!("{rate:.0}/s · {} left", duration(left)),
+        _ => String::new(),
+    };
+    if more > 0 {
+        tail.push_str(&format!("{}{more} more waiting", if tail.is_empty() { "" } else { " · " }));
+    }
+    let words = if stage.is_empty() { job.title() } else { format!("{} · {stage}", job.title()) };
+    let tail_width = text::columns(&tail) as u16;
+    let number_width = (text::columns(&numbers) as u16).max(15);
+    let bar = area.width.saturating_sub(46 + number_width + 30).clamp(8, 40);
+    let left = area.width.saturating_sub(number_width + bar + tail_width.max(20) + 4);
+    canvas.put(area.x, area.y, left, &words, theme.text);
+    canvas.right(area.x + left + 1, area.y, number_width, &numbers, theme.dim);
+    canvas.bar(area.x + left + number_width + 2, area.y, bar, share);
+    canvas.right(area.x, area.y, area.width, &tail, theme.dim);
+}
+
+/// What would be a good next step: the first run needs no manual.
+fn hint(state: &State) -> String {
+    let outdated = state.outdated().len();
+    if state.measured.is_none() || state.protos.is_none() || state.behind {
+        return "press ? for the keys of this pane, 6 for the log".into();
+    }
+    match (outdated, state.set()) {
+        (n, _) if n > 0 && !matches!(state.pane, Pane::Data | Pane::Runs | Pane::Log) => {
+            format!("{n} of {} pictures to synthesise: S starts", state.pairs.len())
+        }
+        (n, _) if n > 0 => "2 Prototypes sets how many pairs there will be, 4 Gallery synthesises them".into(),
+        (_, Some(set)) if state.scores.iter().all(|s| s.set != set) => {
+            "every picture is fresh: E measures recall, e exports".into()
+        }
+        _ => "this set is measured: e exports it".into(),
+    }
+}
+
+fn typing(canvas: &mut Canvas, area: Rect, asks: Asks, field: &Field) -> (u16, u16) {
+    let theme = *canvas.theme;
+    let label = format!("{} › ", asks.title());
+    let used = canvas.put(area.x, area.y, area.width / 2, &label, theme.accent);
+    let (x, room) = (area.x + used, usize::from(area.width.saturating_sub(used + 1)));
+    let (before, after) = field.parts();
+    // Scroll so that the cursor is in view, by whole characters.
+    let mut shown = before;
+    while text::columns(shown) > room {
+        let Some(c) = shown.chars().next() else { break };
+        shown = &shown[c.len_utf8()..];
+    }
+    let left = canvas.put(x, area.y, room as u16 + 1, shown, theme.text);
+    canvas.put(x + left, area.y, (room as u16).saturating_sub(left), after, theme.text);
+    (x + left, area.y)
+}
+
+fn keys(canvas: &mut Canvas, area: Rect, state: &State) {
+    let busy = state.is_busy();
+    let named = |id: &str| COMMANDS.iter().find(|c| c.id == id);
+    let mut shown: Vec<(String, &str)> = Vec::new();
+    if state.inside {
+        shown.extend([("j/k".into(), "candidate"), ("Enter".into(), "take it"), ("Esc".into(), "back")]);
+    } else {
+        let own = crate::app::on(state.pane).filter(|c| !c.short.is_empty());
+        for c in own {
+            // A pair such as h/l is one entry, named by its second command.
+            let stem = c.id.rsplit_once('.').map(|(stem, _)| stem);
+            let other = ["less", "down", "left"].iter().find_map(|last| named(&format!("{}.{last}", stem?)));
+            let keys = match other {
+                Some(o) if o.id != c.id && o.panes == c.panes => format!("{}/{}", o.keys[0], c.keys[0]),
+                _ => c.keys[0].to_string(),
+            };
+            shown.push((keys, c.short));
+        }
+    }
+    if busy && let Some(cancel) = named("job.cancel") {
+        shown.insert(0, (cancel.keys[0].to_string(), "cancel"));
+    }
+    let list: Vec<(&str, &str)> = shown.iter().map(|(k, w)| (k.as_str(), *w)).collect();
+    footer(canvas, area, &list);
+}
+
+fn footer(canvas: &mut Canvas, area: Rect, keys: &[(&str, &str)]) {
+    let theme = *canvas.theme;
+    let mut x = area.x;
+    // Help and quit are always the last two; what does not fit in front of them is left to the help.
+    let width = |(k, w): &(&str, &str)| (text::columns(k) + text::columns(w)) as u16 + 3;
+    let tail: u16 = keys.iter().rev().take(2).map(width).sum();
+    let (front, last) = keys.split_at(keys.len().saturating_sub(2));
+    let fits = |x: u16, entry: &(&str, &str), reserve: u16| x + width(entry) + reserve <= area.right() + 2;
+    for (entries, reserve) in [(front, tail), (last, 0)] {
+        for entry in entries.iter() {
+            if fits(x, entry, reserve) {
+                let used = canvas.pieces(
+                    x,
+                    area.y,
+                    area.right() - x,
+                    &[(entry.0, theme.accent), (" ", theme.text), (entry.1, theme.dim)],
+                );
+                x = used + 2;
+            }
+        }
+    }
+}

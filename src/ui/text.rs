@@ -1,0 +1,123 @@
+//! Foreign text in columns: nothing a caption holds reaches the terminal as anything but visible characters, and
+//! columns stay where they are.
+
+use unicode_width::UnicodeWidthChar;
+
+/// At most this many combining marks on one character; more is an attack on the line above.
+const MARKS: usize = 2;
+
+/// Characters that show nothing but change how others are measured or drawn: terminals disagree about them.
+fn vanishes(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ad}')
+        || matches!(c, '\u{e0000}'..='\u{e01ef}' | '\u{1f3fb}'..='\u{1f3ff}')
+}
+
+/// Characters that could act on the terminal or turn the line around.
+fn acts(c: char) -> bool {
+    let bidi = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || bidi || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}')
+}
+
+/// The first `width` cells of `text`, ending in `…` if there is more. Reads no more of it than it shows.
+pub fn fit(text: &str, width: usize) -> String {
+    let (mut out, mut used, mut marks) = (String::new(), 0, 0);
+    // Where to cut so that the ellipsis still fits.
+    let mut cut = 0;
+    for c in text.chars() {
+        if vanishes(c) {
+            continue;
+        }
+        let shown = if acts(c) { '\u{fffd}' } else { c };
+        let w = shown.width().unwrap_or(0);
+        marks = if w == 0 { marks + 1 } else { 0 };
+        if marks > MARKS {
+            // A million marks on one letter are not worth reading.
+            if marks > 64 {
+                break;
+            }
+            continue;
+        }
+        if used + w > width {
+            out.truncate(cut);
+            if width > 0 {
+                out.push('…');
+            }
+            return out;
+        }
+        out.push(shown);
+        used += w;
+        if used < width {
+            cut = out.len();
+        }
+    }
+    out
+}
+
+/// `text` in lines of at most `width` cells, broken at spaces where it can be, at most `lines` of them.
+pub fn wrap(text: &str, width: usize, lines: usize) -> Vec<String> {
+    // Enough for every line at four bytes a character, so that a megabyte costs no more than a sentence.
+    let most = text.char_indices().nth(width.saturating_mul(lines).saturating_mul(2)).map_or(text.len(), |(i, _)| i);
+    let (mut out, mut line) = (Vec::new(), String::new());
+    for word in text[..most].split_whitespace() {
+        let joined = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
+        if columns(&joined) <= width || line.is_empty() {
+            line = joined;
+        } else {
+            out.push(std::mem::replace(&mut line, word.to_owned()));
+            if out.len() == lines {
+                break;
+            }
+        }
+    }
+    if out.len() < lines && !line.is_empty() {
+        out.push(line);
+    }
+    out.into_iter().map(|l| fit(&l, width)).collect()
+}
+
+/// Cells that `text` takes as `fit` shows it.
+pub fn columns(text: &str) -> usize {
+    text.chars().filter(|&c| !vanishes(c)).map(|c| if acts(c) { 1 } else { c.width().unwrap_or(0) }).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_and_bidi_marks_become_visible_boxes() {
+        assert_eq!(fit("a\u{1b}[2Jb\u{202e}c", 20), "a\u{fffd}[2Jb\u{fffd}c");
+    }
+
+    #[test]
+    fn wide_characters_are_never_cut_in_half() {
+        assert_eq!(fit("猫猫猫", 6), "猫猫猫");
+        assert_eq!(fit("猫猫猫", 5), "猫猫…");
+        assert_eq!(fit("猫猫猫", 4), "猫…");
+        assert_eq!(fit("猫", 1), "…");
+        assert_eq!(fit("abc", 0), "");
+    }
+
+    #[test]
+    fn joiners_and_piled_up_marks_do_not_shift_columns() {
+        assert_eq!(fit("👩\u{200d}👩\u{200d}👧", 10), "👩👩👧");
+        assert_eq!(fit(&format!("e{}x", "\u{301}".repeat(20)), 10), "e\u{301}\u{301}x");
+    }
+
+    #[test]
+    fn a_megabyte_is_shown_as_fast_as_a_line() {
+        let text = "word ".repeat(1 << 18);
+        let start = std::time::Instant::now();
+        for _ in 0..100 {
+            assert_eq!(columns(&fit(&text, 40)), 40);
+            assert_eq!(wrap(&text, 40, 3).len(), 3);
+        }
+        assert!(start.elapsed().as_millis() < 500, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn lines_break_at_spaces_and_long_words_are_cut() {
+        assert_eq!(wrap("a small red circle", 8, 3), ["a small", "red", "circle"]);
+        assert_eq!(wrap("incomprehensibilities", 8, 2), ["incompr…"]);
+    }
+}

@@ -1,0 +1,117 @@
+//! The frame: header, tabs, the pane in front, the status line and the keys.
+
+use super::{
+    canvas::{Canvas, Cells, Placed, rows},
+    overlay, panels, status,
+    theme::Theme,
+};
+use crate::{
+    app::{Pane, State, count},
+    fsio::printable,
+};
+use ratatui::{buffer::Buffer, layout::Rect};
+
+/// The smallest terminal that shows every pane.
+pub const LEAST: (u16, u16) = (80, 24);
+
+/// How to draw, as opposed to what.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Colours.
+    pub theme: Theme,
+    /// Pictures.
+    pub cells: Cells,
+    /// No character beyond ASCII for rules, bars and plots.
+    pub ascii: bool,
+}
+
+/// Draws the whole state; returns the pictures on screen and where a line is being typed, if one is.
+pub fn draw(buf: &mut Buffer, state: &State, look: &Look) -> (Vec<Placed>, Option<(u16, u16)>) {
+    let area = buf.area;
+    let mut canvas = Canvas { buf, theme: &look.theme, cells: look.cells, ascii: look.ascii, placed: Vec::new() };
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        too_small(&mut canvas, area);
+        return (Vec::new(), None);
+    }
+    let inner = Rect { x: 1, width: area.width - 2, ..area };
+    let (head, rest) = rows(inner, 4);
+    let (body, foot) = rows(rest, rest.height - 3);
+    header(&mut canvas, head, state);
+    pane(&mut canvas, body, state);
+    canvas.rule(0, foot.y, area.width);
+    let cursor = status::draw(&mut canvas, Rect { y: foot.y + 1, height: 2, ..foot }, state);
+    overlay::draw(&mut canvas, area, state);
+    let placed = canvas.placed;
+    (placed, cursor)
+}
+
+fn too_small(canvas: &mut Canvas, area: Rect) {
+    let words = format!("needs {}x{}, has {}x{}", LEAST.0, LEAST.1, area.width, area.height);
+    let x = area.width.saturating_sub(words.len() as u16) / 2;
+    canvas.put(x, area.height / 2, area.width, &words, canvas.theme.text);
+}
+
+fn pane(canvas: &mut Canvas, area: Rect, state: &State) {
+    match state.pane {
+        Pane::Data => panels::data::draw(canvas, area, state),
+        Pane::Prototypes => panels::prototypes::draw(canvas, area, state),
+        Pane::Captions => panels::captions::draw(canvas, area, state),
+        Pane::Gallery => panels::gallery::draw(canvas, area, state),
+        Pane::Runs => panels::runs::draw(canvas, area, state),
+        Pane::Log => panels::log::draw(canvas, area, state),
+    }
+}
+
+fn header(canvas: &mut Canvas, area: Rect, state: &State) {
+    let theme = *canvas.theme;
+    let right = set_words(state);
+    let width = (super::text::columns(&right) as u16).min(area.width);
+    canvas.right(area.x, area.y, area.width, &right, if state.behind { theme.warn } else { theme.dim });
+    let left = area.width.saturating_sub(width + 2);
+    let name = state.name.as_deref().map(printable).unwrap_or_default();
+    let size = match (state.rows.images, state.rows.captions.len()) {
+        (_, 0) => String::new(),
+        (images, pairs) => format!("  {} images · {} pairs", count(images), count(pairs)),
+    };
+    canvas.pieces(
+        area.x,
+        area.y,
+        left,
+        &[("protostill", theme.strong), ("  ", theme.text), (&name, theme.text), (&size, theme.dim)],
+    );
+    tabs(canvas, Rect { y: area.y + 1, height: 2, ..area }, state);
+}
+
+/// `50 prototypes · set 3f2a91bc · 12 pictures stale`
+fn set_words(state: &State) -> String {
+    let mut words = format!("{} prototypes", count(state.draft.prototypes));
+    if state.behind {
+        words.push_str(" · clustering");
+    } else if let Some(set) = state.set() {
+        words.push_str(&format!(" · set {}", &set.as_str()[..8]));
+        match state.outdated().len() {
+            0 => words.push_str(" · all fresh"),
+            n if n == state.pairs.len() && state.made.is_empty() => words.push_str(" · no pictures yet"),
+            n => words.push_str(&format!(" · {n} to synthesise")),
+        }
+    }
+    words
+}
+
+fn tabs(canvas: &mut Canvas, area: Rect, state: &State) {
+    let theme = *canvas.theme;
+    canvas.rule(0, area.y + 1, canvas.buf.area.width);
+    let mut x = area.x;
+    for (n, pane) in Pane::ALL.into_iter().enumerate() {
+        let (number, title) = ((n + 1).to_string(), pane.title());
+        let active = pane == state.pane;
+        let width = title.len() as u16 + 2;
+        canvas.put(x, area.y, 1, &number, if active { theme.accent } else { theme.faint });
+        canvas.put(x + 2, area.y, width, title, if active { theme.strong } else { theme.dim });
+        if active {
+            let line = if canvas.ascii { "=" } else { "━" }.repeat(usize::from(width));
+            canvas.put(x, area.y + 1, width, &line, theme.accent);
+        }
+        x += width + 3;
+    }
+}
