@@ -42,8 +42,6 @@ pub enum Which {
     Selected,
     /// Those that are missing or no longer fit their caption or settings.
     Stale,
-    /// All of them, again.
-    All,
 }
 
 /// What a key or a palette entry does.

@@ -81,7 +81,6 @@ pub const COMMANDS: &[Command] = &[
         "Synthesise what is missing or stale",
         A::Synthesise(Which::Stale),
     ),
-    c("synthesise.all", &[Char('A')], PICTURES, "", "Synthesise every picture again", A::Synthesise(Which::All)),
     c("picture.reroll", &[Char('r')], GALLERY, "reroll", "Give the selected picture another seed", A::Reroll),
     c("picture.steps.less", &[Char('t')], GALLERY, "", "Fewer denoising steps", A::Steps(-1)),
     c("picture.steps.more", &[Char('T')], GALLERY, "steps", "More denoising steps", A::Steps(1)),

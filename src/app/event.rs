@@ -187,7 +187,14 @@ pub enum Effect {
     /// Decode a real picture.
     Picture(u32),
     /// Look for pictures synthesised earlier.
-    Recall(Vec<Fingerprint>),
+    Recall {
+        /// The clustering.
+        basis: Fingerprint,
+        /// Which pictures.
+        wanted: Vec<Wanted>,
+        /// How they would be made.
+        settings: Synthesis,
+    },
     /// Paint everything anew.
     Redraw,
     /// Leave.

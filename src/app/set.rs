@@ -7,7 +7,7 @@ use super::{
     model::{Picture, Protos},
     state::State,
 };
-use crate::fingerprint::Fingerprint;
+use crate::{fingerprint::Fingerprint, pipeline::workbench::image_seed};
 use serde::Serialize;
 
 /// How pictures are synthesised.
@@ -27,10 +27,10 @@ impl Draft {
         Synthesis { steps: self.steps, guidance: self.guidance, noise: self.noise }
     }
 
-    /// The seed of a prototype's noise: the set's own seed spread over the prototypes, unless rerolled.
+    /// The seed of a prototype's noise: the one `distill` gives it, unless rerolled.
     pub fn seed_of(&self, basis: &Fingerprint, prototype: usize) -> u64 {
         let own = self.seeds.get(&(basis.clone(), prototype)).copied();
-        own.unwrap_or_else(|| self.seed.wrapping_add(prototype as u64))
+        own.unwrap_or_else(|| image_seed(self.seed, prototype))
     }
 }
 

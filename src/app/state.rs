@@ -229,8 +229,9 @@ impl State {
 
     /// Looks for pictures that were synthesised before, perhaps in another session.
     pub(super) fn recall(&self) -> Vec<Effect> {
-        let missing: Vec<_> = self.outdated().into_iter().map(|i| self.pairs[i].key.clone()).collect();
-        if missing.is_empty() { vec![] } else { vec![Effect::Recall(missing)] }
+        let Some(basis) = self.protos.as_ref().map(|p| p.basis.clone()) else { return vec![] };
+        let wanted: Vec<_> = self.outdated().into_iter().map(|i| self.pairs[i].clone()).collect();
+        if wanted.is_empty() { vec![] } else { vec![Effect::Recall { basis, wanted, settings: self.draft.synthesis() }] }
     }
 
     /// A new job.

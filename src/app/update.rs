@@ -255,11 +255,10 @@ impl State {
         let chosen: Vec<usize> = match which {
             Which::Selected => vec![self.prototype],
             Which::Stale => self.outdated(),
-            Which::All => (0..self.pairs.len()).collect(),
         };
         let wanted: Vec<Wanted> = chosen.into_iter().filter(idle).map(|i| self.pairs[i].clone()).collect();
         if wanted.is_empty() {
-            self.tell("every picture is fresh or on its way");
+            self.tell("fresh or on its way already; r rerolls a picture in the gallery");
             return vec![];
         }
         vec![self.spawn(Work::Synthesise { basis, wanted, settings: self.draft.synthesis() })]

@@ -1,0 +1,204 @@
+//! Carries out what the explorer decides: starts and stops jobs, keeps the journal, and is the only place where the
+//! pipeline's types and the explorer's meet.
+
+mod replay;
+mod translate;
+mod work;
+
+pub use replay::replay;
+
+use crate::{
+    app::{Draft, Effect, Entry, Event, JobId, Level, Measured, News, Outcome, Picture, Work},
+    config::Config,
+    error::{Error, Result},
+    fingerprint::Fingerprint,
+    job::{self, End, Handle, Lane},
+    journal::Journal,
+    pipeline::{
+        Report,
+        workbench::{Prototyped, Workbench},
+    },
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+/// Clusterings kept in memory: enough to go back and forth without computing again.
+const KEPT_CLUSTERINGS: usize = 12;
+
+/// Where events go.
+pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// What opens the data set and its checkpoints; called in the first job, so that the screen does not wait for it.
+pub type Open = Box<dyn FnOnce() -> Result<Workbench> + Send>;
+
+/// What jobs share.
+struct Shared {
+    config: Config,
+    open: Mutex<Option<Open>>,
+    bench: Mutex<Option<Arc<Workbench>>>,
+    measured: Mutex<Option<Arc<Measured>>>,
+    found: Mutex<VecDeque<(Fingerprint, Arc<Prototyped>)>>,
+    pictures: Mutex<BTreeMap<Fingerprint, Picture>>,
+}
+
+impl Shared {
+    fn new(config: Config, open: Open) -> Self {
+        Self {
+            config,
+            open: Mutex::new(Some(open)),
+            bench: Mutex::default(),
+            measured: Mutex::default(),
+            found: Mutex::default(),
+            pictures: Mutex::default(),
+        }
+    }
+
+    fn bench(&self) -> Result<Arc<Workbench>> {
+        lock(&self.bench).clone().ok_or_else(|| Error::setting("data", "the data set could not be opened"))
+    }
+
+    fn found(&self, basis: &Fingerprint) -> Result<Arc<Prototyped>> {
+        let found = lock(&self.found).iter().find(|(name, _)| name == basis).map(|(_, f)| f.clone());
+        found.ok_or_else(|| Error::setting("prototypes", "these prototypes are gone; cluster again"))
+    }
+
+    fn remember(&self, basis: Fingerprint, found: Arc<Prototyped>) {
+        let mut all = lock(&self.found);
+        all.retain(|(name, _)| *name != basis);
+        all.push_back((basis, found));
+        if all.len() > KEPT_CLUSTERINGS {
+            all.pop_front();
+        }
+    }
+}
+
+/// A poisoned lock means that a job panicked; what it guards is whole, since every change is one assignment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The configuration as a draft that decisions are laid over.
+pub fn draft(config: &Config) -> Draft {
+    Draft {
+        prototypes: config.cluster.prototypes,
+        prune: config.prune.ratio,
+        by_hand: BTreeMap::new(),
+        distinct: config.caption.distinct,
+        captions: BTreeMap::new(),
+        seeds: BTreeMap::new(),
+        seed: config.seed,
+        steps: config.synthesis.steps,
+        guidance: config.synthesis.guidance,
+        noise: config.synthesis.noise_level,
+    }
+}
+
+/// What an effect asks of the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Go on.
+    Continue,
+    /// Paint everything anew.
+    Redraw,
+    /// Leave.
+    Quit,
+}
+
+/// A running session.
+pub struct Session {
+    shared: Arc<Shared>,
+    sink: Sink,
+    jobs: BTreeMap<JobId, Handle>,
+    /// Owns the device: embedding, synthesis and evaluation, one after the other.
+    lane: Lane,
+    /// Decodes pictures and looks for finished ones.
+    reader: Lane,
+    journal: Journal,
+}
+
+impl Session {
+    /// Over `config`; `open` is called in the first job.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the system gives no threads.
+    pub fn new(config: Config, open: Open, journal: Journal, sink: Sink) -> Result<Self> {
+        let (lane, reader) = (Lane::new("device")?, Lane::new("reader")?);
+        Ok(Self { shared: Arc::new(Shared::new(config, open)), sink, jobs: BTreeMap::new(), lane, reader, journal })
+    }
+
+    /// Where decisions are written.
+    pub fn journal(&self) -> &std::path::Path {
+        self.journal.path()
+    }
+
+    /// Carries out an effect.
+    pub fn perform(&mut self, effect: Effect) -> Then {
+        match effect {
+            Effect::Quit => return Then::Quit,
+            Effect::Redraw => return Then::Redraw,
+            Effect::Cancel(id) => drop(self.jobs.remove(&id)),
+            Effect::Append(entry) => self.append(&entry),
+            Effect::Start(id, work) => self.start(id, work),
+            Effect::Picture(image) => {
+                let (shared, sink) = (self.shared.clone(), self.sink.clone());
+                self.reader.push(move || {
+                    let picture = work::real_picture(&shared, image).map_err(|e| e.to_string());
+                    sink(Event::Picture(image, picture));
+                });
+            }
+            Effect::Recall { basis, wanted, settings } => {
+                let (shared, sink) = (self.shared.clone(), self.sink.clone());
+                self.reader.push(move || {
+                    let tell = |key, picture| sink(Event::Recalled(key, picture));
+                    if let Err(e) = work::recall(&shared, &basis, &wanted, settings, &tell) {
+                        sink(Event::Log(Level::Warning, e.to_string()));
+                    }
+                });
+            }
+        }
+        Then::Continue
+    }
+
+    fn append(&mut self, entry: &Entry) {
+        if let Err(e) = self.journal.append(entry) {
+            (self.sink)(Event::Log(Level::Error, format!("this decision is not on disk: {e}")));
+        }
+    }
+
+    fn start(&mut self, id: JobId, work: Work) {
+        let handle = Handle::new();
+        let (shared, sink) = (self.shared.clone(), self.sink.clone());
+        let tell: work::Tell = Arc::new(move |news| sink(Event::Job(id, news)));
+        let reports = tell.clone();
+        let ctx = handle.ctx(move |report| match report {
+            Report::Step { stage, done, total } => reports(News::Step { stage, done, total }),
+            Report::Point { series, x, y } => reports(News::Point { series, x, y }),
+            // Previews are numbered by request; the synthesis job tells them with their names.
+            Report::Preview { .. } => {}
+        });
+        self.jobs.insert(id, handle);
+        let clustering = matches!(work, Work::Prototypes(_));
+        let task = move || {
+            tell(News::Started);
+            let end = job::run(&ctx, |ctx| work::carry_out(&shared, &work, ctx, &tell));
+            tell(News::Ended(match end {
+                End::Done => Outcome::Done,
+                End::Cancelled => Outcome::Cancelled,
+                End::Failed(why) => Outcome::Failed(why),
+                End::Panicked(why) => Outcome::Panicked(why),
+            }));
+        };
+        if clustering {
+            // Beside the device's lane, so that the slider answers while something long runs.
+            let spawned = thread::Builder::new().name("clustering".into()).spawn(task);
+            if let Err(e) = spawned {
+                (self.sink)(Event::Log(Level::Error, format!("no thread for clustering: {e}")));
+            }
+        } else {
+            self.lane.push(task);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The set a journal comes to, rebuilt without a terminal.
+
+use super::{Open, Shared, draft, translate, work};
+use crate::{
+    app::{Event, JobId, News, State},
+    error::{Error, Result},
+    journal::Header,
+    pipeline::Ctx,
+};
+use std::{path::Path, sync::Arc};
+
+/// Carries out all decisions of a journal and writes the set into `out`; returns its number of pairs.
+///
+/// # Errors
+/// Those of the stages; [`Error::Setting`] if the decisions leave no prototype.
+pub fn replay(header: Header, entries: Vec<crate::app::Entry>, open: Open, out: &Path, ctx: &Ctx) -> Result<usize> {
+    let shared = Arc::new(Shared::new(header.config, open));
+    let mut state = State::new(draft(&shared.config));
+    state.restore(entries);
+    state.start();
+    let rows = std::sync::Mutex::new(None);
+    work::open(&shared, ctx, &|name, found| *super::lock(&rows) = Some((name, found)))?;
+    if let Some((name, rows)) = super::lock(&rows).take() {
+        state.handle(Event::Job(JobId(0), News::Opened { name, rows }));
+    }
+    let (basis, found) = work::prototypes(&shared, &state.draft, ctx)?;
+    let bench = shared.bench()?;
+    let protos = translate::protos(&found, &bench.embeddings(ctx)?.0, basis.clone());
+    state.handle(Event::Job(JobId(0), News::Prototypes(Arc::new(protos))));
+    if state.pairs.is_empty() {
+        return Err(Error::setting("prototypes", "the decisions leave none"));
+    }
+    let silent: work::Tell = Arc::new(|_| {});
+    work::synthesise(&shared, &basis, &state.pairs, state.draft.synthesis(), ctx, &silent)?;
+    work::export(&shared, &basis, &state.pairs, &state.draft, out)?;
+    Ok(state.pairs.len())
+}

@@ -1,0 +1,111 @@
+//! From the pipeline's types to what the panes show.
+
+use crate::{
+    app::{EncoderScore, Near, Proto, Protos, Rows, Score, Summary},
+    data::Dataset,
+    fingerprint::Fingerprint,
+    pipeline::{
+        caption::Chosen, distilled::DistilledSet, embed::Embeddings, evaluate::EncoderRecall, prototype::Prototype,
+        stats::Stats, workbench::Prototyped,
+    },
+};
+use ndarray::{Array2, ArrayView1};
+use rayon::prelude::*;
+use std::collections::BTreeSet;
+
+/// Nearest real pairs kept per prototype.
+const NEAREST: usize = 12;
+
+pub fn rows(dataset: &Dataset) -> Rows {
+    let train = &dataset.train;
+    Rows {
+        captions: train.pairs.iter().map(|p| p.caption.clone()).collect(),
+        image_of: train.pairs.iter().map(|p| p.image.0).collect(),
+        images: train.images.len(),
+    }
+}
+
+pub fn summary(stats: &Stats) -> Summary {
+    const MEDIAN: usize = 3;
+    Summary {
+        width: stats.width,
+        norms: [stats.image.norms.at[MEDIAN], stats.text.norms.at[MEDIAN]],
+        ranks: [stats.image.effective_rank, stats.text.effective_rank],
+        gap: stats.modality_gap,
+        duplicates: (stats.duplicates.count, stats.duplicates.compared),
+        doubtful: stats.doubtful,
+    }
+}
+
+fn cosine(a: ArrayView1<f32>, b: ArrayView1<f32>) -> f32 {
+    let norm = (a.dot(&a) * b.dot(&b)).sqrt();
+    if norm > 0.0 { a.dot(&b) / norm } else { 0.0 }
+}
+
+pub fn protos(found: &Prototyped, data: &Embeddings, basis: Fingerprint) -> Protos {
+    let list = &found.prototypes.list;
+    let proto = |(i, p): (usize, &Prototype)| {
+        let own = ArrayView1::from(&p.image);
+        let mut seen = BTreeSet::new();
+        let image_of = |row: u32| data.image_of[row as usize];
+        let mut near: Vec<Near> = p.rows.iter().filter(|&&row| seen.insert(image_of(row)))
+            .map(|&row| Near { row, cosine: cosine(own, data.image.row(image_of(row) as usize)) })
+            .collect();
+        let tightness = near.iter().map(|n| n.cosine).sum::<f32>() / near.len().max(1) as f32;
+        near.sort_by(|a, b| b.cosine.total_cmp(&a.cosine).then(a.row.cmp(&b.row)));
+        near.truncate(NEAREST);
+        let others = list.iter().enumerate().filter(|(j, _)| *j != i);
+        let other = others.map(|(j, o)| (j, cosine(own, ArrayView1::from(&o.image)))).max_by(|a, b| a.1.total_cmp(&b.1));
+        let choice = &found.captions[i];
+        Proto {
+            similarity: p.similarity,
+            support: p.support as usize,
+            tightness,
+            nearest: near,
+            other,
+            candidates: choice.candidates.iter().map(|c| Near { row: c.row, cosine: c.similarity }).collect(),
+            chosen: match choice.chosen {
+                Chosen::Nearest(at) => at,
+                Chosen::Edited(_) => 0,
+            },
+        }
+    };
+    let table = found.matching.table.view();
+    let shared = |a: &Prototype| {
+        list.iter().map(|b| table[[a.image_cluster.0 as usize, b.text_cluster.0 as usize]]).collect()
+    };
+    Protos {
+        list: list.par_iter().enumerate().map(proto).collect(),
+        empty: found.prototypes.empty,
+        basis,
+        table: list.iter().map(shared).collect(),
+    }
+}
+
+/// Recall of a set: `name` for one that was put together here; others are named by what they hold.
+pub fn score(set: &DistilledSet, name: Option<&Fingerprint>, dataset: &Dataset, recalls: &[EncoderRecall]) -> Score {
+    let content = || {
+        let captions: Vec<&str> = set.pairs.iter().map(|p| p.caption.as_str()).collect();
+        Fingerprint::of_stage("yardstick", &(&set.method, captions), &[&dataset.fingerprint])
+    };
+    let encoder = |r: &EncoderRecall| EncoderScore {
+        encoder: r.encoder.clone(),
+        runs: r.runs.len(),
+        mean: r.mean.all(),
+        sd: r.sd.all(),
+        r_mean: [r.r_mean, r.r_mean_sd],
+    };
+    Score {
+        method: set.method.clone(),
+        set: name.cloned().unwrap_or_else(content),
+        pairs: set.pairs.len(),
+        encoders: recalls.iter().map(encoder).collect(),
+    }
+}
+
+/// Rows of equal width as one array.
+pub fn stack<'a>(rows: impl Iterator<Item = &'a [f32]>) -> Array2<f32> {
+    let rows: Vec<&[f32]> = rows.collect();
+    let width = rows.first().map_or(0, |r| r.len());
+    Array2::from_shape_fn((rows.len(), width), |(i, j)| rows[i][j])
+}

@@ -1,0 +1,246 @@
+//! What each job does, in the pipeline's own functions.
+
+use super::{Shared, lock, translate};
+use crate::{
+    app::{Draft, Measured, News, Picture, Synthesis, Wanted, Work, kept_rows},
+    error::{Error, Result},
+    fingerprint::Fingerprint,
+    pipeline::{
+        Ctx, Report,
+        distilled::{DistilledPair, DistilledSet},
+        prune::{self, Kept},
+        select::Method,
+        synthesize::{self, Request},
+        workbench::{Prototyped, Recipe},
+    },
+};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+/// Passes news to whoever watches a job.
+pub type Tell = Arc<dyn Fn(News) + Send + Sync>;
+
+/// Largest side of a real picture kept for the screen, in pixels.
+const SCREEN: u32 = 512;
+
+pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> Result<()> {
+    match work {
+        Work::Embed => embed(shared, ctx, tell),
+        Work::Describe => {
+            let stats = shared.bench()?.stats(&shared.config.prune, ctx)?;
+            tell(News::Described(translate::summary(&stats)));
+            Ok(())
+        }
+        Work::Prototypes(draft) => {
+            let (basis, found) = prototypes(shared, draft, ctx)?;
+            let bench = shared.bench()?;
+            let embedded = bench.embeddings(ctx)?;
+            tell(News::Prototypes(Arc::new(translate::protos(&found, &embedded.0, basis))));
+            Ok(())
+        }
+        Work::Synthesise { basis, wanted, settings } => synthesise(shared, basis, wanted, *settings, ctx, tell),
+        Work::Evaluate { basis, set, pairs } => {
+            let distilled = distilled(shared, basis, pairs)?;
+            score(shared, &distilled, Some(set), ctx, tell)
+        }
+        Work::Yardstick { method, draft } => {
+            let recipe = Recipe { method: method.parse()?, ..recipe(shared, draft) };
+            let distilled = shared.bench()?.distil(&recipe, ctx)?;
+            score(shared, &distilled, None, ctx, tell)
+        }
+        Work::Export { basis, pairs, draft, dir } => {
+            export(shared, basis, pairs, draft, dir)?;
+            tell(News::Exported(dir.clone()));
+            Ok(())
+        }
+    }
+}
+
+fn embed(shared: &Shared, ctx: &Ctx, tell: &Tell) -> Result<()> {
+    let measured = open(shared, ctx, &|name, rows| tell(News::Opened { name, rows }))?;
+    tell(News::Measured(measured));
+    Ok(())
+}
+
+/// Opens the data set, embeds it and ranks its pairs.
+pub fn open(shared: &Shared, ctx: &Ctx, opened: &dyn Fn(String, Arc<crate::app::Rows>)) -> Result<Arc<Measured>> {
+    if let Some(open) = lock(&shared.open).take() {
+        let bench = Arc::new(open()?);
+        *lock(&shared.bench) = Some(bench);
+    }
+    let bench = shared.bench()?;
+    opened(bench.dataset().name.clone(), Arc::new(translate::rows(bench.dataset())));
+    let embedded = bench.embeddings(ctx)?;
+    let measured = Arc::new(Measured::new(prune::similarities(&embedded.0, ctx)?));
+    *lock(&shared.measured) = Some(measured.clone());
+    Ok(measured)
+}
+
+/// The recipe that a draft comes to.
+pub fn recipe(shared: &Shared, draft: &Draft) -> Recipe {
+    let mut recipe = shared.config.recipe();
+    recipe.method = Method::Pds;
+    recipe.prune.ratio = draft.prune;
+    recipe.cluster.prototypes = draft.prototypes;
+    recipe.caption.distinct = draft.distinct;
+    recipe.synthesis = settings(shared, draft.synthesis());
+    recipe
+}
+
+fn settings(shared: &Shared, asked: Synthesis) -> synthesize::Settings {
+    let own = shared.config.synthesis.clone();
+    synthesize::Settings { steps: asked.steps, guidance: asked.guidance, noise_level: asked.noise, ..own }
+}
+
+/// Prototypes of the pairs that stay, and the name of what captions and pictures belong to.
+pub fn prototypes(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<(Fingerprint, Arc<Prototyped>)> {
+    let bench = shared.bench()?;
+    let measured = lock(&shared.measured).clone().ok_or(Error::Cancelled)?;
+    let kept = Kept(kept_rows(&measured, draft));
+    let recipe = recipe(shared, draft);
+    let found = Arc::new(bench.prototypes_of(kept, &recipe, ctx)?);
+    let source = &bench.embeddings(ctx)?.1;
+    let of = (&found.kept, &recipe.cluster, &recipe.prototype);
+    let basis = Fingerprint::of_stage("explorer", &of, &[source]);
+    shared.remember(basis.clone(), found.clone());
+    Ok((basis, found))
+}
+
+fn requests(found: &Prototyped, wanted: &[Wanted]) -> Result<Vec<Request>> {
+    let request = |w: &Wanted| {
+        let prototype = found.prototypes.list.get(w.prototype);
+        let image = prototype.ok_or_else(|| Error::setting("prototypes", "a prototype is gone; cluster again"))?;
+        Ok(Request { image: image.image.clone(), prompt: w.caption.clone(), seed: w.seed })
+    };
+    wanted.iter().map(request).collect()
+}
+
+/// Finds pictures that the store has.
+pub fn recall(
+    shared: &Shared,
+    basis: &Fingerprint,
+    wanted: &[Wanted],
+    asked: Synthesis,
+    tell: &dyn Fn(Fingerprint, Picture),
+) -> Result<()> {
+    // An old clustering's pictures are nobody's business any more.
+    let Ok(found) = shared.found(basis) else { return Ok(()) };
+    let made = shared.bench()?.made(&requests(&found, wanted)?, &settings(shared, asked))?;
+    for (w, picture) in wanted.iter().zip(made) {
+        if let Some(picture) = picture.map(Arc::new) {
+            lock(&shared.pictures).insert(w.key.clone(), picture.clone());
+            tell(w.key.clone(), picture);
+        }
+    }
+    Ok(())
+}
+
+/// Synthesises what the store does not have, telling every picture as it is there and how it forms.
+pub fn synthesise(
+    shared: &Arc<Shared>,
+    basis: &Fingerprint,
+    wanted: &[Wanted],
+    asked: Synthesis,
+    ctx: &Ctx,
+    tell: &Tell,
+) -> Result<()> {
+    let known = Mutex::new(std::collections::BTreeSet::new());
+    recall(shared, basis, wanted, asked, &|key, picture| {
+        lock(&known).insert(key.clone());
+        tell(News::Made { key, picture });
+    })?;
+    let known = lock(&known).clone();
+    let wanted: Vec<Wanted> = wanted.iter().filter(|w| !known.contains(&w.key)).cloned().collect();
+    let requests = requests(&*shared.found(basis)?, &wanted)?;
+    let (keys, news) = (wanted.iter().map(|w| w.key.clone()).collect::<Vec<_>>(), tell.clone());
+    let stop = ctx.clone();
+    let ctx = ctx.watched(move |report| {
+        let Report::Preview { index, step, pixels } = report else { return stop.report(report) };
+        if let Some(key) = keys.get(index) {
+            news(News::Preview { key: key.clone(), step, picture: Arc::new(pixels) });
+        }
+    });
+    shared.bench()?.synthesise(&requests, &settings(shared, asked), &ctx, &mut |i, picture| {
+        let (key, picture) = (wanted[i].key.clone(), Arc::new(picture));
+        lock(&shared.pictures).insert(key.clone(), picture.clone());
+        tell(News::Made { key, picture });
+        Ok(())
+    })
+}
+
+/// The set of these pairs; every picture must have been made.
+pub fn distilled(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted]) -> Result<DistilledSet> {
+    let found = shared.found(basis)?;
+    let made = lock(&shared.pictures);
+    let pictures = pairs.iter().map(|w| {
+        let picture = made.get(&w.key).cloned();
+        picture.ok_or_else(|| Error::setting("pictures", format!("that of prototype {} was not made", w.prototype + 1)))
+    });
+    let pictures: Vec<Picture> = pictures.collect::<Result<_>>()?;
+    let pair = |(w, picture): (&Wanted, &Picture)| {
+        let prototype = &found.prototypes.list[w.prototype];
+        DistilledPair {
+            image: crate::data::ImageSource::Memory(picture.as_ref().clone()),
+            caption: w.caption.clone(),
+            support: prototype.support,
+            similarity: prototype.similarity,
+        }
+    };
+    let pairs_of_set = pairs.iter().zip(&pictures).map(pair).collect();
+    let of = |side: fn(&crate::pipeline::prototype::Prototype) -> &[f32]| {
+        translate::stack(pairs.iter().map(|w| side(&found.prototypes.list[w.prototype])))
+    };
+    Ok(DistilledSet {
+        method: Method::Pds.name().to_owned(),
+        pairs: pairs_of_set,
+        image_prototypes: of(|p| &p.image),
+        text_prototypes: of(|p| &p.text),
+    })
+}
+
+fn score(shared: &Shared, set: &DistilledSet, name: Option<&Fingerprint>, ctx: &Ctx, tell: &Tell) -> Result<()> {
+    let (bench, config) = (shared.bench()?, &shared.config);
+    let recalls = bench.evaluate(set, &config.evaluation, config.seed, ctx)?;
+    tell(News::Scored(translate::score(set, name, bench.dataset(), &recalls)));
+    Ok(())
+}
+
+/// Writes the set as `distill` does, with the decisions in the manifest.
+pub fn export(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], draft: &Draft, dir: &Path) -> Result<()> {
+    let (set, bench) = (distilled(shared, basis, pairs)?, shared.bench()?);
+    let recipe = recipe(shared, draft);
+    let mut config = shared.config.clone();
+    (config.prune, config.cluster, config.caption) = (recipe.prune, recipe.cluster, recipe.caption);
+    config.synthesis = recipe.synthesis;
+    let hand = |keep: bool| draft.by_hand.iter().filter(|(_, k)| **k == keep).map(|(row, _)| *row).collect::<Vec<_>>();
+    let manifest = serde_json::json!({
+        "protostill": env!("CARGO_PKG_VERSION"),
+        "config": config,
+        "dataset": { "name": bench.dataset().name, "fingerprint": bench.dataset().fingerprint },
+        "device": "cpu",
+        "by_hand": {
+            "kept": hand(true),
+            "dropped": hand(false),
+            "captions": pairs.iter().filter(|w| draft.captions.contains_key(&(basis.clone(), w.prototype)))
+                .map(|w| w.prototype).collect::<Vec<_>>(),
+            "seeds": pairs.iter().filter(|w| draft.seeds.contains_key(&(basis.clone(), w.prototype)))
+                .map(|w| w.prototype).collect::<Vec<_>>(),
+        },
+    });
+    set.write(dir, &manifest)
+}
+
+/// A real picture, no larger than a screen needs.
+pub fn real_picture(shared: &Shared, image: u32) -> Result<Picture> {
+    let bench = shared.bench()?;
+    let source = bench.dataset().train.images.get(image as usize);
+    let picture = source.ok_or_else(|| Error::setting("image", format!("there is no image {image}")))?.decode()?;
+    if picture.width().max(picture.height()) <= SCREEN {
+        return Ok(Arc::new(picture));
+    }
+    let (w, h) = (picture.width(), picture.height());
+    let scale = |v: u32| (v * SCREEN / w.max(h)).max(1);
+    Ok(Arc::new(image::imageops::thumbnail(&picture, scale(w), scale(h))))
+}
