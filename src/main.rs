@@ -1,14 +1,18 @@
 //! The `protostill` program: parse, carry out, say what went wrong in one sentence.
 
+#[cfg(feature = "tui")]
+mod explore;
+
 use clap::Parser;
-use protostill::{cli, fsio::printable};
+use protostill::{
+    cli::{self, args::Cli},
+    error::Result,
+    fsio::printable,
+};
 use std::{io::Write, process::ExitCode};
 
 fn main() -> ExitCode {
-    let cli = cli::args::Cli::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("PROTOSTILL_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
-    match cli::run(&cli) {
+    match run(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             // The message may quote foreign text; a closed stderr is no reason to fail differently.
@@ -16,4 +20,18 @@ fn main() -> ExitCode {
             ExitCode::from(e.exit_code())
         }
     }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    #[cfg(feature = "tui")]
+    if let Some(done) = explore::run(cli) {
+        return done;
+    }
+    log_to_stderr();
+    cli::run(cli)
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PROTOSTILL_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }

@@ -13,13 +13,13 @@ pub struct Cli {
     /// What holds for every command.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// What to do; the explorer if nothing is named.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 /// Options of every command.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Global {
     /// Settings in TOML; the built-in default is configs/demo.toml
     #[arg(long, global = true, value_name = "FILE")]
@@ -60,6 +60,12 @@ pub enum Progress {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Open the explorer: tune a distilled set by eye and by recall (also without a command)
+    #[cfg(feature = "tui")]
+    Explore(Explore),
+    /// Rebuild the set that an explorer session came to, without a terminal
+    #[cfg(feature = "tui")]
+    Replay(Replay),
     /// Distil a data set into M pairs
     Distill(Distill),
     /// Train on distilled pairs and score retrieval on the test split
@@ -147,4 +153,75 @@ pub struct World {
     /// Fraction of training captions swapped between scenes
     #[arg(long, value_name = "R", default_value_t = 0.0)]
     pub noise: f32,
+}
+
+/// Options of `explore`.
+#[cfg(feature = "tui")]
+#[derive(Clone, Debug, Default, Args)]
+pub struct Explore {
+    /// Write the session's journal here, or reopen it where it stood
+    #[arg(long, value_name = "FILE")]
+    pub session: Option<PathBuf>,
+    /// Colours [default: what the terminal says]
+    #[arg(long, value_enum)]
+    pub color: Option<Color>,
+    /// The terminal's ground [default: what the terminal says, else dark]
+    #[arg(long, value_enum)]
+    pub theme: Option<Ground>,
+    /// How pictures are shown
+    #[arg(long, value_enum, default_value_t = Images::Half)]
+    pub image_protocol: Images,
+    /// Rules, bars and plots in plain ASCII
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// Options of `replay`.
+#[cfg(feature = "tui")]
+#[derive(Clone, Debug, Args)]
+pub struct Replay {
+    /// The journal of a session
+    pub session: PathBuf,
+    /// Where the set goes
+    #[arg(long, value_name = "DIR", default_value = "distilled")]
+    pub out: PathBuf,
+}
+
+/// Depth of colour.
+#[cfg(feature = "tui")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// 24 bits
+    True,
+    /// 256 colours
+    #[value(name = "256")]
+    Indexed,
+    /// 16 colours
+    #[value(name = "16")]
+    Named,
+    /// None
+    None,
+}
+
+/// What colours stand on.
+#[cfg(feature = "tui")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Ground {
+    /// Light text on dark
+    Dark,
+    /// Dark text on light
+    Light,
+}
+
+/// How pictures are shown.
+#[cfg(feature = "tui")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Images {
+    /// Half-blocks: everywhere, also in tmux
+    #[default]
+    Half,
+    /// Letters
+    Ascii,
+    /// Not at all
+    Off,
 }

@@ -31,7 +31,10 @@ use std::path::{Path, PathBuf};
 /// Whatever went wrong, in one sentence that names the place.
 pub fn run(cli: &Cli) -> Result<()> {
     threads(cli.global.threads)?;
-    match &cli.command {
+    let Some(command) = &cli.command else { return Err(no_explorer()) };
+    match command {
+        #[cfg(feature = "tui")]
+        Command::Explore(_) | Command::Replay(_) => Err(no_explorer()),
         Command::World(args) => world::run(&cli.global, args),
         Command::Info => info::run(&cli.global),
         Command::Stats => stats::run(&cli.global),
@@ -39,6 +42,28 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Evaluate(args) => evaluate::run(&cli.global, args),
         Command::Compare(args) => compare::run(&cli.global, args),
     }
+}
+
+fn no_explorer() -> Error {
+    Error::setting("command", "name one; see `protostill --help`")
+}
+
+/// What the explorer needs of the command line: settings, and what opens the data set when it is wanted.
+pub fn parts(global: &Global) -> Result<(Config, impl Fn(&Config) -> Result<Workbench> + Send + 'static)> {
+    threads(global.threads)?;
+    let mut config = config(global)?.checked()?;
+    if config.data.source != "world" {
+        // A session may be reopened from another folder.
+        let folder = Path::new(&config.data.source);
+        config.data.source = std::fs::canonicalize(folder).map_err(Error::io(folder))?.display().to_string();
+    }
+    let global = global.clone();
+    Ok((config, move |config: &Config| workbench(&global, config)))
+}
+
+/// A context that shows progress as the command line asks.
+pub fn watched(global: &Global) -> crate::pipeline::Ctx {
+    progress::ctx(global.progress)
 }
 
 /// The settings: the file, then the flags of every command over it.

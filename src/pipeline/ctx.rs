@@ -56,6 +56,11 @@ impl Ctx {
         Self::new(Arc::default(), |_| {})
     }
 
+    /// The same job, watched by another.
+    pub fn watched(&self, report: impl Fn(Report) + Send + Sync + 'static) -> Self {
+        Self::new(self.cancel.clone(), report)
+    }
+
     /// Reports that `done` of `total` is finished; call once per batch or denoising step.
     ///
     /// # Errors

@@ -188,11 +188,20 @@ impl Workbench {
     /// # Errors
     /// As [`Self::embeddings`]; [`Error::Setting`] for more prototypes than there are rows to make them of.
     pub fn prototypes(&self, recipe: &Recipe, ctx: &Ctx) -> Result<Prototyped> {
+        let kept = prune::prune(&self.embeddings(ctx)?.0, &recipe.prune, ctx)?;
+        self.prototypes_of(kept, recipe, ctx)
+    }
+
+    /// The same for rows that were chosen otherwise, by a person for instance.
+    ///
+    /// # Errors
+    /// As [`Self::prototypes`].
+    pub fn prototypes_of(&self, kept: Kept, recipe: &Recipe, ctx: &Ctx) -> Result<Prototyped> {
         let embedded = self.embeddings(ctx)?;
         let (data, source) = (&embedded.0, &embedded.1);
-        let kept = prune::prune(data, &recipe.prune, ctx)?;
+        let rows = Fingerprint::of_stage("kept", &kept, &[source]);
         let clusters = |side: &str, fit: &dyn Fn() -> Result<Clusters>| {
-            let settings = (side, &recipe.prune, &recipe.cluster);
+            let settings = (side, &rows, &recipe.cluster);
             let name = Fingerprint::of_stage("cluster", &settings, &[source]);
             cluster_of(&self.staged(&format!("cluster {side}"), &name, || fit().map(|found| arrays_of(&found)))?)
         };
@@ -205,7 +214,7 @@ impl Workbench {
         let prototypes = prototype::prototypes(data, &kept, (&images, &texts), &matching, &recipe.prototype, ctx)?;
         let pairs = &self.dataset.train.pairs;
         let captions = caption::captions(&prototypes.list, data.text.view(), pairs, &recipe.caption, ctx)?;
-        let settings = (&recipe.prune, &recipe.cluster, &recipe.prototype, &recipe.caption);
+        let settings = (&rows, &recipe.cluster, &recipe.prototype, &recipe.caption);
         let fingerprint = Fingerprint::of_stage("prototypes", &settings, &[source]);
         Ok(Prototyped { kept, images, texts, matching, prototypes, captions, fingerprint })
     }
@@ -216,6 +225,16 @@ impl Workbench {
             let parts = DECODER.iter().map(|(part, files)| self.checkpoints.decoder.part(part).fingerprint(files));
             Ok(Fingerprint::of_stage("decoder", &parts.collect::<Result<Vec<_>>>()?, &[]))
         })
+    }
+
+    /// The images of these requests that the store has.
+    ///
+    /// # Errors
+    /// A decoder or a store that cannot be read.
+    pub fn made(&self, requests: &[Request], settings: &synthesize::Settings) -> Result<Vec<Option<RgbImage>>> {
+        let made_by = self.decoder_name()?;
+        let image = |r: &Request| Ok(self.store.get::<RgbImage>(&image_name(r, settings, &made_by))?.map(|(i, _)| i));
+        requests.iter().map(image).collect()
     }
 
     /// Decodes image embeddings, each unless the store has its image; `finished` sees each as it is there.

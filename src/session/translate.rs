@@ -48,14 +48,18 @@ pub fn protos(found: &Prototyped, data: &Embeddings, basis: Fingerprint) -> Prot
         let own = ArrayView1::from(&p.image);
         let mut seen = BTreeSet::new();
         let image_of = |row: u32| data.image_of[row as usize];
-        let mut near: Vec<Near> = p.rows.iter().filter(|&&row| seen.insert(image_of(row)))
+        let mut near: Vec<Near> = p
+            .rows
+            .iter()
+            .filter(|&&row| seen.insert(image_of(row)))
             .map(|&row| Near { row, cosine: cosine(own, data.image.row(image_of(row) as usize)) })
             .collect();
         let tightness = near.iter().map(|n| n.cosine).sum::<f32>() / near.len().max(1) as f32;
         near.sort_by(|a, b| b.cosine.total_cmp(&a.cosine).then(a.row.cmp(&b.row)));
         near.truncate(NEAREST);
         let others = list.iter().enumerate().filter(|(j, _)| *j != i);
-        let other = others.map(|(j, o)| (j, cosine(own, ArrayView1::from(&o.image)))).max_by(|a, b| a.1.total_cmp(&b.1));
+        let other =
+            others.map(|(j, o)| (j, cosine(own, ArrayView1::from(&o.image)))).max_by(|a, b| a.1.total_cmp(&b.1));
         let choice = &found.captions[i];
         Proto {
             similarity: p.similarity,
@@ -71,9 +75,8 @@ pub fn protos(found: &Prototyped, data: &Embeddings, basis: Fingerprint) -> Prot
         }
     };
     let table = found.matching.table.view();
-    let shared = |a: &Prototype| {
-        list.iter().map(|b| table[[a.image_cluster.0 as usize, b.text_cluster.0 as usize]]).collect()
-    };
+    let shared =
+        |a: &Prototype| list.iter().map(|b| table[[a.image_cluster.0 as usize, b.text_cluster.0 as usize]]).collect();
     Protos {
         list: list.par_iter().enumerate().map(proto).collect(),
         empty: found.prototypes.empty,

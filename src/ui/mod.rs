@@ -2,9 +2,14 @@
 
 pub mod canvas;
 pub mod halfblock;
+mod keymap;
 mod overlay;
 mod panels;
+mod run;
 mod status;
+pub mod terminal;
 pub mod text;
 pub mod theme;
 pub mod view;
+
+pub use run::{Options, run};

@@ -1,0 +1,65 @@
+//! `protostill`, `protostill explore` and `protostill replay`: from the command line to the explorer.
+
+use protostill::{
+    cli::{
+        self,
+        args::{Cli, Color, Command, Explore, Global, Ground, Images, Replay},
+    },
+    config::Config,
+    error::Result,
+    fsio::printable,
+    journal,
+    session::{self, Open},
+    ui::{self, canvas::Cells, theme::Depth},
+};
+use std::io::Write;
+
+/// Carries out the explorer's commands; none for all others.
+pub fn run(cli: &Cli) -> Option<Result<()>> {
+    match &cli.command {
+        None => Some(open(&cli.global, &Explore::default())),
+        Some(Command::Explore(args)) => Some(open(&cli.global, args)),
+        Some(Command::Replay(args)) => Some(replay(&cli.global, args)),
+        _ => None,
+    }
+}
+
+fn open(global: &Global, args: &Explore) -> Result<()> {
+    let (config, workbench) = cli::parts(global)?;
+    let opener = move |config: Config| -> Open { Box::new(move || workbench(&config)) };
+    let path = ui::run(config, opener, &options(args))?;
+    let path = printable(&path.display().to_string());
+    // Standard output may be gone with the terminal.
+    let _ = writeln!(std::io::stdout(), "the session is kept: protostill explore --session {path}");
+    Ok(())
+}
+
+fn options(args: &Explore) -> ui::Options {
+    ui::Options {
+        session: args.session.clone(),
+        depth: args.color.map(|c| match c {
+            Color::True => Depth::True,
+            Color::Indexed => Depth::Ansi256,
+            Color::Named => Depth::Ansi16,
+            Color::None => Depth::None,
+        }),
+        light: args.theme.map(|t| t == Ground::Light),
+        cells: match args.image_protocol {
+            Images::Half => Cells::Half,
+            Images::Ascii => Cells::Ascii,
+            Images::Off => Cells::Off,
+        },
+        ascii: args.ascii,
+    }
+}
+
+fn replay(global: &Global, args: &Replay) -> Result<()> {
+    let (_, workbench) = cli::parts(global)?;
+    let (header, entries) = journal::read(&args.session)?;
+    let config = header.config.clone();
+    let open: Open = Box::new(move || workbench(&config));
+    let pairs = session::replay(header, entries, open, &args.out, &cli::watched(global))?;
+    let out = printable(&args.out.display().to_string());
+    let _ = writeln!(std::io::stdout(), "{pairs} pairs rebuilt in {out}");
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! The loop: terminal events, news from jobs, signals and time in one select; a frame when something changed, and at
+//! most thirty in a second.
+
+use super::{
+    canvas::Cells,
+    keymap, terminal,
+    theme::{Depth, Theme},
+    view::{self, Look},
+};
+use crate::{
+    app::{Event, Level, State},
+    config::Config,
+    error::{Error, Result},
+    journal::{self, Journal},
+    session::{self, Open, Session, Then},
+};
+use crossterm::event::EventStream;
+use futures_core::Stream;
+use ratatui::{Terminal, backend::CrosstermBackend};
+use std::{
+    io::{Stdout, Write},
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{signal::unix, sync::mpsc, time};
+
+/// Between two frames, when only jobs have news.
+const FRAME: Duration = Duration::from_millis(33);
+/// Between two frames, when the user pressed keys.
+const ANSWER: Duration = Duration::from_millis(8);
+/// News taken before the next frame.
+const DRAIN: usize = 4096;
+
+/// How to show things.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The journal to write, or to go on with if it exists.
+    pub session: Option<PathBuf>,
+    /// Colours; the environment's if not given.
+    pub depth: Option<Depth>,
+    /// A light ground; the environment's if not given.
+    pub light: Option<bool>,
+    /// Pictures.
+    pub cells: Cells,
+    /// ASCII only.
+    pub ascii: bool,
+}
+
+impl Options {
+    fn look(&self) -> Look {
+        let var = |name: &str| std::env::var(name).ok();
+        let depth = self.depth.unwrap_or_else(|| terminal::depth(var));
+        let theme = Theme::new(depth, self.light.unwrap_or_else(|| terminal::is_light(var)));
+        let letters = self.cells == Cells::Half && (self.ascii || depth == Depth::None);
+        Look { theme, cells: if letters { Cells::Ascii } else { self.cells }, ascii: self.ascii }
+    }
+}
+
+/// Opens the explorer; returns the path of its journal when the user leaves.
+///
+/// # Errors
+/// [`Error::Setting`] without a terminal, [`Error::Input`] for a file that is no session, [`Error::Io`].
+pub fn run(config: Config, open: impl FnOnce(Config) -> Open, options: &Options) -> Result<PathBuf> {
+    let (config, entries, journal) = match &options.session {
+        Some(path) if path.exists() => {
+            let (header, entries, journal) = Journal::reopen(path)?;
+            (header.config, entries, journal)
+        }
+        given => {
+            let path = given.clone().map_or_else(journal::fresh_path, Ok)?;
+            let journal = Journal::create(&path, &config)?;
+            (config, Vec::new(), journal)
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(Error::io("runtime"))?;
+    let mut state = State::new(session::draft(&config));
+    state.restore(entries);
+    let screen = terminal::Screen::enter()?;
+    let open = open(config.clone());
+    let left = runtime.block_on(async {
+        let (sender, news) = mpsc::unbounded_channel();
+        log_to(&sender);
+        let sink = Arc::new(move |event| drop(sender.send(event)));
+        let session = Session::new(config, open, journal, sink)?;
+        Loop::new(state, session, options.look(), news)?.run().await
+    });
+    drop(screen);
+    // Jobs that ignore their cancellation must not keep the shell waiting.
+    runtime.shutdown_background();
+    left
+}
+
+/// Library logs go to the log pane, never to the screen.
+fn log_to(sender: &mpsc::UnboundedSender<Event>) {
+    struct Lines(mpsc::UnboundedSender<Event>);
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let text = String::from_utf8_lossy(bytes).trim_end().to_owned();
+            let _ = self.0.send(Event::Log(Level::Info, text));
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let sender = sender.clone();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PROTOSTILL_LOG").unwrap_or_else(|_| "warn".into());
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).without_time();
+    // A test may have set one already.
+    let _ = subscriber.with_writer(move || Lines(sender.clone())).try_init();
+}
+
+struct Loop {
+    state: State,
+    session: Session,
+    look: Look,
+    terminal: Terminal<CrosstermBackend<Stdout>>,
+    news: mpsc::UnboundedReceiver<Event>,
+    started: Instant,
+    drawn: Instant,
+    /// When the next frame is due, if anything changed.
+    due: Option<Instant>,
+    left: bool,
+}
+
+impl Loop {
+    fn new(state: State, session: Session, look: Look, news: mpsc::UnboundedReceiver<Event>) -> Result<Self> {
+        let terminal = Terminal::new(CrosstermBackend::new(std::io::stdout())).map_err(Error::io("terminal"))?;
+        let started = Instant::now();
+        Ok(Self { state, session, look, terminal, news, started, drawn: started, due: None, left: false })
+    }
+
+    async fn run(mut self) -> Result<PathBuf> {
+        let (width, height) = crossterm::terminal::size().map_err(Error::io("terminal"))?;
+        self.apply(Event::Resize(width, height))?;
+        self.draw()?;
+        let effects = self.state.start();
+        self.perform(effects)?;
+        let mut keys = EventStream::new();
+        let signal = |kind| unix::signal(kind).map_err(Error::io("signals"));
+        let mut ended = signal(unix::SignalKind::terminate())?;
+        let mut hung_up = signal(unix::SignalKind::hangup())?;
+        let mut clock = time::interval(Duration::from_millis(500));
+        clock.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        while !self.left {
+            let due = self.due;
+            let frame = async move {
+                match due {
+                    Some(at) => time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let busy = self.state.is_busy();
+            tokio::select! {
+                biased;
+                key = next(&mut keys) => self.terminal_event(key)?,
+                () = frame => self.draw()?,
+                Some(news) = self.news.recv() => self.take(news)?,
+                _ = ended.recv() => self.left = true,
+                _ = hung_up.recv() => self.left = true,
+                // Times that pass on screen are redrawn only while something runs.
+                _ = clock.tick(), if busy => self.changed(FRAME),
+            }
+        }
+        Ok(self.session.journal().to_owned())
+    }
+
+    fn terminal_event(&mut self, event: Option<std::io::Result<crossterm::event::Event>>) -> Result<()> {
+        match event {
+            // The terminal is gone: every decision is in the journal.
+            None | Some(Err(_)) => self.left = true,
+            Some(Ok(crossterm::event::Event::FocusGained)) => self.repaint()?,
+            Some(Ok(event)) => {
+                if let Some(event) = keymap::event(event) {
+                    self.apply(event)?;
+                    self.changed(ANSWER);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes news, and all others that are there already: the screen shows only where they lead.
+    fn take(&mut self, first: Event) -> Result<()> {
+        self.apply(first)?;
+        for _ in 0..DRAIN {
+            let Ok(event) = self.news.try_recv() else { break };
+            self.apply(event)?;
+        }
+        self.changed(FRAME);
+        Ok(())
+    }
+
+    fn apply(&mut self, event: Event) -> Result<()> {
+        self.state.handle(Event::Tick(self.started.elapsed().as_millis() as u64));
+        let effects = self.state.handle(event);
+        self.perform(effects)
+    }
+
+    fn perform(&mut self, effects: Vec<crate::app::Effect>) -> Result<()> {
+        for effect in effects {
+            match self.session.perform(effect) {
+                Then::Continue => {}
+                Then::Redraw => self.repaint()?,
+                Then::Quit => self.left = true,
+            }
+        }
+        Ok(())
+    }
+
+    fn changed(&mut self, gap: Duration) {
+        let at = self.drawn + gap;
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    fn repaint(&mut self) -> Result<()> {
+        self.terminal.clear().map_err(Error::io("terminal"))?;
+        self.draw()
+    }
+
+    fn draw(&mut self) -> Result<()> {
+        (self.due, self.drawn) = (None, Instant::now());
+        self.state.handle(Event::Tick(self.started.elapsed().as_millis() as u64));
+        let (state, look, terminal) = (&self.state, &self.look, &mut self.terminal);
+        terminal::synchronised(|| {
+            terminal.draw(|frame| {
+                let (_, cursor) = view::draw(frame.buffer_mut(), state, look);
+                if let Some(at) = cursor {
+                    frame.set_cursor_position(at);
+                }
+            })?;
+            Ok(())
+        })
+    }
+}
+
+/// The terminal's next event.
+async fn next(keys: &mut EventStream) -> Option<std::io::Result<crossterm::event::Event>> {
+    std::future::poll_fn(|cx| Pin::new(&mut *keys).poll_next(cx)).await
+}

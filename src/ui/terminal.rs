@@ -1,0 +1,137 @@
+//! The terminal: entered once, and left in order whatever happens. What it can show is read from the environment.
+
+use super::theme::Depth;
+use crate::error::{Error, Result};
+use crossterm::{
+    cursor, event, execute, queue,
+    terminal::{self, BeginSynchronizedUpdate, EndSynchronizedUpdate},
+};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering},
+    thread::ThreadId,
+};
+
+/// Whether there is something to restore.
+static ENTERED: AtomicBool = AtomicBool::new(false);
+
+/// Takes the terminal; it is given back when this is dropped.
+pub struct Screen(());
+
+impl Screen {
+    /// Raw keys, the alternate screen, pastes in one piece.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is no terminal, [`Error::Io`] if it refuses.
+    pub fn enter() -> Result<Self> {
+        if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+            let message = "the explorer needs one; `protostill distill`, `evaluate`, `compare` and `stats` do not";
+            return Err(Error::setting("terminal", message));
+        }
+        hook(std::thread::current().id());
+        terminal::enable_raw_mode().map_err(Error::io("terminal"))?;
+        ENTERED.store(true, Ordering::SeqCst);
+        let entered = execute!(
+            io::stdout(),
+            terminal::EnterAlternateScreen,
+            event::EnableBracketedPaste,
+            event::EnableFocusChange,
+            cursor::Hide
+        );
+        entered.map_err(Error::io("terminal"))?;
+        Ok(Self(()))
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Gives the terminal back, once: modes off, cooked, out of the alternate screen, cursor on.
+pub fn restore() {
+    if !ENTERED.swap(false, Ordering::SeqCst) {
+        return;
+    }
+    // A terminal that is gone needs no restoring.
+    let mut out = io::stdout();
+    let _ = queue!(out, EndSynchronizedUpdate, event::DisableFocusChange, event::DisableBracketedPaste);
+    let _ = out.flush();
+    let _ = terminal::disable_raw_mode();
+    let _ = execute!(out, terminal::LeaveAlternateScreen, cursor::Show);
+}
+
+/// A panic of the loop gives the terminal back before it is told; one of a job is an outcome of that job, and printing it
+/// would only break the screen.
+fn hook(main: ThreadId) {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if std::thread::current().id() == main || !ENTERED.load(Ordering::SeqCst) {
+            restore();
+            before(info);
+        }
+    }));
+}
+
+/// Draws inside one synchronised update, so that no half frame is ever seen.
+///
+/// # Errors
+/// [`Error::Io`] if the terminal is gone.
+pub fn synchronised(draw: impl FnOnce() -> io::Result<()>) -> Result<()> {
+    let all = || {
+        queue!(io::stdout(), BeginSynchronizedUpdate)?;
+        draw()?;
+        execute!(io::stdout(), EndSynchronizedUpdate)
+    };
+    all().map_err(Error::io("terminal"))
+}
+
+/// How many colours the environment promises.
+pub fn depth(var: impl Fn(&str) -> Option<String>) -> Depth {
+    let set = |name: &str| var(name).filter(|v| !v.is_empty());
+    let term = set("TERM").unwrap_or_default();
+    if set("NO_COLOR").is_some() || term == "dumb" {
+        return Depth::None;
+    }
+    let wide = set("COLORTERM").is_some_and(|v| v.contains("truecolor") || v.contains("24bit"));
+    if wide || term.ends_with("-direct") || ["xterm-kitty", "xterm-ghostty", "wezterm", "foot"].contains(&term.as_str())
+    {
+        Depth::True
+    } else if term.contains("256color") {
+        Depth::Ansi256
+    } else {
+        Depth::Ansi16
+    }
+}
+
+/// Whether the environment says that the ground is light (rxvt's and others' `COLORFGBG`).
+pub fn is_light(var: impl Fn(&str) -> Option<String>) -> bool {
+    let ground = var("COLORFGBG").and_then(|v| v.rsplit(';').next().and_then(|n| n.parse::<u8>().ok()));
+    matches!(ground, Some(7 | 15))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with<'a>(vars: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
+        move |name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())
+    }
+
+    #[test]
+    fn colours_come_from_the_environment_and_no_color_wins() {
+        assert_eq!(depth(with(&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")])), Depth::True);
+        assert_eq!(depth(with(&[("TERM", "tmux-256color")])), Depth::Ansi256);
+        assert_eq!(depth(with(&[("TERM", "linux")])), Depth::Ansi16);
+        assert_eq!(depth(with(&[("TERM", "xterm-kitty"), ("NO_COLOR", "1")])), Depth::None);
+        assert_eq!(depth(with(&[("TERM", "xterm"), ("NO_COLOR", "")])), Depth::Ansi16);
+        assert_eq!(depth(with(&[("TERM", "dumb")])), Depth::None);
+    }
+
+    #[test]
+    fn a_light_ground_is_believed() {
+        assert!(is_light(with(&[("COLORFGBG", "0;15")])));
+        assert!(!is_light(with(&[("COLORFGBG", "15;0")])) && !is_light(with(&[])));
+    }
+}
