@@ -18,9 +18,6 @@ mod set;
 mod state;
 mod update;
 
-#[cfg(test)]
-mod tests;
-
 pub use action::{Action, Pane, Which};
 pub use commands::{COMMANDS, Command, find, matching, on};
 pub use decision::{Caption, Decision, Draft, History};

@@ -103,7 +103,7 @@ impl Canvas<'_> {
         self.buf.set_style(line, Style { fg: None, ..style });
     }
 
-    /// A picture, centred in `area`; a faint frame of dots where there is none yet.
+    /// A picture, centred in `area`; an even ground where there is none yet.
     pub fn picture(&mut self, area: Rect, picture: Option<&Picture>) {
         let area = area.intersection(self.buf.area);
         match (picture, self.cells) {
@@ -115,11 +115,10 @@ impl Canvas<'_> {
             }
             (None, _) => {
                 let width = (area.height * 2).min(area.width);
-                let x = area.x + (area.width - width) / 2;
-                let dots = if self.ascii { ". " } else { "· " }.repeat(usize::from(width / 2));
-                for y in area.y..area.bottom() {
-                    self.put(x, y, width, &dots, self.theme.faint);
-                }
+                let at = Rect { x: area.x + (area.width - width) / 2, width, ..area };
+                self.buf.set_style(at, self.theme.ground);
+                let dot = if self.ascii { "." } else { "·" };
+                self.put(at.x + width / 2, at.y + at.height / 2, 1, dot, self.theme.ground.patch(self.theme.faint));
             }
         }
     }

@@ -97,6 +97,9 @@ fn typing(canvas: &mut Canvas, area: Rect, asks: Asks, field: &Field) -> (u16, u
     (x + left, area.y)
 }
 
+/// Commands that belong together are one entry in the footer, under the second one's name.
+const PAIRS: [(&str, &str); 3] = [(".less", ".more"), (".down", ".up"), (".left", ".right")];
+
 fn keys(canvas: &mut Canvas, area: Rect, state: &State) {
     let busy = state.is_busy();
     let named = |id: &str| COMMANDS.iter().find(|c| c.id == id);
@@ -106,11 +109,11 @@ fn keys(canvas: &mut Canvas, area: Rect, state: &State) {
     } else {
         let own = crate::app::on(state.pane).filter(|c| !c.short.is_empty());
         for c in own {
-            // A pair such as h/l is one entry, named by its second command.
             let stem = c.id.rsplit_once('.').map(|(stem, _)| stem);
-            let other = ["less", "down", "left"].iter().find_map(|last| named(&format!("{}.{last}", stem?)));
+            let twin = PAIRS.iter().find(|(_, more)| c.id.ends_with(more)).map(|(less, _)| less);
+            let other = twin.and_then(|less| named(&format!("{}{less}", stem?)));
             let keys = match other {
-                Some(o) if o.id != c.id && o.panes == c.panes => format!("{}/{}", o.keys[0], c.keys[0]),
+                Some(o) if o.panes == c.panes => format!("{}/{}", o.keys[0], c.keys[0]),
                 _ => c.keys[0].to_string(),
             };
             shown.push((keys, c.short));
@@ -126,10 +129,10 @@ fn keys(canvas: &mut Canvas, area: Rect, state: &State) {
 fn footer(canvas: &mut Canvas, area: Rect, keys: &[(&str, &str)]) {
     let theme = *canvas.theme;
     let mut x = area.x;
-    // Help and quit are always the last two; what does not fit in front of them is left to the help.
+    // Help, commands and quit are always there; what does not fit in front of them is left to the help.
     let width = |(k, w): &(&str, &str)| (text::columns(k) + text::columns(w)) as u16 + 3;
-    let tail: u16 = keys.iter().rev().take(2).map(width).sum();
-    let (front, last) = keys.split_at(keys.len().saturating_sub(2));
+    let tail: u16 = keys.iter().rev().take(3).map(width).sum();
+    let (front, last) = keys.split_at(keys.len().saturating_sub(3));
     let fits = |x: u16, entry: &(&str, &str), reserve: u16| x + width(entry) + reserve <= area.right() + 2;
     for (entries, reserve) in [(front, tail), (last, 0)] {
         for entry in entries.iter() {

@@ -33,6 +33,8 @@ pub struct Theme {
     pub accent: Style,
     /// The selected line.
     pub selected: Style,
+    /// Where a picture will be.
+    pub ground: Style,
     /// Fresh, done.
     pub good: Style,
     /// Stale, pruned, worth a look.
@@ -50,6 +52,7 @@ const DIM: Ladder = ([0x8a, 0x91, 0xa6], [0x5f, 0x66, 0x78], 245, Color::Gray);
 const FAINT: Ladder = ([0x43, 0x49, 0x5a], [0xc3, 0xc7, 0xd1], 239, Color::DarkGray);
 const ACCENT: Ladder = ([0x78, 0xc2, 0xd8], [0x0b, 0x70, 0x8c], 74, Color::Cyan);
 const GROUND: Ladder = ([0x26, 0x30, 0x3c], [0xdd, 0xe9, 0xee], 236, Color::DarkGray);
+const BLANK: Ladder = ([0x1b, 0x20, 0x28], [0xee, 0xf0, 0xf3], 234, Color::Reset);
 const GOOD: Ladder = ([0x93, 0xc9, 0x8d], [0x2b, 0x7a, 0x2f], 108, Color::Green);
 const WARN: Ladder = ([0xe0, 0xb4, 0x6c], [0x9a, 0x5f, 0x00], 179, Color::Yellow);
 const BAD: Ladder = ([0xe5, 0x80, 0x7c], [0xb3, 0x26, 0x26], 174, Color::Red);
@@ -87,6 +90,7 @@ impl Theme {
             faint: if plain { text.add_modifier(Modifier::DIM) } else { text.fg(pick(FAINT)) },
             accent: if plain { bold } else { text.fg(pick(ACCENT)) },
             selected,
+            ground: if matches!(depth, Depth::True | Depth::Ansi256) { text.bg(pick(BLANK)) } else { text },
             good: text.fg(pick(GOOD)),
             warn: if plain { bold } else { text.fg(pick(WARN)) },
             bad: if plain { bold } else { text.fg(pick(BAD)) },

@@ -57,7 +57,8 @@ fn large(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
     let image = state.image_state(state.prototype);
     let remark = match image {
         ImageState::Forming(step) => format!("forming, step {step}"),
-        ImageState::Stale => "stale: it was made for other words or settings".into(),
+        ImageState::Stale => "stale: made for other words or settings".into(),
+        ImageState::Missing => "not synthesised".into(),
         ref other => other.word().to_owned(),
     };
     canvas.title(area, &format!("Prototype {}", state.prototype + 1), &remark);
@@ -69,7 +70,10 @@ fn large(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
     let (text, real) = rows(rest, facts);
     let lines = canvas.paragraph(Rect { height: facts - 2, ..text }, &pair.caption, theme.text);
     let d = &state.draft;
-    let words = format!("steps {} · guidance {:.1} · noise {} · seed {}", d.steps, d.guidance, d.noise, pair.seed);
+    let words = format!("steps {} · guidance {:.1} · noise {}", d.steps, d.guidance, d.noise);
     canvas.put(text.x, text.y + lines, text.width, &words, theme.dim);
+    if lines + 2 < facts {
+        canvas.put(text.x, text.y + lines + 1, text.width, &format!("seed {}", pair.seed), theme.dim);
+    }
     neighbours::draw(canvas, real, state, proto);
 }

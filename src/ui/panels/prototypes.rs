@@ -96,8 +96,10 @@ fn table(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
     for (x, width, words) in [(0, 4, "#"), (5, 6, "cosine"), (12, 7, "support"), (20, 6, "tight")] {
         canvas.right(area.x + x, y, width, words, theme.dim);
     }
-    canvas.put(area.x + 28, y, 7, "picture", theme.dim);
-    canvas.put(area.x + 38, y, 10, "caption", theme.dim);
+    // The state in words where there is room, else its mark alone.
+    let words_at = area.x + if area.width >= 76 { 38 } else { 31 };
+    canvas.put(area.x + 28, y, words_at - area.x - 29, if area.width >= 76 { "picture" } else { "" }, theme.dim);
+    canvas.put(words_at, y, 10, "caption", theme.dim);
     let room = usize::from(area.height.saturating_sub(2));
     let at = state.place();
     let top = Cursor(at).top(state.arranged.len(), room);
@@ -109,7 +111,8 @@ fn table(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
         canvas.right(area.x + 20, y, 6, &format!("{:.3}", proto.tightness), theme.text);
         let image = state.image_state(n);
         let (sign, style) = mark(canvas, &image);
-        canvas.pieces(area.x + 28, y, 9, &[(sign, style), (" ", theme.text), (image.word(), theme.dim)]);
+        let word = if area.width >= 76 { image.word() } else { "" };
+        canvas.pieces(area.x + 28, y, 9, &[(sign, style), (" ", theme.text), (word, theme.dim)]);
         let own = state.draft.captions.contains_key(&(protos.basis.clone(), n));
         canvas.put(
             area.x + 38,

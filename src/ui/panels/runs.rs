@@ -34,7 +34,16 @@ fn scores(canvas: &mut Canvas, area: Rect, state: &State) {
     };
     canvas.title(area, "Recall", remark);
     if state.scores.is_empty() {
-        canvas.put(area.x, area.y + 2, area.width, "nothing was judged yet", theme.dim);
+        let judging = state.latest(is_judging).map(|j| (j.title(), &j.status));
+        match judging {
+            Some((title, Status::Ended(Outcome::Failed(why) | Outcome::Panicked(why)))) => {
+                canvas.put(area.x, area.y + 2, area.width, &format!("{title} failed: {why}"), theme.bad);
+            }
+            Some((title, Status::Queued | Status::Running)) => {
+                canvas.put(area.x, area.y + 2, area.width, &format!("{title} …"), theme.text);
+            }
+            _ => drop(canvas.put(area.x, area.y + 2, area.width, "nothing was judged yet", theme.dim)),
+        }
         canvas.put(
             area.x,
             area.y + 3,
@@ -118,25 +127,38 @@ fn is_judging(work: &Work) -> bool {
     matches!(work, Work::Evaluate { .. } | Work::Yardstick { .. })
 }
 
+/// A series' name and its points.
+type Named<'a> = (&'a String, &'a Vec<(f64, f64)>);
+
+/// The series to plot: R-mean by epoch where the protocol looks at it in between, else the training loss.
+fn plotted(job: &Job) -> (&'static str, Vec<Named<'_>>) {
+    let of = |such: &dyn Fn(&str) -> bool| job.series.iter().filter(|(name, _)| such(name)).collect::<Vec<_>>();
+    let recalls = of(&|name| name.contains("/R-mean, "));
+    if recalls.is_empty() {
+        ("Training loss by epoch", of(&|name| name.ends_with("/loss")))
+    } else {
+        ("R-mean by epoch", recalls)
+    }
+}
+
 fn curves(canvas: &mut Canvas, area: Rect, state: &State) {
     let theme = *canvas.theme;
     let shown = |j: &&Job| is_judging(&j.work) && !j.series.is_empty();
     let job = state.jobs.iter().rev().find(|j| shown(j) && j.is_alive()).or(state.jobs.iter().rev().find(shown));
     let Some(job) = job else {
-        canvas.title(area, "R-mean by epoch", "");
+        canvas.title(area, "Training", "");
         canvas.put(area.x, area.y + 2, area.width, "curves grow here while a run trains", theme.dim);
         return;
     };
-    canvas.title(area, "R-mean by epoch", &job.title());
-    let series: Vec<(&String, &Vec<(f64, f64)>)> =
-        job.series.iter().filter(|(name, _)| !name.contains("loss")).collect();
+    let (name, series) = plotted(job);
+    canvas.title(area, name, &job.title());
     let points = || series.iter().flat_map(|(_, p)| p.iter());
     let last = points().map(|p| p.0).fold(1.0, f64::max);
     let (low, high) = points().fold((f64::MAX, f64::MIN), |(l, h), p| (l.min(p.1), h.max(p.1)));
     if low > high {
         return;
     }
-    let (low, high) = (low.floor(), high.ceil().max(low.floor() + 1.0));
+    let (low, high) = if high - low < 1e-9 { (low - 0.5, high + 0.5) } else { (low, high) };
     let mut encoders: Vec<&str> = series.iter().filter_map(|(n, _)| n.split('/').next()).collect();
     encoders.dedup();
     let colour = |name: &str| {
@@ -153,14 +175,18 @@ fn curves(canvas: &mut Canvas, area: Rect, state: &State) {
     };
     let (legend, plot) = rows(Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, 1);
     let mut at = legend.x;
-    for encoder in encoders.iter() {
-        let best = series.iter().filter(|(n, _)| n.starts_with(encoder)).filter_map(|(_, p)| p.last()).map(|p| p.1);
-        let best: Vec<f64> = best.collect();
-        let mean = best.iter().sum::<f64>() / best.len().max(1) as f64;
-        let words = format!("{encoder} {mean:.1} over {} runs", best.len());
+    for encoder in &encoders {
+        let last = |(name, points): (&String, &Vec<(f64, f64)>)| {
+            (name.starts_with(encoder) && name.ends_with("/R-mean")).then(|| points.last().map(|p| p.1))?
+        };
+        let found: Vec<f64> = job.series.iter().filter_map(last).collect();
+        let words = match found.len() {
+            0 => (*encoder).to_owned(),
+            n => format!("{encoder}: R-mean {:.2} over {n} runs", found.iter().sum::<f64>() / n as f64),
+        };
         at = canvas.put(at, legend.y, legend.right().saturating_sub(at), &words, colour(encoder)) + at + 3;
     }
-    Chart::new(sets.collect()).x_axis(axis([0.0, last], 0)).y_axis(axis([low, high], 0)).render(plot, canvas.buf);
+    Chart::new(sets.collect()).x_axis(axis([0.0, last], 0)).y_axis(axis([low, high], 2)).render(plot, canvas.buf);
 }
 
 fn queue(canvas: &mut Canvas, area: Rect, state: &State) {

@@ -1,0 +1,18 @@
+//! The explorer: its state by keys, its panes as pictures, foreign text, the real program in a real terminal.
+#![cfg(feature = "tui")]
+#![allow(clippy::unwrap_used)]
+
+#[path = "explorer/fixture.rs"]
+mod fixture;
+#[path = "explorer/foreign.rs"]
+mod foreign;
+#[path = "explorer/jobs.rs"]
+mod jobs;
+#[path = "explorer/keys.rs"]
+mod keys;
+#[path = "explorer/pty.rs"]
+mod pty;
+#[path = "explorer/sessions.rs"]
+mod sessions;
+#[path = "explorer/view.rs"]
+mod view;

@@ -1,0 +1,114 @@
+//! Captions are foreign text: whatever they hold, an independent terminal shows what was meant, where it was meant.
+
+use super::{fixture::*, view};
+use protostill::app::{Event, News, Pane, State, Work};
+use ratatui::{Terminal, backend::CrosstermBackend, buffer::Buffer};
+use std::sync::Arc;
+
+fn nasty() -> Vec<String> {
+    let mut list: Vec<String> = [
+        "\u{1b}[2J\u{1b}[Hgone",
+        "\u{1b}]0;title\u{7}\u{1b}P+q544e\u{1b}\\",
+        "\u{9b}31mred \u{90}dcs\u{9c}",
+        "right \u{202e}left\u{202c} \u{2067}isolate\u{2069}",
+        "猫が赤い円の上に座っている、そして青い四角のとなりに緑の木がある",
+        "cafe\u{301} na\u{308}ive \u{300}\u{301}\u{302}\u{303}\u{304}zalgo",
+        "family 👩\u{200d}👩\u{200d}👧 thumbs 👍🏽 heart ❤\u{fe0f} flag 🇩🇪",
+        "tab\there\r\nnewline\u{b}\u{c}\u{8}\u{8}\u{7f}",
+        "zero\u{200b}width\u{feff}\u{ad}joiner\u{2060}",
+        "\u{0}\u{1}\u{2}\u{1f}",
+        "عربي و עברית mixed",
+        "",
+    ]
+    .map(String::from)
+    .into();
+    list.push("megabyte ".repeat(1 << 17));
+    list.push("\u{301}".repeat(1 << 19));
+    list.push("猫".repeat(1 << 18));
+    list
+}
+
+fn state_with(captions: &[String]) -> State {
+    let (mut state, id) = started();
+    let mut rows = rows();
+    rows.captions.iter_mut().enumerate().for_each(|(i, c)| *c = captions[i % captions.len()].clone());
+    news(&mut state, id, News::Opened { name: "w\u{1b}[2Jorld".into(), rows: Arc::new(rows) });
+    let effects = news(&mut state, id, News::Measured(Arc::new(measured())));
+    let clustering = job_of(&effects, |w| matches!(w, Work::Prototypes(_))).unwrap();
+    news(&mut state, clustering, News::Prototypes(Arc::new(protos("nasty", 15))));
+    (0..8).for_each(|i| drop(state.handle(Event::Picture(i, Ok(picture(9))))));
+    state
+}
+
+/// What an independent terminal shows after the real bytes were written to it.
+fn on_terminal(buf: &Buffer) -> vt100::Parser {
+    let mut terminal = Terminal::with_options(
+        CrosstermBackend::new(Vec::new()),
+        ratatui::TerminalOptions { viewport: ratatui::Viewport::Fixed(buf.area) },
+    )
+    .unwrap();
+    terminal.draw(|frame| frame.buffer_mut().clone_from(buf)).unwrap();
+    let mut screen = vt100::Parser::new(buf.area.height, buf.area.width, 0);
+    screen.process(terminal.backend().writer());
+    screen
+}
+
+#[test]
+fn a_terminal_shows_every_cell_as_it_was_drawn() {
+    let mut state = state_with(&nasty());
+    for pane in Pane::ALL {
+        show(&mut state, pane);
+        for size in view::SIZES {
+            for press in ["g", "j", "j", "G"] {
+                keys(&mut state, press);
+                let buf = view::draw(&mut state, size, &view::look());
+                let screen = on_terminal(&buf);
+                assert_eq!(screen.screen().contents().trim_end(), view::text(&buf).trim_end(), "{pane:?} {size:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_cell_holds_anything_that_acts() {
+    let mut state = state_with(&nasty());
+    for pane in Pane::ALL {
+        show(&mut state, pane);
+        let buf = view::draw(&mut state, (120, 40), &view::look());
+        let acts = |c: char| {
+            c.is_control()
+                || "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{200d}".contains(c)
+        };
+        let bad: Vec<&str> = buf.content.iter().map(|c| c.symbol()).filter(|s| s.chars().any(acts)).collect();
+        assert!(bad.is_empty(), "{pane:?}: {bad:?}");
+    }
+}
+
+#[test]
+fn the_editor_shows_foreign_text_harmlessly_and_keeps_its_cursor_in_view() {
+    for caption in nasty() {
+        let mut state = state_with(&[caption]);
+        keys(&mut state, "3 i");
+        for press in ["End", "Home", "→"] {
+            keys(&mut state, press);
+            state.handle(Event::Resize(80, 24));
+            let mut buf = Buffer::empty(ratatui::layout::Rect::new(0, 0, 80, 24));
+            let (_, cursor) = protostill::ui::view::draw(&mut buf, &state, &view::look());
+            let (x, y) = cursor.unwrap();
+            assert!(x < 80 && y == 22);
+            assert_eq!(on_terminal(&buf).screen().contents().trim_end(), view::text(&buf).trim_end());
+        }
+    }
+}
+
+#[test]
+fn megabyte_captions_cost_no_more_than_short_ones() {
+    let mut state = state_with(&nasty()[12..]);
+    let start = std::time::Instant::now();
+    for pane in [Pane::Data, Pane::Prototypes, Pane::Captions, Pane::Gallery] {
+        show(&mut state, pane);
+        view::draw(&mut state, (120, 40), &view::look());
+    }
+    // A second for four frames on a busy machine; reading every caption to its end would take far longer.
+    assert!(start.elapsed().as_millis() < 1000, "{:?}", start.elapsed());
+}

@@ -1,0 +1,285 @@
+//! State, keys, state.
+
+use super::fixture::*;
+use protostill::app::{Asks, Decision, Effect, Entry, Event, ImageState, Modal, Pane, SortBy, Work, keeps, kept_count};
+
+fn kept(state: &protostill::app::State) -> usize {
+    kept_count(state.measured.as_ref().unwrap(), &state.draft)
+}
+
+fn decisions(effects: &[Effect]) -> Vec<Decision> {
+    let decision = |e: &Effect| match e {
+        Effect::Append(Entry::Do(d)) => Some(d.clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(decision).collect()
+}
+
+fn clusterings(effects: &[Effect]) -> usize {
+    effects.iter().filter(|e| matches!(e, Effect::Start(_, Work::Prototypes(_)))).count()
+}
+
+fn words(state: &protostill::app::State) -> &str {
+    state.notice.as_ref().map_or("", |n| n.1.as_str())
+}
+
+#[test]
+fn digits_tab_and_brackets_move_between_panes_and_around_the_end() {
+    let mut state = clustered();
+    keys(&mut state, "3");
+    assert_eq!(state.pane, Pane::Captions);
+    keys(&mut state, "Tab ] ]");
+    assert_eq!(state.pane, Pane::Log);
+    keys(&mut state, "]");
+    assert_eq!(state.pane, Pane::Data);
+    keys(&mut state, "Shift-Tab");
+    assert_eq!(state.pane, Pane::Log);
+}
+
+#[test]
+fn the_threshold_moves_the_kept_rows_at_once_and_clusters_anew() {
+    let mut state = clustered();
+    assert_eq!(kept(&state), 32);
+    let effects = keys(&mut state, "l l l l l");
+    assert_eq!(kept(&state), 30);
+    assert_eq!(decisions(&effects).last(), Some(&Decision::Prune(0.25)));
+    assert!(state.behind && clusterings(&effects) == 5);
+    keys(&mut state, "h");
+    assert_eq!(state.draft.prune, 0.24);
+}
+
+#[test]
+fn a_newer_clustering_stops_the_older_one() {
+    let mut state = clustered();
+    keys(&mut state, "2");
+    let first = job_of(&keys(&mut state, "+"), |w| matches!(w, Work::Prototypes(_))).unwrap();
+    assert!(keys(&mut state, "+").contains(&Effect::Cancel(first)));
+    assert_eq!(state.jobs.iter().filter(|j| j.is_alive()).count(), 1);
+}
+
+#[test]
+fn a_pair_dropped_by_hand_goes_and_comes_back_with_undo() {
+    let mut state = clustered();
+    keys(&mut state, "G");
+    let row = state.selected_row().unwrap();
+    let effects = keys(&mut state, "x");
+    assert_eq!(decisions(&effects), [Decision::Hand { row, keep: Some(false) }]);
+    assert_eq!(kept(&state), 31);
+    keys(&mut state, "u");
+    assert_eq!(kept(&state), 32);
+    keys(&mut state, "Ctrl-R");
+    assert!(!keeps(state.measured.as_ref().unwrap(), &state.draft, row));
+    keys(&mut state, "x");
+    assert!(state.draft.by_hand.is_empty(), "the same key again lets the threshold decide");
+}
+
+#[test]
+fn a_pair_below_the_threshold_can_be_kept() {
+    let mut state = clustered();
+    keys(&mut state, "v");
+    assert_eq!(kept(&state), 33);
+    keys(&mut state, "x");
+    assert_eq!(kept(&state), 32);
+}
+
+#[test]
+fn the_number_of_prototypes_is_typed_and_bounded_by_the_kept_pairs() {
+    let mut state = clustered();
+    let effects = keys(&mut state, "2 m Ctrl-U 9 Enter");
+    assert_eq!(decisions(&effects), [Decision::Prototypes(9)]);
+    keys(&mut state, "m Ctrl-U 9 9 9 Enter");
+    assert_eq!(state.draft.prototypes, 32);
+    assert!(words(&state).contains("32 is the most"));
+    keys(&mut state, "m x Enter");
+    assert_eq!(state.draft.prototypes, 32);
+    assert!(words(&state).contains("not a number"));
+    keys(&mut state, "m Ctrl-U 0 Enter");
+    assert_eq!(state.draft.prototypes, 1);
+}
+
+#[test]
+fn moves_of_one_slider_are_one_step_of_undo() {
+    let mut state = clustered();
+    keys(&mut state, "2 + + + + u");
+    assert_eq!(state.draft.prototypes, 6);
+    keys(&mut state, "+ + 1 l 2 +");
+    assert_eq!((state.draft.prototypes, state.draft.prune), (9, 0.21));
+    keys(&mut state, "u");
+    assert_eq!((state.draft.prototypes, state.draft.prune), (8, 0.21));
+}
+
+#[test]
+fn undo_at_the_beginning_says_so_and_writes_nothing() {
+    let mut state = clustered();
+    assert!(keys(&mut state, "u").iter().all(|e| !matches!(e, Effect::Append(_))));
+    assert_eq!(words(&state), "nothing to undo");
+    keys(&mut state, "Ctrl-R");
+    assert_eq!(words(&state), "nothing to redo");
+}
+
+#[test]
+fn a_candidate_is_chosen_and_only_its_own_picture_goes_stale() {
+    let mut state = synthesised();
+    keys(&mut state, "3 j Enter j j Enter");
+    assert_eq!(state.prototype, 1);
+    assert_eq!(state.pairs[1].caption, state.rows.captions[8]);
+    assert_eq!(state.image_state(1), ImageState::Stale);
+    assert_eq!(state.outdated(), [1]);
+    assert!(!state.inside, "choosing goes back to the list");
+}
+
+#[test]
+fn undoing_a_caption_makes_its_picture_fresh_again() {
+    let mut state = synthesised();
+    keys(&mut state, "3 Enter j Enter");
+    assert_eq!(state.outdated(), [0]);
+    keys(&mut state, "u");
+    assert_eq!(state.image_state(0), ImageState::Fresh);
+}
+
+#[test]
+fn a_caption_is_edited_in_place_with_wide_characters() {
+    let mut state = synthesised();
+    keys(&mut state, "3 i Ctrl-U 赤 い 円 ← Backspace x Enter");
+    assert_eq!(state.pairs[0].caption, "赤x円");
+    assert_eq!(state.outdated(), [0]);
+    keys(&mut state, "d");
+    assert_eq!(state.outdated(), [0usize; 0], "d: automatic again");
+}
+
+#[test]
+fn leaving_the_editor_changes_nothing_and_an_empty_caption_is_refused() {
+    let mut state = synthesised();
+    let before = state.pairs.clone();
+    assert!(decisions(&keys(&mut state, "3 i x y Esc")).is_empty());
+    assert!(decisions(&keys(&mut state, "i Enter")).is_empty(), "nothing was changed");
+    assert!(decisions(&keys(&mut state, "i Ctrl-U Space Enter")).is_empty());
+    assert_eq!(state.pairs, before);
+}
+
+#[test]
+fn keys_go_to_the_editor_while_it_is_open() {
+    let mut state = synthesised();
+    keys(&mut state, "3 i q");
+    assert_eq!(state.pane, Pane::Captions);
+    assert!(matches!(&state.modal, Some(Modal::Ask(Asks::Caption(0), f)) if f.text().ends_with('q')));
+}
+
+#[test]
+fn a_paste_goes_into_the_editor_and_nowhere_else() {
+    let mut state = synthesised();
+    state.handle(Event::Paste("qqq".into()));
+    assert!(state.modal.is_none());
+    keys(&mut state, "3 i Ctrl-U");
+    state.handle(Event::Paste("two\nlines\u{1b}[2J".into()));
+    keys(&mut state, "Enter");
+    assert_eq!(state.pairs[0].caption, "two lines[2J");
+}
+
+#[test]
+fn a_reroll_changes_one_seed_and_another_reroll_another() {
+    let mut state = synthesised();
+    let before = state.pairs.clone();
+    keys(&mut state, "r");
+    let once = state.pairs[0].seed;
+    assert_ne!(once, before[0].seed);
+    assert_eq!(state.outdated(), [0]);
+    keys(&mut state, "r");
+    assert_ne!(state.pairs[0].seed, once);
+    keys(&mut state, "u u");
+    assert_eq!(state.pairs, before);
+}
+
+#[test]
+fn steps_guidance_and_noise_concern_every_picture() {
+    let mut state = synthesised();
+    keys(&mut state, "T W Y");
+    assert_eq!((state.draft.steps, state.draft.guidance, state.draft.noise), (55, 3.5, 20));
+    assert_eq!(state.outdated().len(), 6);
+    keys(&mut state, "t w y");
+    assert_eq!(state.outdated().len(), 0, "the old settings name the old pictures");
+}
+
+#[test]
+fn filters_hide_and_esc_shows_all_again() {
+    let mut state = clustered();
+    keys(&mut state, "/ b l u e Enter");
+    assert_eq!(state.pair_lines(), 8);
+    let row = state.selected_row().unwrap();
+    assert!(state.rows.captions[row as usize].contains("blue"));
+    keys(&mut state, "Esc");
+    assert_eq!((state.pair_lines(), state.selected_row()), (40, Some(row)), "the row stays selected");
+    keys(&mut state, "2 / s t a r Enter");
+    assert!(!state.arranged.is_empty() && state.arranged.contains(&state.prototype));
+    keys(&mut state, "Esc");
+    assert_eq!(state.arranged.len(), 6);
+}
+
+#[test]
+fn sorting_keeps_the_selected_prototype() {
+    let mut state = clustered();
+    keys(&mut state, "2 j j o");
+    assert_eq!((state.sort, state.prototype), (SortBy::Support, 2));
+    keys(&mut state, "g");
+    assert_eq!(state.prototype, state.arranged[0]);
+}
+
+#[test]
+fn the_gallery_is_walked_in_two_directions() {
+    let mut state = synthesised();
+    state.handle(Event::Resize(80, 24));
+    keys(&mut state, "g l");
+    assert_eq!(state.prototype, 1);
+    keys(&mut state, "j");
+    assert_eq!(state.prototype, 3, "two pictures side by side at 80 columns");
+    keys(&mut state, "k h h h");
+    assert_eq!(state.prototype, 0);
+}
+
+#[test]
+fn esc_goes_one_level_back_and_never_out() {
+    let mut state = synthesised();
+    keys(&mut state, "3 z Enter");
+    assert!(state.inside && state.zoom);
+    keys(&mut state, "Esc");
+    assert!(!state.inside && state.zoom);
+    let effects = keys(&mut state, "Esc Esc Esc Esc");
+    assert!(!state.zoom && !effects.contains(&Effect::Quit));
+}
+
+#[test]
+fn quitting_asks_only_while_something_runs() {
+    assert_eq!(keys(&mut clustered(), "q"), [Effect::Quit]);
+    let (mut state, _) = started();
+    assert!(keys(&mut state, "q").is_empty());
+    assert_eq!(state.modal, Some(Modal::Quit));
+    assert!(keys(&mut state, "n").is_empty() && state.modal.is_none());
+    assert_eq!(keys(&mut state, "q y"), [Effect::Quit]);
+}
+
+#[test]
+fn the_palette_finds_and_does() {
+    let mut state = clustered();
+    keys(&mut state, "Ctrl-P g a l l e r y Enter");
+    assert_eq!(state.pane, Pane::Gallery);
+    keys(&mut state, ": z z z Enter");
+    assert!(state.modal.is_none());
+}
+
+#[test]
+fn help_closes_with_any_key_and_does_nothing_else() {
+    let mut state = clustered();
+    let before = state.draft.clone();
+    keys(&mut state, "? j x");
+    assert!(state.modal.is_none() && state.draft == before);
+}
+
+#[test]
+fn export_asks_for_a_folder_and_refuses_stale_pictures() {
+    let mut state = clustered();
+    keys(&mut state, "e");
+    assert!(state.modal.is_none() && words(&state).contains("6 pictures are missing or stale"));
+    let mut state = synthesised();
+    let effects = keys(&mut state, "e Ctrl-U o u t Enter");
+    assert!(job_of(&effects, |w| matches!(w, Work::Export { dir, .. } if dir.ends_with("out"))).is_some());
+}

@@ -1,0 +1,220 @@
+//! The real program in a real terminal.
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use std::{
+    io::{Read, Write},
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+struct Term {
+    screen: Arc<Mutex<vt100::Parser>>,
+    raw: Arc<Mutex<Vec<u8>>>,
+    keys: Box<dyn Write + Send>,
+    master: Box<dyn MasterPty + Send>,
+    child: Box<dyn Child + Send + Sync>,
+}
+
+fn size(cols: u16, rows: u16) -> PtySize {
+    PtySize { cols, rows, pixel_width: 0, pixel_height: 0 }
+}
+
+impl Term {
+    fn start(home: &Path, args: &[&str]) -> Self {
+        let config = home.join("tiny.toml");
+        std::fs::write(&config, super::sessions::TINY).unwrap();
+        let pair = native_pty_system().openpty(size(100, 30)).unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_protostill"));
+        command.args(args);
+        command.args(["--config".into(), config.into_os_string()]);
+        command.env_clear();
+        for (name, value) in [("TERM", "xterm-256color"), ("COLORTERM", "truecolor"), ("LANG", "C.UTF-8")] {
+            command.env(name, value);
+        }
+        command.env("HOME", home);
+        command.env("XDG_CACHE_HOME", home.join("cache"));
+        command.env("XDG_STATE_HOME", home.join("state"));
+        command.cwd(home);
+        let child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(30, 100, 0)));
+        let raw = Arc::new(Mutex::new(Vec::new()));
+        let (mut out, shown, kept) = (pair.master.try_clone_reader().unwrap(), screen.clone(), raw.clone());
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(n @ 1..) = out.read(&mut bytes) {
+                shown.lock().unwrap().process(&bytes[..n]);
+                kept.lock().unwrap().extend_from_slice(&bytes[..n]);
+            }
+        });
+        Self { screen, raw, keys: pair.master.take_writer().unwrap(), master: pair.master, child }
+    }
+
+    fn text(&self) -> String {
+        self.screen.lock().unwrap().screen().contents()
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    fn until(&self, what: &str, such: impl Fn(&str) -> bool) {
+        let start = Instant::now();
+        while !such(&self.text()) {
+            assert!(start.elapsed() < Duration::from_secs(120), "waited for {what}:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn sees(&self, words: &str) {
+        self.until(words, |text| text.contains(words));
+    }
+
+    fn press_until(&mut self, keys: &str, words: &str) {
+        self.press(keys);
+        self.sees(words);
+    }
+
+    /// The exit status, once it has left.
+    fn left(&mut self) -> u32 {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                // The reader needs a moment for the last bytes.
+                std::thread::sleep(Duration::from_millis(100));
+                return status.exit_code();
+            }
+            assert!(start.elapsed() < Duration::from_secs(30), "still there:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn is_restored(&self) -> bool {
+        let screen = self.screen.lock().unwrap();
+        let screen = screen.screen();
+        !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.process_id().unwrap().to_string();
+        std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap();
+    }
+}
+
+#[test]
+fn a_first_run_needs_no_manual() {
+    let home = tempfile::tempdir().unwrap();
+    let mut term = Term::start(home.path(), &[]);
+    term.sees("4 prototypes · set");
+    term.sees("pairs stay (80.0 %)");
+    term.press_until("llll", "prune  24 %");
+    term.press_until("2", "prototypes     4");
+    term.press_until("+", "prototypes     5");
+    term.sees("5 prototypes · set");
+    term.press_until("u", "undone: 5 prototypes");
+    term.sees("4 prototypes · set");
+    term.press_until("3", "Candidates");
+    term.press_until("i", "caption of prototype 1");
+    term.press("\u{15}猫 and a circle\r");
+    term.sees("edited 猫 and a circle");
+    term.press("u");
+    term.until("the old caption", |text| !text.contains("猫"));
+    term.press_until("4", "not synthesised");
+    term.press_until("s", "1 ● fresh");
+    term.press_until("?", "Everywhere");
+    term.press("\u{1b}");
+    term.until("help is closed", |text| !text.contains("Everywhere"));
+    term.press("q");
+    assert_eq!(term.left(), 0);
+    assert!(term.is_restored());
+    assert!(String::from_utf8_lossy(&term.raw.lock().unwrap()).contains("protostill explore --session"));
+}
+
+#[test]
+fn recall_is_measured_from_inside() {
+    let home = tempfile::tempdir().unwrap();
+    let mut term = Term::start(home.path(), &[]);
+    term.sees("4 prototypes · set");
+    term.press_until("5", "nothing was judged yet");
+    term.press_until("\r", "the set on screen");
+    term.sees("vit × 2");
+    term.press_until("a", "yardstick");
+    term.press("q");
+    assert_eq!(term.left(), 0);
+}
+
+#[test]
+fn decisions_outlive_kill_9() {
+    let home = tempfile::tempdir().unwrap();
+    let journal = home.path().join("s.jsonl");
+    let args = ["explore", "--session", journal.to_str().unwrap()];
+    let mut term = Term::start(home.path(), &args);
+    term.sees("4 prototypes · set");
+    term.press_until("2++", "6 prototypes · set");
+    term.signal("KILL");
+    term.left();
+    let mut term = Term::start(home.path(), &args);
+    term.sees("6 prototypes · set");
+    term.press_until("u", "4 prototypes · set");
+    term.press("q");
+    assert_eq!(term.left(), 0);
+}
+
+#[test]
+fn a_storm_of_resizes_leaves_a_whole_screen() {
+    let home = tempfile::tempdir().unwrap();
+    let mut term = Term::start(home.path(), &[]);
+    term.sees("4 prototypes · set");
+    term.press("4");
+    for i in 0..60u16 {
+        let (cols, rows) = (40 + i * 37 % 120, 10 + i * 13 % 40);
+        term.master.resize(size(cols, rows)).unwrap();
+        term.screen.lock().unwrap().screen_mut().set_size(rows, cols);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    term.master.resize(size(62, 20)).unwrap();
+    term.screen.lock().unwrap().screen_mut().set_size(20, 62);
+    term.sees("needs 80x24, has 62x20");
+    term.master.resize(size(120, 40)).unwrap();
+    term.screen.lock().unwrap().screen_mut().set_size(40, 120);
+    term.press("\u{c}");
+    term.sees("Nearest real pairs");
+    term.press("q");
+    assert_eq!(term.left(), 0);
+}
+
+#[test]
+fn the_terminal_is_given_back_when_the_program_is_told_to_end() {
+    for signal in ["TERM", "HUP"] {
+        let home = tempfile::tempdir().unwrap();
+        let mut term = Term::start(home.path(), &[]);
+        term.sees("protostill");
+        term.signal(signal);
+        term.left();
+        assert!(term.is_restored(), "SIG{signal}");
+    }
+}
+
+#[test]
+fn quitting_while_something_runs_asks_first() {
+    let home = tempfile::tempdir().unwrap();
+    let mut term = Term::start(home.path(), &[]);
+    term.sees("4 prototypes · set");
+    term.press("4TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTT");
+    term.press_until("S", "synthesise 4 pictures");
+    term.press_until("q", "Still at work");
+    term.press("y");
+    assert_eq!(term.left(), 0);
+    assert!(term.is_restored());
+}
+
+#[test]
+fn without_a_terminal_it_says_what_works_without_one() {
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_protostill")).output().unwrap();
+    assert_eq!(out.status.code(), Some(2));
+    let words = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(words.contains("terminal") && words.contains("distill"), "{words}");
+    assert!(!words.contains('\u{1b}') && out.stdout.is_empty());
+}
