@@ -93,6 +93,8 @@ pub enum News {
     Described(Summary),
     /// Prototypes are known.
     Prototypes(Arc<Protos>),
+    /// CLIP's cosine of pictures to their image prototype and to their caption.
+    Looked(Vec<(Fingerprint, [f32; 2])>),
     /// A set was judged.
     Scored(Score),
     /// The set was written.
@@ -131,6 +133,13 @@ pub enum Work {
         wanted: Vec<Wanted>,
         /// How.
         settings: Synthesis,
+    },
+    /// Let CLIP look at finished pictures.
+    Look {
+        /// The clustering.
+        basis: Fingerprint,
+        /// Their pairs.
+        pairs: Vec<Wanted>,
     },
     /// Judge the set made of these pictures.
     Evaluate {

@@ -110,7 +110,8 @@ impl Job {
             Work::Prototypes(draft) => format!("{} prototypes", draft.prototypes),
             Work::Synthesise { wanted, .. } if wanted.len() == 1 => "synthesise 1 picture".into(),
             Work::Synthesise { wanted, .. } => format!("synthesise {} pictures", wanted.len()),
-            Work::Evaluate { pairs, set, .. } => format!("evaluate {} pairs {}", pairs.len(), set.short()),
+            Work::Look { pairs, .. } => format!("look at {} pictures", pairs.len()),
+            Work::Evaluate { pairs, set, .. } => format!("evaluate {} pairs {}", pairs.len(), &set.as_str()[..8]),
             Work::Yardstick { method, draft } => format!("evaluate {} × {method}", draft.prototypes),
             Work::Export { dir, .. } => format!("export to {}", dir.display()),
         }

@@ -3,6 +3,7 @@
 
 mod action;
 mod commands;
+mod decide;
 mod decision;
 mod event;
 mod field;
@@ -14,6 +15,7 @@ mod lists;
 mod modal;
 mod model;
 mod observe;
+mod pictures;
 mod set;
 mod state;
 mod update;

@@ -42,6 +42,10 @@ impl State {
                 self.keep_made(key, picture);
                 vec![]
             }
+            News::Looked(fits) => {
+                self.fits.extend(fits);
+                vec![]
+            }
             News::Scored(score) => {
                 self.scores.push(score.clone());
                 self.run.0 = self.scores.len() - 1;
@@ -60,6 +64,7 @@ impl State {
         let Some(job) = self.jobs.iter().find(|j| j.id == id) else { return vec![] };
         let (title, took) = (job.title(), format::duration(job.times.1.saturating_sub(job.times.0)));
         let keys: Vec<_> = job.wanted().iter().map(|w| w.key.clone()).collect();
+        let looking = matches!(job.work, Work::Look { .. });
         let clustering = matches!(job.work, Work::Prototypes(_));
         keys.iter().for_each(|key| drop(self.forming.remove(key)));
         match outcome {
@@ -70,6 +75,7 @@ impl State {
         }
         // A clustering that failed leaves the older one on screen, marked as behind.
         self.behind |= clustering && *outcome != Outcome::Done;
+        self.look_failed |= looking && *outcome != Outcome::Done;
         vec![]
     }
 }

@@ -15,8 +15,6 @@ use std::{
     sync::Arc,
 };
 
-/// Real pictures kept decoded.
-const KEPT_PICTURES: usize = 192;
 /// Log lines kept.
 const LOG_LINES: usize = 2000;
 /// Ended jobs kept.
@@ -60,6 +58,8 @@ pub struct State {
     pub forming: BTreeMap<Fingerprint, (usize, Picture)>,
     /// The picture made last for each prototype of each clustering.
     pub made: BTreeMap<(Fingerprint, usize), Fingerprint>,
+    /// Of finished pictures: CLIP's cosine to the image prototype and to the caption.
+    pub fits: BTreeMap<Fingerprint, [f32; 2]>,
     /// Decisions.
     pub history: History,
     /// What they come to.
@@ -73,7 +73,7 @@ pub struct State {
     /// Real pictures by image number; an error stands for one that cannot be read.
     pub real: BTreeMap<u32, Result<Picture, String>>,
     pub(super) asked: BTreeSet<u32>,
-    order_of_real: VecDeque<u32>,
+    pub(super) order_of_real: VecDeque<u32>,
     /// The pane in front.
     pub pane: Pane,
     /// The pane's main part has all the room.
@@ -103,6 +103,8 @@ pub struct State {
     /// A word about what happened last.
     pub notice: Option<(Level, String)>,
     next_job: u64,
+    /// Looking at pictures failed: it is not tried again and again.
+    pub(super) look_failed: bool,
 }
 
 impl State {
@@ -123,6 +125,7 @@ impl State {
             pictures: BTreeMap::new(),
             forming: BTreeMap::new(),
             made: BTreeMap::new(),
+            fits: BTreeMap::new(),
             history,
             draft,
             jobs: Vec::new(),
@@ -146,6 +149,7 @@ impl State {
             modal: None,
             notice: None,
             next_job: 0,
+            look_failed: false,
         }
     }
 
@@ -195,6 +199,7 @@ impl State {
             }
         };
         effects.extend(self.ask_for_pictures());
+        effects.extend(self.look());
         effects
     }
 
@@ -225,17 +230,6 @@ impl State {
         let mut effects = self.stop_where(|work| matches!(work, Work::Prototypes(_)));
         effects.push(self.spawn(Work::Prototypes(Box::new(self.draft.clone()))));
         effects
-    }
-
-    /// Looks for pictures that were synthesised before, perhaps in another session.
-    pub(super) fn recall(&self) -> Vec<Effect> {
-        let Some(basis) = self.protos.as_ref().map(|p| p.basis.clone()) else { return vec![] };
-        let wanted: Vec<_> = self.outdated().into_iter().map(|i| self.pairs[i].clone()).collect();
-        if wanted.is_empty() {
-            vec![]
-        } else {
-            vec![Effect::Recall { basis, wanted, settings: self.draft.synthesis() }]
-        }
     }
 
     /// A new job.
@@ -291,26 +285,6 @@ impl State {
         self.notice = Some((Level::Info, text.into()));
     }
 
-    pub(super) fn keep_made(&mut self, key: Fingerprint, picture: Picture) {
-        self.forming.remove(&key);
-        if let (Some(protos), Some(pair)) = (&self.protos, self.pairs.iter().find(|p| p.key == key)) {
-            self.made.insert((protos.basis.clone(), pair.prototype), key.clone());
-        }
-        self.pictures.insert(key, picture);
-    }
-
-    fn keep_real(&mut self, image: u32, picture: Result<Picture, String>) {
-        self.asked.remove(&image);
-        if self.real.insert(image, picture).is_none() {
-            self.order_of_real.push_back(image);
-        }
-        if self.order_of_real.len() > KEPT_PICTURES
-            && let Some(old) = self.order_of_real.pop_front()
-        {
-            self.real.remove(&old);
-        }
-    }
-
     /// The row under the cursor of the data pane.
     pub fn selected_row(&self) -> Option<u32> {
         let measured = self.measured.as_ref()?;
@@ -324,21 +298,6 @@ impl State {
     pub fn pair_lines(&self) -> usize {
         let all = self.measured.as_ref().map_or(0, |m| m.order.len());
         self.pair_filter.1.as_ref().map_or(all, Vec::len)
-    }
-
-    fn ask_for_pictures(&mut self) -> Vec<Effect> {
-        let mut rows: Vec<u32> = Vec::new();
-        match self.pane {
-            Pane::Data => rows.extend(self.selected_row()),
-            Pane::Prototypes | Pane::Captions | Pane::Gallery => {
-                let proto = self.protos.as_ref().and_then(|p| p.list.get(self.prototype));
-                rows.extend(proto.iter().flat_map(|p| p.nearest.iter().take(6)).map(|n| n.row));
-            }
-            Pane::Runs | Pane::Log => {}
-        }
-        let images = rows.iter().filter_map(|&r| self.rows.image_of.get(r as usize).copied()).collect::<Vec<_>>();
-        let new = images.into_iter().filter(|i| !self.real.contains_key(i) && self.asked.insert(*i));
-        new.collect::<Vec<_>>().into_iter().map(Effect::Picture).collect()
     }
 }
 

@@ -37,7 +37,7 @@ pub fn summary(stats: &Stats) -> Summary {
     }
 }
 
-fn cosine(a: ArrayView1<f32>, b: ArrayView1<f32>) -> f32 {
+pub fn cosine(a: ArrayView1<f32>, b: ArrayView1<f32>) -> f32 {
     let norm = (a.dot(&a) * b.dot(&b)).sqrt();
     if norm > 0.0 { a.dot(&b) / norm } else { 0.0 }
 }

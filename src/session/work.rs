@@ -8,6 +8,7 @@ use crate::{
     pipeline::{
         Ctx, Report,
         distilled::{DistilledPair, DistilledSet},
+        embed,
         prune::{self, Kept},
         select::Method,
         synthesize::{self, Request},
@@ -41,6 +42,10 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
             Ok(())
         }
         Work::Synthesise { basis, wanted, settings } => synthesise(shared, basis, wanted, *settings, ctx, tell),
+        Work::Look { basis, pairs } => {
+            tell(News::Looked(look(shared, basis, pairs, ctx)?));
+            Ok(())
+        }
         Work::Evaluate { basis, set, pairs } => {
             let distilled = distilled(shared, basis, pairs)?;
             score(shared, &distilled, Some(set), ctx, tell)
@@ -198,6 +203,20 @@ pub fn distilled(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted]) -> Resu
         image_prototypes: of(|p| &p.image),
         text_prototypes: of(|p| &p.text),
     })
+}
+
+/// CLIP's cosine of each picture to its image prototype and to its caption.
+fn look(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], ctx: &Ctx) -> Result<Vec<(Fingerprint, [f32; 2])>> {
+    let set = distilled(shared, basis, pairs)?;
+    let clip = shared.bench()?.clip()?;
+    let images: Vec<_> = set.pairs.iter().map(|p| p.image.clone()).collect();
+    let captions: Vec<&str> = set.pairs.iter().map(|p| p.caption.as_str()).collect();
+    let (seen, read) = (embed::embed_images(&images, &clip, ctx)?, embed::embed_captions(&captions, &clip, ctx)?);
+    let fit = |(i, w): (usize, &Wanted)| {
+        let to = |other| translate::cosine(seen.row(i), other);
+        (w.key.clone(), [to(set.image_prototypes.row(i)), to(read.row(i))])
+    };
+    Ok(pairs.iter().enumerate().map(fit).collect())
 }
 
 fn score(shared: &Shared, set: &DistilledSet, name: Option<&Fingerprint>, ctx: &Ctx, tell: &Tell) -> Result<()> {

@@ -217,7 +217,10 @@ impl Loop {
     }
 
     fn repaint(&mut self) -> Result<()> {
-        self.terminal.clear().map_err(Error::io("terminal"))?;
+        // `Terminal::clear` would ask the terminal where its cursor is, and its answer would get lost among the keys.
+        let size = self.terminal.size().map_err(Error::io("terminal"))?;
+        let area = ratatui::layout::Rect::new(0, 0, size.width, size.height);
+        self.terminal.resize(area).map_err(Error::io("terminal"))?;
         self.draw()
     }
 

@@ -58,7 +58,9 @@ fn progress(canvas: &mut Canvas, area: Rect, job: &Job, more: usize, now: u64) {
     let left = area.width.saturating_sub(number_width + bar + tail_width.max(20) + 4);
     canvas.put(area.x, area.y, left, &words, theme.text);
     canvas.right(area.x + left + 1, area.y, number_width, &numbers, theme.dim);
-    canvas.bar(area.x + left + number_width + 2, area.y, bar, share);
+    if job.step.is_some() {
+        canvas.bar(area.x + left + number_width + 2, area.y, bar, share);
+    }
     canvas.right(area.x, area.y, area.width, &tail, theme.dim);
 }
 

@@ -18,6 +18,15 @@ fn acts(c: char) -> bool {
     c.is_control() || bidi || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}')
 }
 
+/// What stands for a character that acts: the picture of the control code, or a mark.
+fn visible(c: char) -> char {
+    match c as u32 {
+        code @ 0..0x20 => char::from_u32(0x2400 + code).unwrap_or('¿'),
+        0x7f => '␡',
+        _ => '¿',
+    }
+}
+
 /// The first `width` cells of `text`, ending in `…` if there is more. Reads no more of it than it shows.
 pub fn fit(text: &str, width: usize) -> String {
     let (mut out, mut used, mut marks) = (String::new(), 0, 0);
@@ -27,7 +36,7 @@ pub fn fit(text: &str, width: usize) -> String {
         if vanishes(c) {
             continue;
         }
-        let shown = if acts(c) { '\u{fffd}' } else { c };
+        let shown = if acts(c) { visible(c) } else { c };
         let w = shown.width().unwrap_or(0);
         marks = if w == 0 { marks + 1 } else { 0 };
         if marks > MARKS {
@@ -85,8 +94,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escape_sequences_and_bidi_marks_become_visible_boxes() {
-        assert_eq!(fit("a\u{1b}[2Jb\u{202e}c", 20), "a\u{fffd}[2Jb\u{fffd}c");
+    fn escape_sequences_and_bidi_marks_become_visible_marks() {
+        assert_eq!(fit("a\u{1b}[2Jb\u{202e}c", 20), "a␛[2Jb¿c");
     }
 
     #[test]

@@ -34,7 +34,8 @@ pub fn draw(buf: &mut Buffer, state: &State, look: &Look) -> (Vec<Placed>, Optio
         return (Vec::new(), None);
     }
     let inner = Rect { x: 1, width: area.width - 2, ..area };
-    let (head, rest) = rows(inner, 4);
+    // A line of air under the tabs where there is room for it.
+    let (head, rest) = rows(inner, if area.height >= 30 { 4 } else { 3 });
     let (body, foot) = rows(rest, rest.height - 3);
     header(&mut canvas, head, state);
     pane(&mut canvas, body, state);

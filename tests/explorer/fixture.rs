@@ -144,7 +144,13 @@ pub fn make(state: &mut State, key: &str) -> usize {
     for w in wanted {
         news(state, *id, News::Made { key: w.key.clone(), picture: picture(w.prototype as u8 * 40) });
     }
-    end(state, *id, Outcome::Done);
+    let keys: Vec<Fingerprint> = wanted.iter().map(|w| w.key.clone()).collect();
+    let effects = end(state, *id, Outcome::Done);
+    if let Some(look) = job_of(&effects, |w| matches!(w, Work::Look { .. })) {
+        news(state, look, News::Started);
+        news(state, look, News::Looked(keys.into_iter().map(|k| (k, [0.83, 0.61])).collect()));
+        end(state, look, Outcome::Done);
+    }
     wanted.len()
 }
 

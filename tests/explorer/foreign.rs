@@ -2,7 +2,10 @@
 
 use super::{fixture::*, view};
 use protostill::app::{Event, News, Pane, State, Work};
-use ratatui::{Terminal, backend::CrosstermBackend, buffer::Buffer};
+use ratatui::{
+    backend::{Backend, CrosstermBackend},
+    buffer::Buffer,
+};
 use std::sync::Arc;
 
 fn nasty() -> Vec<String> {
@@ -42,14 +45,11 @@ fn state_with(captions: &[String]) -> State {
 
 /// What an independent terminal shows after the real bytes were written to it.
 fn on_terminal(buf: &Buffer) -> vt100::Parser {
-    let mut terminal = Terminal::with_options(
-        CrosstermBackend::new(Vec::new()),
-        ratatui::TerminalOptions { viewport: ratatui::Viewport::Fixed(buf.area) },
-    )
-    .unwrap();
-    terminal.draw(|frame| frame.buffer_mut().clone_from(buf)).unwrap();
-    let mut screen = vt100::Parser::new(buf.area.height, buf.area.width, 0);
-    screen.process(terminal.backend().writer());
+    let mut bytes = Vec::new();
+    let blank = Buffer::empty(buf.area);
+    CrosstermBackend::new(&mut bytes).draw(blank.diff(buf).into_iter()).unwrap();
+    let mut screen = view::terminal(buf.area.width, buf.area.height);
+    screen.process(&bytes);
     screen
 }
 

@@ -17,7 +17,8 @@ fn news_of_a_cancelled_clustering_is_ignored() {
 #[test]
 fn news_of_a_job_that_never_was_is_ignored() {
     let mut state = clustered();
-    assert!(news(&mut state, JobId(999), News::Scored(score("pds", &state.set().unwrap()))).is_empty());
+    let set = state.set().unwrap();
+    assert!(news(&mut state, JobId(999), News::Scored(score("pds", &set))).is_empty());
     assert!(state.scores.is_empty());
 }
 
@@ -26,7 +27,8 @@ fn a_late_score_from_a_cancelled_run_is_ignored() {
     let mut state = synthesised();
     let id = job_of(&keys(&mut state, "5 Enter"), |w| matches!(w, Work::Evaluate { .. })).unwrap();
     assert_eq!(keys(&mut state, "Ctrl-C"), [Effect::Cancel(id)]);
-    news(&mut state, id, News::Scored(score("pds", &state.set().unwrap())));
+    let set = state.set().unwrap();
+    news(&mut state, id, News::Scored(score("pds", &set)));
     assert!(state.scores.is_empty());
 }
 
@@ -172,4 +174,30 @@ fn ended_jobs_do_not_pile_up_and_living_ones_are_never_forgotten() {
     (0..300).for_each(|i| drop(keys(&mut state, if i % 2 == 0 { "+" } else { "-" })));
     assert!(state.jobs.len() < 80, "{}", state.jobs.len());
     assert!(state.jobs.iter().any(|j| j.id == alive && j.is_alive()));
+}
+
+#[test]
+fn clip_looks_at_new_pictures_once_and_only_in_the_gallery() {
+    let mut state = clustered();
+    let id = job_of(&keys(&mut state, "3 S"), |w| matches!(w, Work::Synthesise { .. })).unwrap();
+    news(&mut state, id, News::Started);
+    let key = state.pairs[2].key.clone();
+    news(&mut state, id, News::Made { key: key.clone(), picture: picture(2) });
+    let look = |effects: &[Effect]| job_of(effects, |w| matches!(w, Work::Look { pairs, .. } if pairs.len() == 1));
+    assert!(look(&end(&mut state, id, Outcome::Done)).is_none());
+    let first = look(&keys(&mut state, "4")).unwrap();
+    news(&mut state, first, News::Looked(vec![(key, [0.9, 0.8])]));
+    end(&mut state, first, Outcome::Done);
+    assert!(look(&keys(&mut state, "3 4")).is_none());
+}
+
+#[test]
+fn clip_that_cannot_look_is_not_asked_again_and_again() {
+    let mut state = clustered();
+    let id = job_of(&keys(&mut state, "4 s"), |w| matches!(w, Work::Synthesise { .. })).unwrap();
+    let key = state.pairs[0].key.clone();
+    news(&mut state, id, News::Made { key, picture: picture(2) });
+    let look = job_of(&end(&mut state, id, Outcome::Done), |w| matches!(w, Work::Look { .. })).unwrap();
+    assert!(end(&mut state, look, Outcome::Failed("no weights".into())).is_empty());
+    assert!(keys(&mut state, "3 4").is_empty());
 }

@@ -1,5 +1,6 @@
 //! The real program in a real terminal.
 
+use super::view::cells;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::{
     io::{Read, Write},
@@ -38,7 +39,7 @@ impl Term {
         command.cwd(home);
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(30, 100, 0)));
+        let screen = Arc::new(Mutex::new(super::view::terminal(100, 30)));
         let raw = Arc::new(Mutex::new(Vec::new()));
         let (mut out, shown, kept) = (pair.master.try_clone_reader().unwrap(), screen.clone(), raw.clone());
         std::thread::spawn(move || {
@@ -49,6 +50,11 @@ impl Term {
             }
         });
         Self { screen, raw, keys: pair.master.take_writer().unwrap(), master: pair.master, child }
+    }
+
+    fn resize(&self, cols: u16, rows: u16) {
+        self.screen.lock().unwrap().screen_mut().set_size(cells(rows), cells(cols));
+        self.master.resize(size(cols, rows)).unwrap();
     }
 
     fn text(&self) -> String {
@@ -170,15 +176,12 @@ fn a_storm_of_resizes_leaves_a_whole_screen() {
     term.press("4");
     for i in 0..60u16 {
         let (cols, rows) = (40 + i * 37 % 120, 10 + i * 13 % 40);
-        term.master.resize(size(cols, rows)).unwrap();
-        term.screen.lock().unwrap().screen_mut().set_size(rows, cols);
+        term.resize(cols, rows);
         std::thread::sleep(Duration::from_millis(5));
     }
-    term.master.resize(size(62, 20)).unwrap();
-    term.screen.lock().unwrap().screen_mut().set_size(20, 62);
+    term.resize(62, 20);
     term.sees("needs 80x24, has 62x20");
-    term.master.resize(size(120, 40)).unwrap();
-    term.screen.lock().unwrap().screen_mut().set_size(40, 120);
+    term.resize(120, 40);
     term.press("\u{c}");
     term.sees("Nearest real pairs");
     term.press("q");

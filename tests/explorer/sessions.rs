@@ -83,7 +83,9 @@ impl Headless {
         let session = Session::new(config, open(home), journal, sink).unwrap();
         let mut all = Self { state, session, news };
         let effects = all.state.start();
-        effects.into_iter().for_each(|e| drop(all.session.perform(e)));
+        for effect in effects {
+            all.session.perform(effect);
+        }
         all
     }
 

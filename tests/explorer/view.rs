@@ -25,6 +25,15 @@ pub fn draw(state: &mut State, (width, height): (u16, u16), look: &Look) -> Buff
     buf
 }
 
+pub fn cells(n: u16) -> std::num::NonZeroU16 {
+    std::num::NonZeroU16::new(n).unwrap()
+}
+
+/// An independent terminal.
+pub fn terminal(width: u16, height: u16) -> vt100::Parser {
+    vt100::Parser::new(cells(height), cells(width), 0)
+}
+
 /// The characters of a buffer, line by line; the second cell of a wide character is left out.
 pub fn text(buf: &Buffer) -> String {
     let line = |y| {

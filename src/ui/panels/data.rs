@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 /// Draws the pane.
 pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
     let Some(measured) = &state.measured else { return waiting(canvas, area, state) };
-    let (left, right) = if state.zoom { (Rect::default(), area) } else { columns(area, area.width * 9 / 20) };
+    let (left, right) = if state.zoom { (Rect::default(), area) } else { columns(area, (area.width * 9 / 20).max(38)) };
     if !left.is_empty() {
         let (numbers, plot) = rows(left, 8);
         summary(canvas, numbers, state);
@@ -54,8 +54,8 @@ fn summary(canvas: &mut Canvas, area: Rect, state: &State) {
     };
     let lines = [
         ("width", s.width.to_string()),
-        ("median norm", format!("image {:.2}   text {:.2}", s.norms[0], s.norms[1])),
-        ("effective rank", format!("image {:.1}   text {:.1}", s.ranks[0], s.ranks[1])),
+        ("median norm", format!("image {:.1}  text {:.1}", s.norms[0], s.norms[1])),
+        ("effective rank", format!("image {:.1}  text {:.1}", s.ranks[0], s.ranks[1])),
         ("modality gap", format!("{:.3}", s.gap)),
         ("near-duplicates", format!("{} of {} images", count(s.duplicates.0 as usize), count(s.duplicates.1))),
         ("doubtful pairs", format!("{:.1} % by mixture", s.doubtful * 100.0)),
@@ -88,7 +88,8 @@ fn threshold(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured
     canvas.put(foot.x, foot.y + 2, 11, &label, theme.text);
     canvas.slider(foot.x + 12, foot.y + 2, foot.width.saturating_sub(12), state.draft.prune);
     let words = format!("{} of {} pairs stay ({})", count(kept), count(all), percent(kept, all));
-    canvas.put(foot.x + 12, foot.y + 3, foot.width.saturating_sub(12), &words, theme.dim);
+    let indent = if foot.width > 48 { 12 } else { 0 };
+    canvas.put(foot.x + indent, foot.y + 3, foot.width - indent, &words, theme.dim);
 }
 
 /// Bars of the counts of cosines, a column each: pruned ones left of the threshold in the signal colour.

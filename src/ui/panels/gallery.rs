@@ -57,23 +57,27 @@ fn large(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
     let image = state.image_state(state.prototype);
     let remark = match image {
         ImageState::Forming(step) => format!("forming, step {step}"),
-        ImageState::Stale => "stale: made for other words or settings".into(),
+        ImageState::Stale => "stale: something has changed".into(),
         ImageState::Missing => "not synthesised".into(),
         ref other => other.word().to_owned(),
     };
     canvas.title(area, &format!("Prototype {}", state.prototype + 1), &remark);
-    let facts = if area.height >= 30 { 6 } else { 4 };
+    let facts = if area.height >= 30 { 7 } else { 5 };
     let near = if area.height >= 30 { 11 } else { 5 };
     let (picture, rest) =
         rows(Rect { y: area.y + 1, height: area.height - 1, ..area }, area.height.saturating_sub(facts + near + 1));
     canvas.picture(picture, state.picture(state.prototype));
     let (text, real) = rows(rest, facts);
-    let lines = canvas.paragraph(Rect { height: facts - 2, ..text }, &pair.caption, theme.text);
+    let lines = canvas.paragraph(Rect { height: facts - 4 + u16::from(facts > 5), ..text }, &pair.caption, theme.text);
     let d = &state.draft;
     let words = format!("steps {} · guidance {:.1} · noise {}", d.steps, d.guidance, d.noise);
     canvas.put(text.x, text.y + lines, text.width, &words, theme.dim);
     if lines + 2 < facts {
         canvas.put(text.x, text.y + lines + 1, text.width, &format!("seed {}", pair.seed), theme.dim);
+    }
+    if let Some([prototype, caption]) = state.fits.get(&pair.key) {
+        let words = format!("CLIP: {prototype:.3} to the prototype, {caption:.3} to the caption");
+        canvas.put(text.x, text.y + lines + 2, if lines + 2 < facts { text.width } else { 0 }, &words, theme.accent);
     }
     neighbours::draw(canvas, real, state, proto);
 }

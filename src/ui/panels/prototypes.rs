@@ -9,14 +9,14 @@ use ratatui::{layout::Rect, style::Style};
 
 /// Draws the pane.
 pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
-    let (head, body) = rows(area, 3);
+    let (head, body) = rows(area, if area.height >= 24 { 3 } else { 2 });
     number(canvas, head, state);
     let Some(protos) = &state.protos else { return waiting(canvas, body, state) };
     if state.zoom {
         return table(canvas, body, state, protos);
     }
     let (list, detail) =
-        if area.width >= 100 { columns(body, body.width * 3 / 5) } else { rows(body, body.height * 11 / 20) };
+        if area.width >= 100 { columns(body, body.width * 3 / 5) } else { rows(body, body.height * 12 / 20) };
     table(canvas, list, state, protos);
     why(canvas, detail, state, protos);
 }

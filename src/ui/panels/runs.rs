@@ -18,7 +18,7 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
     let (table, lower) = rows(area, room);
     scores(canvas, table, state);
     let lower = Rect { y: lower.y + 1, height: lower.height.saturating_sub(1), ..lower };
-    let (left, right) = columns(lower, lower.width * 3 / 5);
+    let (left, right) = columns(lower, lower.width / 2);
     curves(canvas, left, state);
     queue(canvas, right, state);
 }

@@ -1,0 +1,109 @@
+//! Actions that are decisions: what goes into the journal, and the way back and forth through it.
+
+use super::{
+    action::Action,
+    decision::{Caption, Decision},
+    event::{Effect, Entry},
+    kept,
+    state::State,
+};
+use crate::fingerprint::Fingerprint;
+
+impl State {
+    /// Actions that are decisions.
+    pub(super) fn decision(&mut self, action: Action) -> Option<Decision> {
+        let draft = &self.draft;
+        let step =
+            |now: usize, by: i32, least: usize, most: usize| now.saturating_add_signed(by as isize).clamp(least, most);
+        match action {
+            Action::Threshold(by) => {
+                let now = (draft.prune * 100.0).round() as i32;
+                Some(Decision::Prune(f64::from((now + by).clamp(0, 95)) / 100.0))
+            }
+            Action::Prototypes(by) => Some(Decision::Prototypes(step(draft.prototypes, by, 1, self.most_prototypes()))),
+            Action::Steps(by) => Some(Decision::Steps(step(draft.steps, by * 5, 5, 1000))),
+            Action::Guidance(by) => Some(Decision::Guidance((draft.guidance + 0.5 * f64::from(by)).clamp(0.0, 30.0))),
+            Action::Noise(by) => Some(Decision::Noise(step(draft.noise, by * 10, 0, 999))),
+            Action::Distinct => Some(Decision::Distinct(!draft.distinct)),
+            Action::Drop | Action::Keep => {
+                let (row, keep) = (self.selected_row()?, action == Action::Keep);
+                let again = draft.by_hand.get(&row) == Some(&keep);
+                Some(Decision::Hand { row, keep: (!again).then_some(keep) })
+            }
+            Action::AutoCaption => {
+                let own = (self.basis()?, self.prototype);
+                draft.captions.contains_key(&own).then_some(())?;
+                Some(Decision::Caption { basis: own.0, prototype: own.1, caption: None })
+            }
+            Action::Reroll => {
+                let (basis, prototype) = (self.basis()?, self.prototype);
+                let now = draft.seed_of(&basis, prototype);
+                // Any fixed odd step visits every seed; this one is the golden ratio's, as in splitmix64.
+                let seed = now.wrapping_add(0x9e37_79b9_7f4a_7c15) >> 16;
+                Some(Decision::Seed { basis, prototype, seed })
+            }
+            Action::Across(by) => {
+                self.across(i64::from(by));
+                None
+            }
+            Action::Enter => {
+                if self.inside {
+                    return self.chosen_candidate();
+                }
+                self.enter();
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn most_prototypes(&self) -> usize {
+        self.measured.as_ref().map_or(usize::MAX, |m| kept::kept_count(m, &self.draft)).max(1)
+    }
+
+    pub(super) fn set_prototypes(&mut self, wanted: usize) -> Vec<Effect> {
+        let m = wanted.clamp(1, self.most_prototypes());
+        if m != wanted {
+            self.tell(format!("{m} is the most: one per pair that is kept"));
+        }
+        self.decide(Decision::Prototypes(m))
+    }
+
+    pub(super) fn basis(&self) -> Option<Fingerprint> {
+        self.protos.as_ref().map(|p| p.basis.clone())
+    }
+
+    fn chosen_candidate(&mut self) -> Option<Decision> {
+        let protos = self.protos.as_ref()?;
+        let row = protos.list.get(self.prototype)?.candidates.get(self.candidate.0)?.row;
+        let text = self.rows.captions.get(row as usize)?.clone();
+        let (basis, caption) = (protos.basis.clone(), Some(Caption { text, row: Some(row) }));
+        self.inside = false;
+        Some(Decision::Caption { basis, prototype: self.prototype, caption })
+    }
+
+    pub(super) fn write_caption(&mut self, prototype: usize, text: &str) -> Vec<Effect> {
+        let text = text.trim();
+        let unchanged = self.pairs.get(prototype).is_none_or(|p| p.caption == text);
+        let Some(basis) = self.basis().filter(|_| !unchanged) else { return vec![] };
+        if text.is_empty() {
+            self.tell("an empty caption would teach nothing: left as it was");
+            return vec![];
+        }
+        let caption = Some(Caption { text: text.to_owned(), row: None });
+        self.decide(Decision::Caption { basis, prototype, caption })
+    }
+
+    /// Undo or redo.
+    pub(super) fn walk(&mut self, back: bool) -> Vec<Effect> {
+        let decision = if back { self.history.undo() } else { self.history.redo() };
+        let Some(words) = decision.map(Decision::words) else {
+            self.tell(if back { "nothing to undo" } else { "nothing to redo" });
+            return vec![];
+        };
+        self.tell(format!("{}: {words}", if back { "undone" } else { "redone" }));
+        let mut effects = vec![Effect::Append(if back { Entry::Undo } else { Entry::Redo })];
+        effects.extend(self.settle());
+        effects
+    }
+}
