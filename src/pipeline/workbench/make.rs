@@ -1,0 +1,197 @@
+//! Making distilled pairs: prototypes decoded, or real pairs chosen.
+
+use super::{Prototyped, Recipe, Workbench};
+use crate::{
+    data::{ImageSource, Pair},
+    error::Result,
+    fingerprint::Fingerprint,
+    pipeline::{
+        Ctx, dense,
+        distilled::{DistilledPair, DistilledSet},
+        embed::Embeddings,
+        prototype::Prototype,
+        select::{self, Method, SelectedPair},
+        synthesize::{self, Request},
+    },
+};
+use image::RgbImage;
+use ndarray::{Array2, ArrayView1};
+use std::sync::Arc;
+
+/// Parts of a decoder and their files, in the layouts that diffusers and transformers write.
+const DECODER: [(&str, &[&str]); 7] = [
+    ("image_noising_scheduler", &["scheduler_config.json"]),
+    ("image_normalizer", NETWORK),
+    ("scheduler", &["scheduler_config.json"]),
+    ("text_encoder", NETWORK),
+    ("tokenizer", &["tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"]),
+    ("unet", NETWORK),
+    ("vae", NETWORK),
+];
+const NETWORK: &[&str] = &["config.json", "model.safetensors", "diffusion_pytorch_model.safetensors"];
+
+impl Workbench {
+    /// Names the decoder: a hash of every file of it that an image depends on.
+    fn decoder_name(&self) -> Result<Arc<Fingerprint>> {
+        self.decoder_name.get(|| {
+            let parts = DECODER.iter().map(|(part, files)| self.checkpoints.decoder.part(part).fingerprint(files));
+            Ok(Fingerprint::of_stage("decoder", &parts.collect::<Result<Vec<_>>>()?, &[]))
+        })
+    }
+
+    /// The images of these requests that the store has.
+    ///
+    /// # Errors
+    /// A decoder or a store that cannot be read.
+    pub fn made(&self, requests: &[Request], settings: &synthesize::Settings) -> Result<Vec<Option<RgbImage>>> {
+        let made_by = self.decoder_name()?;
+        let image = |r: &Request| Ok(self.store.get::<RgbImage>(&image_name(r, settings, &made_by))?.map(|(i, _)| i));
+        requests.iter().map(image).collect()
+    }
+
+    /// Decodes image embeddings, each unless the store has its image; `finished` sees each as it is there.
+    ///
+    /// # Errors
+    /// A broken checkpoint, settings out of range, a full disk, cancellation.
+    pub fn synthesise(
+        &self,
+        requests: &[Request],
+        settings: &synthesize::Settings,
+        ctx: &Ctx,
+        finished: &mut dyn FnMut(usize, RgbImage) -> Result<()>,
+    ) -> Result<()> {
+        let decoder = self.decoder()?;
+        settings.check(&decoder)?;
+        let made_by = self.decoder_name()?;
+        let names: Vec<Fingerprint> = requests.iter().map(|r| image_name(r, settings, &made_by)).collect();
+        let mut missing = Vec::new();
+        for (i, name) in names.iter().enumerate() {
+            match self.store.get::<RgbImage>(name)? {
+                Some((image, seconds)) => {
+                    self.spent("synthesise", seconds);
+                    finished(i, image)?;
+                }
+                None => missing.push(i),
+            }
+        }
+        let wanted: Vec<Request> = missing.iter().map(|&i| requests[i].clone()).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut since = std::time::Instant::now();
+        synthesize::synthesize(&decoder, &wanted, settings, ctx, &mut |at, image| {
+            let seconds = since.elapsed().as_secs_f64();
+            since = std::time::Instant::now();
+            self.spent("synthesise", seconds);
+            self.store.put(&names[missing[at]], "synthesise", &image, seconds)?;
+            finished(missing[at], image)
+        })
+    }
+
+    /// The distilled set of `recipe`, whichever way it gets its pairs.
+    ///
+    /// # Errors
+    /// Those of the stages.
+    pub fn distil(&self, recipe: &Recipe, ctx: &Ctx) -> Result<DistilledSet> {
+        let m = recipe.cluster.prototypes;
+        if recipe.method == Method::Pds {
+            let found = self.prototypes(recipe, ctx)?;
+            return self.synthetic(recipe, &found, ctx);
+        }
+        let embedded = self.embeddings(ctx)?;
+        let chosen = if recipe.method.needs_prototypes() {
+            let found = self.prototypes(recipe, ctx)?;
+            select::nearest_pairs(recipe.method, &embedded.0, &found.kept, &found.prototypes.list, ctx)?
+        } else {
+            select::real_pairs(recipe.method, &embedded.0, m, recipe.seed, ctx)?
+        };
+        Ok(self.real(recipe.method, &embedded.0, &chosen))
+    }
+
+    /// Synthesises every prototype with its chosen caption.
+    ///
+    /// # Errors
+    /// Those of [`Self::synthesise`].
+    pub fn synthetic(&self, recipe: &Recipe, found: &Prototyped, ctx: &Ctx) -> Result<DistilledSet> {
+        let pairs = &self.dataset.train.pairs;
+        let list = &found.prototypes.list;
+        let captions: Vec<&str> = found.captions.iter().map(|c| c.text(pairs)).collect();
+        let requests: Vec<Request> = list
+            .iter()
+            .zip(&captions)
+            .enumerate()
+            .map(|(i, (p, &caption))| Request {
+                image: p.image.clone(),
+                prompt: caption.to_owned(),
+                seed: image_seed(recipe.seed, i),
+            })
+            .collect();
+        let mut images: Vec<Option<RgbImage>> = vec![None; list.len()];
+        self.synthesise(&requests, &recipe.synthesis, ctx, &mut |i, image| {
+            images[i] = Some(image);
+            Ok(())
+        })?;
+        let pair = |((p, caption), image): ((&Prototype, &&str), RgbImage)| DistilledPair {
+            image: ImageSource::Memory(image),
+            caption: (*caption).to_owned(),
+            support: p.support,
+            similarity: p.similarity,
+        };
+        Ok(DistilledSet {
+            method: recipe.method.name().to_owned(),
+            pairs: list.iter().zip(&captions).zip(images.into_iter().flatten()).map(pair).collect(),
+            image_prototypes: stack(list.iter().map(|p| p.image.as_slice())),
+            text_prototypes: stack(list.iter().map(|p| p.text.as_slice())),
+        })
+    }
+
+    fn real(&self, method: Method, data: &Embeddings, chosen: &[SelectedPair]) -> DistilledSet {
+        let train = &self.dataset.train;
+        let image_row = |c: &SelectedPair| data.image.row(data.image_of[c.row as usize] as usize).to_vec();
+        let pair = |c: &SelectedPair| {
+            let Pair { image, caption } = &train.pairs[c.row as usize];
+            let text = data.text.row(c.row as usize);
+            let similarity = dense::cosine(ArrayView1::from(&image_row(c)), text) as f32;
+            DistilledPair {
+                image: train.images[image.index()].clone(),
+                caption: caption.clone(),
+                support: 1,
+                similarity,
+            }
+        };
+        let images: Vec<Vec<f32>> = chosen.iter().map(image_row).collect();
+        DistilledSet {
+            method: method.name().to_owned(),
+            pairs: chosen.iter().map(pair).collect(),
+            image_prototypes: stack(images.iter().map(Vec::as_slice)),
+            text_prototypes: stack(chosen.iter().map(|c| c.text.as_slice())),
+        }
+    }
+}
+
+/// Names the picture of a request; pictures of equal requests are the same picture, whichever run asks.
+fn image_name(request: &Request, settings: &synthesize::Settings, decoder: &Fingerprint) -> Fingerprint {
+    let embedding: Vec<u8> = request.image.iter().flat_map(|v| v.to_le_bytes()).collect();
+    // How many are drawn at once and how often one looks changes no picture.
+    let picture = synthesize::Settings { batch: None, preview_every: 0, ..settings.clone() };
+    let asked = (Fingerprint::of_bytes(&embedding), &request.prompt, request.seed, picture);
+    Fingerprint::of_stage("synthesise", &asked, &[decoder])
+}
+
+/// The seed of prototype `index`: streams that neighbouring seeds and indices do not share (SplitMix64's finaliser).
+pub fn image_seed(seed: u64, index: usize) -> u64 {
+    let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(index as u64 + 1);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Rows of equal width as one array.
+fn stack<'a>(rows: impl Iterator<Item = &'a [f32]> + Clone) -> Array2<f32> {
+    let d = rows.clone().next().map_or(0, <[f32]>::len);
+    let mut out = Array2::zeros((rows.clone().count(), d));
+    for (mut to, from) in out.outer_iter_mut().zip(rows) {
+        to.iter_mut().zip(from).for_each(|(t, &f)| *t = f);
+    }
+    out
+}

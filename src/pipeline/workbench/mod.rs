@@ -1,0 +1,270 @@
+//! A data set, checkpoints and a store, and the stages in order. What was computed before is taken from the store.
+
+mod make;
+mod score;
+
+use super::{
+    Ctx,
+    arrays::Arrays,
+    assign::{self, Matching},
+    caption::{self, CaptionChoice, CaptionSettings},
+    cluster::{self, ClusterSettings, Clusters, ImageClusters, TextClusters},
+    embed::{self, Embeddings},
+    prototype::{self, PrototypeSettings, Prototypes},
+    prune::{self, Kept, PruneSettings},
+    select::Method,
+    stats::{self, Stats, StatsSettings},
+    store::Store,
+    synthesize,
+};
+use crate::{
+    data::Dataset,
+    error::Result,
+    fingerprint::Fingerprint,
+    models::{clip::Clip, unclip::Unclip, weights::Checkpoint},
+};
+use candle_core::{DType, Device};
+pub use make::image_seed;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// What makes a distilled set out of a data set: the settings of every stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Seed of everything random.
+    pub seed: u64,
+    /// How pairs are got.
+    pub method: Method,
+    /// Dropping mismatched pairs.
+    pub prune: PruneSettings,
+    /// Clustering; its `prototypes` is M for every method.
+    pub cluster: ClusterSettings,
+    /// Matched clusters to prototypes.
+    pub prototype: PrototypeSettings,
+    /// Choosing captions.
+    pub caption: CaptionSettings,
+    /// Decoding prototypes to images.
+    pub synthesis: synthesize::Settings,
+}
+
+/// The checkpoints a workbench works with.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    /// A Hugging Face `CLIPModel`.
+    pub clip: Checkpoint,
+    /// A diffusers Stable unCLIP pipeline.
+    pub decoder: Checkpoint,
+    /// A folder with a timm encoder in each sub-folder.
+    pub encoders: Checkpoint,
+}
+
+/// The prototypes of a data set and everything that led to them.
+#[derive(Clone, Debug)]
+pub struct Prototyped {
+    /// Rows that survived pruning.
+    pub kept: Kept,
+    /// Clusters of the kept rows' images.
+    pub images: ImageClusters,
+    /// Clusters of the kept rows' captions.
+    pub texts: TextClusters,
+    /// How many kept rows each image cluster shares with each text cluster, and which were matched.
+    pub matching: Matching,
+    /// Matched, averaged, sorted by similarity.
+    pub prototypes: Prototypes,
+    /// Ranked captions of each prototype.
+    pub captions: Vec<CaptionChoice>,
+    /// Names what made all this.
+    pub fingerprint: Fingerprint,
+}
+
+/// Everything the stages need; each part is loaded and computed at most once.
+pub struct Workbench {
+    dataset: Dataset,
+    checkpoints: Checkpoints,
+    store: Store,
+    device: Device,
+    clip: Once<Clip>,
+    decoder: Once<Unclip>,
+    decoder_name: Once<Fingerprint>,
+    embeddings: Once<(Embeddings, Fingerprint)>,
+    seconds: Mutex<BTreeMap<String, f64>>,
+}
+
+impl Workbench {
+    /// Nothing is loaded or computed until it is asked for.
+    pub fn new(dataset: Dataset, checkpoints: Checkpoints, store: Store, device: Device) -> Self {
+        Self {
+            dataset,
+            checkpoints,
+            store,
+            device,
+            clip: Once::default(),
+            decoder: Once::default(),
+            decoder_name: Once::default(),
+            embeddings: Once::default(),
+            seconds: Mutex::default(),
+        }
+    }
+
+    /// What is distilled.
+    pub fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    /// Where finished stages are kept.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Seconds each stage took when it was computed, in this process or long ago.
+    pub fn seconds(&self) -> BTreeMap<String, f64> {
+        lock(&self.seconds).clone()
+    }
+
+    /// CLIP, loaded on first use.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the checkpoint.
+    pub fn clip(&self) -> Result<Arc<Clip>> {
+        self.clip.get(|| Clip::load(&self.checkpoints.clip, DType::F32, &self.device))
+    }
+
+    /// The decoder, loaded on first use.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the checkpoint.
+    pub fn decoder(&self) -> Result<Arc<Unclip>> {
+        self.decoder.get(|| Unclip::load(&self.checkpoints.decoder, DType::F32, &self.device))
+    }
+
+    /// Embeddings of the training split.
+    ///
+    /// # Errors
+    /// Unreadable images, a broken checkpoint, a full disk, cancellation.
+    pub fn embeddings(&self, ctx: &Ctx) -> Result<Arc<(Embeddings, Fingerprint)>> {
+        self.embeddings.get(|| {
+            let clip = self.clip()?;
+            let name = Fingerprint::of_stage("embed", &"train", &[&self.dataset.fingerprint, clip.fingerprint()]);
+            let arrays = self.staged("embed", &name, || {
+                let found = embed::embed(&self.dataset.train, &clip, ctx)?;
+                Ok(Arrays::new()
+                    .with_f32("image", &found.image)
+                    .with_f32("text", &found.text)
+                    .with_u32("image_of", &ndarray::Array1::from(found.image_of)))
+            })?;
+            let image_of = arrays.u32::<ndarray::Ix1>("image_of")?.to_vec();
+            Ok((Embeddings::new(arrays.f32("image")?, arrays.f32("text")?, image_of)?, name))
+        })
+    }
+
+    /// Statistics of the training embeddings, kept and pruned rows apart.
+    ///
+    /// # Errors
+    /// As [`Self::embeddings`].
+    pub fn stats(&self, prune: &PruneSettings, ctx: &Ctx) -> Result<Stats> {
+        let embedded = self.embeddings(ctx)?;
+        let kept = prune::prune(&embedded.0, prune, ctx)?;
+        stats::stats(&embedded.0, &kept, &StatsSettings::default(), ctx)
+    }
+
+    /// Prune, cluster, match, average, rank captions.
+    ///
+    /// # Errors
+    /// As [`Self::embeddings`]; [`Error::Setting`] for more prototypes than there are rows to make them of.
+    pub fn prototypes(&self, recipe: &Recipe, ctx: &Ctx) -> Result<Prototyped> {
+        let kept = prune::prune(&self.embeddings(ctx)?.0, &recipe.prune, ctx)?;
+        self.prototypes_of(kept, recipe, ctx)
+    }
+
+    /// The same for rows that were chosen otherwise, by a person for instance.
+    ///
+    /// # Errors
+    /// As [`Self::prototypes`].
+    pub fn prototypes_of(&self, kept: Kept, recipe: &Recipe, ctx: &Ctx) -> Result<Prototyped> {
+        let embedded = self.embeddings(ctx)?;
+        let (data, source) = (&embedded.0, &embedded.1);
+        let rows = Fingerprint::of_stage("kept", &kept, &[source]);
+        let clusters = |side: &str, fit: &dyn Fn() -> Result<Clusters>| {
+            let settings = (side, &rows, &recipe.cluster);
+            let name = Fingerprint::of_stage("cluster", &settings, &[source]);
+            cluster_of(&self.staged(&format!("cluster {side}"), &name, || fit().map(|found| arrays_of(&found)))?)
+        };
+        let images =
+            clusters("images", &|| cluster::cluster_images(data, &kept, None, &recipe.cluster, ctx).map(|c| c.0))?;
+        let texts =
+            clusters("captions", &|| cluster::cluster_texts(data, &kept, None, &recipe.cluster, ctx).map(|c| c.0))?;
+        let (images, texts) = (ImageClusters(images), TextClusters(texts));
+        let matching = assign::assign(&images, &texts, ctx)?;
+        let prototypes = prototype::prototypes(data, &kept, (&images, &texts), &matching, &recipe.prototype, ctx)?;
+        let pairs = &self.dataset.train.pairs;
+        let captions = caption::captions(&prototypes.list, data.text.view(), pairs, &recipe.caption, ctx)?;
+        let settings = (&rows, &recipe.cluster, &recipe.prototype, &recipe.caption);
+        let fingerprint = Fingerprint::of_stage("prototypes", &settings, &[source]);
+        Ok(Prototyped { kept, images, texts, matching, prototypes, captions, fingerprint })
+    }
+
+    /// A stage's result, from the store or computed and kept; what it cost is remembered either way.
+    fn staged<T: super::store::Artefact>(
+        &self,
+        stage: &str,
+        name: &Fingerprint,
+        compute: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let found = self.store.stage(stage, name, compute)?;
+        self.spent(stage, found.seconds);
+        Ok(found.value)
+    }
+
+    fn spent(&self, stage: &str, seconds: f64) {
+        *lock(&self.seconds).entry(stage.to_owned()).or_default() += seconds;
+    }
+}
+
+fn arrays_of(found: &Clusters) -> Arrays {
+    let bits = found.inertia.to_bits();
+    let about = ndarray::arr1(&[bits as u32, (bits >> 32) as u32, found.iterations as u32]);
+    Arrays::new()
+        .with_f32("centroids", &found.centroids)
+        .with_u32("labels", &ndarray::ArrayView1::from(&found.labels))
+        .with_u32("about", &about)
+}
+
+fn cluster_of(arrays: &Arrays) -> Result<Clusters> {
+    let about = arrays.u32::<ndarray::Ix1>("about")?;
+    let [low, high, iterations] = [0, 1, 2].map(|i| about.get(i).copied().unwrap_or(0));
+    Ok(Clusters {
+        centroids: arrays.f32("centroids")?,
+        labels: arrays.u32::<ndarray::Ix1>("labels")?.to_vec(),
+        inertia: f64::from_bits(u64::from(high) << 32 | u64::from(low)),
+        iterations: iterations as usize,
+    })
+}
+
+/// Filled on first use; a failed attempt leaves it empty, so that it can be tried again.
+struct Once<T>(Mutex<Option<Arc<T>>>);
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Once<T> {
+    fn get(&self, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+        let mut slot = lock(&self.0);
+        if let Some(made) = &*slot {
+            return Ok(made.clone());
+        }
+        let made = Arc::new(make()?);
+        *slot = Some(made.clone());
+        Ok(made)
+    }
+}
+
+/// What these locks guard is replaced whole: a panic elsewhere leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

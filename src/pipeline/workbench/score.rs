@@ -1,0 +1,125 @@
+//! Scoring distilled pairs on the test split.
+
+use super::Workbench;
+use crate::{
+    data::{ImageId, ImageSource, Split},
+    error::{Error, Result},
+    fingerprint::Fingerprint,
+    models::{encoders::Encoder, weights::Checkpoint},
+    pipeline::{
+        Ctx,
+        arrays::Arrays,
+        distilled::DistilledSet,
+        embed,
+        evaluate::{self, EncoderRecall},
+        features::encode_features,
+        store::Json,
+    },
+};
+use ndarray::Array2;
+
+impl Workbench {
+    /// Trains on `set` and scores retrieval on the test split, once per encoder and run.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the data set has no test split (or no validation split where selection needs it), and
+    /// those of the stages.
+    pub fn evaluate(
+        &self,
+        set: &DistilledSet,
+        settings: &evaluate::Settings,
+        seed: u64,
+        ctx: &Ctx,
+    ) -> Result<Vec<EncoderRecall>> {
+        settings.check()?;
+        let images: Vec<ImageSource> = set.pairs.iter().map(|p| p.image.clone()).collect();
+        let val = settings.selection == evaluate::Selection::Validation;
+        let mut sides = Vec::new();
+        for name in &settings.encoders {
+            let encoder = Student::load(&self.checkpoints.encoders, name)?;
+            let train = encode_features(&encoder.network, &images, ctx)?;
+            let test = self.features(&encoder, "test", &self.dataset.test, ctx)?;
+            let val = if val { Some(self.features(&encoder, "val", &self.dataset.val, ctx)?) } else { None };
+            sides.push((name, train, test, val));
+        }
+        let mut content = Arrays::new().with_f32("text", &set.text_prototypes);
+        for (name, train, ..) in &sides {
+            content = content.with_f32(name, train);
+        }
+        let content = Fingerprint::of_bytes(&content.to_bytes()?);
+        let clip = self.clip()?;
+        let made_of = [&content, &self.dataset.fingerprint, clip.fingerprint()];
+        let name = Fingerprint::of_stage("evaluate", &(settings, seed), &made_of);
+        let Json(recalls) = self.staged("evaluate", &name, || {
+            let text = self.captions("test", &self.dataset.test, ctx)?;
+            let val_text = if val { Some(self.captions("val", &self.dataset.val, ctx)?) } else { None };
+            let texts = evaluate::Texts {
+                train: set.text_prototypes.view(),
+                test: evaluate::Captions { text: text.0.view(), image_of: &text.1 },
+                val: val_text.as_ref().map(|v| evaluate::Captions { text: v.0.view(), image_of: &v.1 }),
+            };
+            let images: Vec<_> = sides
+                .iter()
+                .map(|(name, train, test, val)| evaluate::Images {
+                    encoder: name,
+                    train: train.view(),
+                    test: test.view(),
+                    val: val.as_ref().map(Array2::view),
+                })
+                .collect();
+            evaluate::evaluate(&images, &texts, settings, seed, ctx).map(Json)
+        })?;
+        Ok(recalls)
+    }
+
+    /// Captions of a split that recall is measured on: embeddings `[T, d]` and the image of each.
+    fn captions(&self, part: &str, split: &Split, ctx: &Ctx) -> Result<(Array2<f32>, Vec<ImageId>)> {
+        must_have(part, split)?;
+        let clip = self.clip()?;
+        let name = Fingerprint::of_stage("captions", &part, &[&self.dataset.fingerprint, clip.fingerprint()]);
+        let arrays = self.staged(&format!("embed {part} captions"), &name, || {
+            let captions: Vec<&str> = split.pairs.iter().map(|p| p.caption.as_str()).collect();
+            Ok(Arrays::new().with_f32("text", &embed::embed_captions(&captions, &clip, ctx)?))
+        })?;
+        Ok((arrays.f32("text")?, split.pairs.iter().map(|p| p.image).collect()))
+    }
+
+    /// Features `[I, c]` of a split's images.
+    fn features(&self, encoder: &Student, part: &str, split: &Split, ctx: &Ctx) -> Result<Array2<f32>> {
+        must_have(part, split)?;
+        let name = Fingerprint::of_stage("features", &part, &[&self.dataset.fingerprint, &encoder.fingerprint]);
+        let arrays = self.staged(&format!("{} {part} images", encoder.name), &name, || {
+            Ok(Arrays::new().with_f32("image", &encode_features(&encoder.network, &split.images, ctx)?))
+        })?;
+        arrays.f32("image")
+    }
+}
+
+/// An evaluation encoder and what its features are named by.
+struct Student {
+    name: String,
+    network: Encoder,
+    fingerprint: Fingerprint,
+}
+
+impl Student {
+    fn load(folder: &Checkpoint, name: &str) -> Result<Self> {
+        if name.is_empty() || name.contains(['/', '\\']) || name.contains("..") {
+            return Err(Error::setting("evaluation.encoders", format!("`{name}` is not the name of an encoder")));
+        }
+        let part = folder.part(name);
+        if !part.has("config.json") {
+            let message = format!("no encoder `{name}`: {} is missing", part.path("config.json").display());
+            return Err(Error::setting("evaluation.encoders", message));
+        }
+        let fingerprint = part.fingerprint(&["config.json", "model.safetensors"])?;
+        Ok(Self { name: name.to_owned(), network: Encoder::load(&part)?, fingerprint })
+    }
+}
+
+fn must_have(part: &str, split: &Split) -> Result<()> {
+    if split.pairs.is_empty() {
+        return Err(Error::setting("data.source", format!("has no {part} split to measure recall on")));
+    }
+    Ok(())
+}
