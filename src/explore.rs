@@ -10,7 +10,12 @@ use protostill::{
     fsio::printable,
     journal,
     session::{self, Open},
-    ui::{self, canvas::Cells, theme::Depth},
+    ui::{
+        self,
+        canvas::Cells,
+        image::{Protocol, Wish},
+        theme::Depth,
+    },
 };
 use std::io::Write;
 
@@ -45,9 +50,16 @@ fn options(args: &Explore) -> ui::Options {
         }),
         light: args.theme.map(|t| t == Ground::Light),
         cells: match args.image_protocol {
-            Images::Half => Cells::Half,
             Images::Ascii => Cells::Ascii,
             Images::Off => Cells::Off,
+            _ => Cells::Half,
+        },
+        pixels: match args.image_protocol {
+            Images::Auto => Wish::Auto,
+            Images::Kitty => Wish::Only(Protocol::Kitty),
+            Images::Iterm2 => Wish::Only(Protocol::Iterm2),
+            Images::Sixel => Wish::Only(Protocol::Sixel),
+            Images::Half | Images::Ascii | Images::Off => Wish::Cells,
         },
         ascii: args.ascii,
     }

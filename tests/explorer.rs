@@ -6,6 +6,8 @@
 mod fixture;
 #[path = "explorer/foreign.rs"]
 mod foreign;
+#[path = "explorer/images.rs"]
+mod images;
 #[path = "explorer/jobs.rs"]
 mod jobs;
 #[path = "explorer/keys.rs"]

@@ -202,7 +202,7 @@ fn a_cancelled_stage_stops_and_wrong_settings_are_named() {
     ] {
         let end = synthesize(&model, requests, &settings, &Ctx::quiet(), &mut |_, _| unreachable!());
         let message = end.unwrap_err().to_string();
-        assert!(message.starts_with(&format!("synthesize.{name}:")), "{message}");
+        assert!(message.starts_with(&format!("synthesis.{name}:")), "{message}");
     }
     let mut narrow = request.clone();
     narrow.image.pop();

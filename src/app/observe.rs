@@ -4,6 +4,7 @@ use super::{
     event::{Effect, Entry, Level, News, Work},
     format,
     job::{JobId, Outcome},
+    modal::Modal,
     state::State,
 };
 
@@ -76,6 +77,7 @@ impl State {
         // A clustering that failed leaves the older one on screen, marked as behind.
         self.behind |= clustering && *outcome != Outcome::Done;
         self.look_failed |= looking && *outcome != Outcome::Done;
-        vec![]
+        // Who asked to leave was kept only by work that is over now.
+        if self.modal == Some(Modal::Quit) && !self.is_busy() { vec![Effect::Quit] } else { vec![] }
     }
 }

@@ -169,7 +169,7 @@ pub struct Explore {
     #[arg(long, value_enum)]
     pub theme: Option<Ground>,
     /// How pictures are shown
-    #[arg(long, value_enum, default_value_t = Images::Half)]
+    #[arg(long, value_enum, default_value_t = Images::Auto)]
     pub image_protocol: Images,
     /// Rules, bars and plots in plain ASCII
     #[arg(long)]
@@ -217,8 +217,16 @@ pub enum Ground {
 #[cfg(feature = "tui")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Images {
-    /// Half-blocks: everywhere, also in tmux
+    /// The best that the terminal says it knows
     #[default]
+    Auto,
+    /// kitty graphics
+    Kitty,
+    /// iTerm2's inline images
+    Iterm2,
+    /// Sixel
+    Sixel,
+    /// Half-blocks: everywhere, also in tmux
     Half,
     /// Letters
     Ascii,

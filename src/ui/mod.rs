@@ -2,6 +2,7 @@
 
 pub mod canvas;
 pub mod halfblock;
+pub mod image;
 mod keymap;
 mod overlay;
 mod panels;

@@ -3,12 +3,13 @@
 
 use super::{
     canvas::Cells,
+    image::{self, Agreed, Overlay, Ready, Wish},
     keymap, terminal,
     theme::{Depth, Theme},
     view::{self, Look},
 };
 use crate::{
-    app::{Event, Level, State},
+    app::{Event, Key, Level, State},
     config::Config,
     error::{Error, Result},
     journal::{self, Journal},
@@ -42,8 +43,10 @@ pub struct Options {
     pub depth: Option<Depth>,
     /// A light ground; the environment's if not given.
     pub light: Option<bool>,
-    /// Pictures.
+    /// Pictures in cells.
     pub cells: Cells,
+    /// Real pixels over them.
+    pub pixels: Wish,
     /// ASCII only.
     pub ascii: bool,
 }
@@ -85,7 +88,7 @@ pub fn run(config: Config, open: impl FnOnce(Config) -> Open, options: &Options)
         log_to(&sender);
         let sink = Arc::new(move |event| drop(sender.send(event)));
         let session = Session::new(config, open, journal, sink)?;
-        Loop::new(state, session, options.look(), news)?.run().await
+        Loop::new(state, session, options, news)?.run().await
     });
     drop(screen);
     // Jobs that ignore their cancellation must not keep the shell waiting.
@@ -117,6 +120,9 @@ struct Loop {
     state: State,
     session: Session,
     look: Look,
+    pixels: Wish,
+    overlay: Overlay,
+    ready: (mpsc::UnboundedSender<Ready>, mpsc::UnboundedReceiver<Ready>),
     terminal: Terminal<CrosstermBackend<Stdout>>,
     news: mpsc::UnboundedReceiver<Event>,
     started: Instant,
@@ -127,38 +133,51 @@ struct Loop {
 }
 
 impl Loop {
-    fn new(state: State, session: Session, look: Look, news: mpsc::UnboundedReceiver<Event>) -> Result<Self> {
+    fn new(state: State, session: Session, options: &Options, news: mpsc::UnboundedReceiver<Event>) -> Result<Self> {
         let terminal = Terminal::new(CrosstermBackend::new(std::io::stdout())).map_err(Error::io("terminal"))?;
         let started = Instant::now();
-        Ok(Self { state, session, look, terminal, news, started, drawn: started, due: None, left: false })
+        let look = options.look();
+        Ok(Self {
+            state,
+            session,
+            look,
+            pixels: if look.cells == Cells::Half { options.pixels } else { Wish::Cells },
+            overlay: Overlay::default(),
+            ready: mpsc::unbounded_channel(),
+            terminal,
+            news,
+            started,
+            drawn: started,
+            due: None,
+            left: false,
+        })
     }
 
     async fn run(mut self) -> Result<PathBuf> {
+        // Before the first frame: from then on a signal must not end the program without restoring the terminal.
+        let signal = |kind| unix::signal(kind).map_err(Error::io("signals"));
+        let mut ended = signal(unix::SignalKind::terminate())?;
+        let mut hung_up = signal(unix::SignalKind::hangup())?;
         let (width, height) = crossterm::terminal::size().map_err(Error::io("terminal"))?;
         self.apply(Event::Resize(width, height))?;
         self.draw()?;
         let effects = self.state.start();
         self.perform(effects)?;
+        // The first frame stands; the terminal is asked before anything else reads from it.
+        self.agree()?;
         let mut keys = EventStream::new();
-        let signal = |kind| unix::signal(kind).map_err(Error::io("signals"));
-        let mut ended = signal(unix::SignalKind::terminate())?;
-        let mut hung_up = signal(unix::SignalKind::hangup())?;
         let mut clock = time::interval(Duration::from_millis(500));
         clock.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         while !self.left {
-            let due = self.due;
-            let frame = async move {
-                match due {
-                    Some(at) => time::sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let (frame, still) = (at(self.due), at(self.overlay.due()));
             let busy = self.state.is_busy();
             tokio::select! {
                 biased;
                 key = next(&mut keys) => self.terminal_event(key)?,
                 () = frame => self.draw()?,
                 Some(news) = self.news.recv() => self.take(news)?,
+                Some(ready) = self.ready.1.recv() => self.show(ready)?,
+                () = still => self.prepare(),
                 _ = ended.recv() => self.left = true,
                 _ = hung_up.recv() => self.left = true,
                 // Times that pass on screen are redrawn only while something runs.
@@ -168,6 +187,33 @@ impl Loop {
         Ok(self.session.journal().to_owned())
     }
 
+    /// Settles how pictures are shown, and says so in the log.
+    fn agree(&mut self) -> Result<()> {
+        let Agreed { protocol, why, typed } = image::agree(self.pixels, |name| std::env::var(name).ok());
+        self.overlay.speak(protocol);
+        self.apply(Event::Log(Level::Info, format!("pictures as {why}")))?;
+        for c in typed.into_iter().map(char::from).filter(|c| c.is_ascii_graphic()) {
+            self.apply(Event::Key(Key::Char(c)))?;
+        }
+        self.changed(ANSWER);
+        Ok(())
+    }
+
+    /// Has pixels prepared beside the loop.
+    fn prepare(&mut self) {
+        for work in self.overlay.prepare() {
+            let ready = self.ready.0.clone();
+            tokio::task::spawn_blocking(move || match work() {
+                Ok(made) => drop(ready.send(made)),
+                Err(e) => tracing::warn!("a picture stays half-blocks: {e}"),
+            });
+        }
+    }
+
+    fn show(&mut self, ready: Ready) -> Result<()> {
+        terminal::synchronised(|| self.overlay.show(ready))
+    }
+
     fn terminal_event(&mut self, event: Option<std::io::Result<crossterm::event::Event>>) -> Result<()> {
         match event {
             // The terminal is gone: every decision is in the journal.
@@ -175,6 +221,9 @@ impl Loop {
             Some(Ok(crossterm::event::Event::FocusGained)) => self.repaint()?,
             Some(Ok(event)) => {
                 if let Some(event) = keymap::event(event) {
+                    if matches!(event, Event::Resize(..)) {
+                        self.wipe()?;
+                    }
                     self.apply(event)?;
                     self.changed(ANSWER);
                 }
@@ -218,25 +267,42 @@ impl Loop {
 
     fn repaint(&mut self) -> Result<()> {
         // `Terminal::clear` would ask the terminal where its cursor is, and its answer would get lost among the keys.
+        self.wipe()?;
         let size = self.terminal.size().map_err(Error::io("terminal"))?;
         let area = ratatui::layout::Rect::new(0, 0, size.width, size.height);
         self.terminal.resize(area).map_err(Error::io("terminal"))?;
         self.draw()
     }
 
+    /// The terminal's screen is about to be cleared.
+    fn wipe(&mut self) -> Result<()> {
+        let gone = self.overlay.wiped();
+        std::io::stdout().write_all(gone.as_bytes()).map_err(Error::io("terminal"))
+    }
+
     fn draw(&mut self) -> Result<()> {
         (self.due, self.drawn) = (None, Instant::now());
         self.state.handle(Event::Tick(self.started.elapsed().as_millis() as u64));
-        let (state, look, terminal) = (&self.state, &self.look, &mut self.terminal);
+        let (state, look, terminal, overlay) = (&self.state, &self.look, &mut self.terminal, &mut self.overlay);
         terminal::synchronised(|| {
+            let mut gone = String::new();
             terminal.draw(|frame| {
-                let (_, cursor) = view::draw(frame.buffer_mut(), state, look);
+                let (placed, cursor) = view::draw(frame.buffer_mut(), state, look);
+                gone = overlay.frame(frame.buffer_mut(), placed);
                 if let Some(at) = cursor {
                     frame.set_cursor_position(at);
                 }
             })?;
-            Ok(())
+            std::io::stdout().write_all(gone.as_bytes())
         })
+    }
+}
+
+/// Sleeps until then, or for ever.
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(at) => time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }
 

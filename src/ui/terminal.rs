@@ -49,13 +49,14 @@ impl Drop for Screen {
     }
 }
 
-/// Gives the terminal back, once: modes off, cooked, out of the alternate screen, cursor on.
+/// Gives the terminal back, once: pictures away, modes off, cooked, out of the alternate screen, cursor on.
 pub fn restore() {
     if !ENTERED.swap(false, Ordering::SeqCst) {
         return;
     }
     // A terminal that is gone needs no restoring.
     let mut out = io::stdout();
+    let _ = write!(out, "{}", super::image::wipe());
     let _ = queue!(out, EndSynchronizedUpdate, event::DisableFocusChange, event::DisableBracketedPaste);
     let _ = out.flush();
     let _ = terminal::disable_raw_mode();

@@ -201,3 +201,11 @@ fn clip_that_cannot_look_is_not_asked_again_and_again() {
     assert!(end(&mut state, look, Outcome::Failed("no weights".into())).is_empty());
     assert!(keys(&mut state, "3 4").is_empty());
 }
+
+#[test]
+fn whoever_waits_to_leave_leaves_when_the_last_job_is_over() {
+    let mut state = clustered();
+    let id = job_of(&keys(&mut state, "4 s q"), |w| matches!(w, Work::Synthesise { .. })).unwrap();
+    assert_eq!(news(&mut state, id, News::Started), []);
+    assert_eq!(news(&mut state, id, News::Ended(Outcome::Done)), [Effect::Quit]);
+}

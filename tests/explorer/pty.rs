@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-struct Term {
-    screen: Arc<Mutex<vt100::Parser>>,
-    raw: Arc<Mutex<Vec<u8>>>,
-    keys: Box<dyn Write + Send>,
+pub struct Term {
+    pub screen: Arc<Mutex<vt100::Parser>>,
+    pub raw: Arc<Mutex<Vec<u8>>>,
+    keys: Arc<Mutex<Box<dyn Write + Send>>>,
     master: Box<dyn MasterPty + Send>,
     child: Box<dyn Child + Send + Sync>,
 }
@@ -23,6 +23,11 @@ fn size(cols: u16, rows: u16) -> PtySize {
 
 impl Term {
     fn start(home: &Path, args: &[&str]) -> Self {
+        Self::start_as(home, args, &[], b"")
+    }
+
+    /// In a terminal with these variables, which answers like this when it is asked for its attributes.
+    pub fn start_as(home: &Path, args: &[&str], vars: &[(&str, &str)], answer: &'static [u8]) -> Self {
         let config = home.join("tiny.toml");
         std::fs::write(&config, super::sessions::TINY).unwrap();
         let pair = native_pty_system().openpty(size(100, 30)).unwrap();
@@ -30,7 +35,9 @@ impl Term {
         command.args(args);
         command.args(["--config".into(), config.into_os_string()]);
         command.env_clear();
-        for (name, value) in [("TERM", "xterm-256color"), ("COLORTERM", "truecolor"), ("LANG", "C.UTF-8")] {
+        for (name, value) in
+            [("TERM", "xterm-256color"), ("COLORTERM", "truecolor"), ("LANG", "C.UTF-8")].iter().chain(vars)
+        {
             command.env(name, value);
         }
         command.env("HOME", home);
@@ -41,32 +48,38 @@ impl Term {
         drop(pair.slave);
         let screen = Arc::new(Mutex::new(super::view::terminal(100, 30)));
         let raw = Arc::new(Mutex::new(Vec::new()));
+        let keys = Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
         let (mut out, shown, kept) = (pair.master.try_clone_reader().unwrap(), screen.clone(), raw.clone());
+        let replies = keys.clone();
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(n @ 1..) = out.read(&mut bytes) {
                 shown.lock().unwrap().process(&bytes[..n]);
                 kept.lock().unwrap().extend_from_slice(&bytes[..n]);
+                if !answer.is_empty() && bytes[..n].windows(3).any(|w| w == b"\x1b[c") {
+                    replies.lock().unwrap().write_all(answer).unwrap();
+                }
             }
         });
-        Self { screen, raw, keys: pair.master.take_writer().unwrap(), master: pair.master, child }
+        Self { screen, raw, keys, master: pair.master, child }
     }
 
-    fn resize(&self, cols: u16, rows: u16) {
+    pub fn resize(&self, cols: u16, rows: u16) {
         self.screen.lock().unwrap().screen_mut().set_size(cells(rows), cells(cols));
         self.master.resize(size(cols, rows)).unwrap();
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.screen.lock().unwrap().screen().contents()
     }
 
-    fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-        self.keys.flush().unwrap();
+    pub fn press(&mut self, keys: &str) {
+        let mut to = self.keys.lock().unwrap();
+        to.write_all(keys.as_bytes()).unwrap();
+        to.flush().unwrap();
     }
 
-    fn until(&self, what: &str, such: impl Fn(&str) -> bool) {
+    pub fn until(&self, what: &str, such: impl Fn(&str) -> bool) {
         let start = Instant::now();
         while !such(&self.text()) {
             assert!(start.elapsed() < Duration::from_secs(120), "waited for {what}:\n{}", self.text());
@@ -74,17 +87,17 @@ impl Term {
         }
     }
 
-    fn sees(&self, words: &str) {
+    pub fn sees(&self, words: &str) {
         self.until(words, |text| text.contains(words));
     }
 
-    fn press_until(&mut self, keys: &str, words: &str) {
+    pub fn press_until(&mut self, keys: &str, words: &str) {
         self.press(keys);
         self.sees(words);
     }
 
     /// The exit status, once it has left.
-    fn left(&mut self) -> u32 {
+    pub fn left(&mut self) -> u32 {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -1,0 +1,341 @@
+//! Real pixels over the cells that hold a picture: half-blocks stand there at once, pixels follow when the screen has been
+//! still for a moment. The only file that knows viuer, which speaks iTerm2's protocol and sixel; kitty's we speak
+//! ourselves, since viuer's raw RGBA is too much for a remote link.
+
+mod kitty;
+
+use super::canvas::Placed;
+use crate::app::Picture;
+use crossterm::{cursor::MoveTo, queue};
+use image::{DynamicImage, RgbImage, imageops};
+use ratatui::{
+    buffer::{Buffer, CellDiffOption},
+    layout::Rect,
+};
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// How long a picture stands still before its pixels are sent.
+const STILL: Duration = Duration::from_millis(150);
+/// How long the terminal may take to answer; a terminal that says nothing gets half-blocks.
+const PATIENCE: Duration = Duration::from_millis(150);
+/// Pixels sent per cell, at most: more would cost a remote link more than eyes gain.
+const DENSITY: (u32, u32) = (8, 16);
+/// Pictures a terminal keeps for us.
+const KEPT: usize = 96;
+
+/// Whether kitty holds pictures that must go when the program does.
+static IN_KITTY: AtomicBool = AtomicBool::new(false);
+
+/// How pixels reach a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// kitty, ghostty, WezTerm.
+    Kitty,
+    /// iTerm2, WezTerm, Konsole, mintty.
+    Iterm2,
+    /// foot, xterm, mlterm, tmux when built so.
+    Sixel,
+}
+
+/// Which protocol is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wish {
+    /// The best that the terminal says it knows.
+    #[default]
+    Auto,
+    /// This one.
+    Only(Protocol),
+    /// Cells alone.
+    Cells,
+}
+
+/// What was agreed on, and why, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// None for cells alone.
+    pub protocol: Option<Protocol>,
+    /// `kitty graphics: the terminal says that it knows them`
+    pub why: String,
+    /// What the user typed meanwhile.
+    pub typed: Vec<u8>,
+}
+
+/// Settles how pixels are sent; the terminal must be in raw mode, and nobody else may be reading from it.
+pub fn agree(wish: Wish, var: impl Fn(&str) -> Option<String>) -> Agreed {
+    let cells = |why: &str| Agreed { protocol: None, why: format!("half-blocks: {why}"), typed: Vec::new() };
+    if wish == Wish::Cells {
+        return cells("as asked");
+    }
+    let answer = match question() {
+        Ok(answer) => answer,
+        Err(e) => return cells(&format!("the terminal cannot be asked: {e}")),
+    };
+    let (kitty, sixel, typed) = understood(&answer);
+    let inside = var("TMUX").is_some_and(|v| !v.is_empty());
+    let iterm2 = viuer::is_iterm_supported();
+    let (protocol, why) = match wish {
+        Wish::Only(Protocol::Kitty) => (Some(Protocol::Kitty), "kitty graphics: as asked"),
+        Wish::Only(Protocol::Iterm2) if iterm2 => (Some(Protocol::Iterm2), "iTerm2's protocol: as asked"),
+        Wish::Only(Protocol::Iterm2) => {
+            (None, "half-blocks: TERM_PROGRAM and LC_TERMINAL name no terminal with iTerm2's protocol")
+        }
+        Wish::Only(Protocol::Sixel) if sixel => (Some(Protocol::Sixel), "sixel: as asked"),
+        Wish::Only(Protocol::Sixel) => (None, "half-blocks: the terminal's attributes do not name sixel"),
+        _ if kitty => (Some(Protocol::Kitty), "kitty graphics: the terminal says that it knows them"),
+        _ if iterm2 && !inside => (Some(Protocol::Iterm2), "iTerm2's protocol: the environment names such a terminal"),
+        _ if sixel => (Some(Protocol::Sixel), "sixel: among the terminal's attributes"),
+        _ if inside => (None, "half-blocks: tmux passes no pictures on"),
+        _ => (None, "half-blocks: the terminal names no picture protocol"),
+    };
+    // viuer asks for itself, once, and waits for the answer: only a terminal that has just answered is asked again.
+    let protocol = protocol.filter(|p| *p != Protocol::Sixel || viuer::is_sixel_supported());
+    Agreed { protocol, why: why.to_owned(), typed }
+}
+
+/// Asks for kitty graphics and for the device attributes, which every terminal answers last.
+fn question() -> io::Result<Vec<u8>> {
+    let stdin = io::stdin();
+    let mut out = io::stdout();
+    write!(out, "{}\x1b[c", kitty::QUESTION)?;
+    out.flush()?;
+    let (until, mut answer) = (Instant::now() + PATIENCE, Vec::new());
+    while attributes(&answer).is_none() {
+        let left = until.saturating_duration_since(Instant::now());
+        let wait = rustix::event::Timespec { tv_sec: 0, tv_nsec: left.as_nanos() as _ };
+        let mut fds = [rustix::event::PollFd::new(&stdin, rustix::event::PollFlags::IN)];
+        if left.is_zero() || rustix::event::poll(&mut fds, Some(&wait))? == 0 {
+            break;
+        }
+        let mut bytes = [0; 256];
+        let n = rustix::io::read(&stdin, &mut bytes)?;
+        if n == 0 {
+            break;
+        }
+        answer.extend_from_slice(&bytes[..n]);
+    }
+    Ok(answer)
+}
+
+/// Where `CSI ? … c` stands.
+fn attributes(answer: &[u8]) -> Option<(usize, usize)> {
+    let start = answer.windows(3).position(|w| w == b"\x1b[?")?;
+    let len = answer[start..].iter().position(|&b| b == b'c')?;
+    Some((start, start + len + 1))
+}
+
+/// From the terminal's answer: kitty graphics, sixel, and bytes that are no answer but typed.
+fn understood(answer: &[u8]) -> (bool, bool, Vec<u8>) {
+    let mut rest = answer.to_vec();
+    let mut sixel = false;
+    if let Some((start, end)) = attributes(&rest) {
+        let named = String::from_utf8_lossy(&rest[start + 3..end - 1]).into_owned();
+        sixel = named.split(';').skip(1).any(|n| n == "4");
+        rest.drain(start..end);
+    }
+    let mut kitty = false;
+    if let Some(start) = rest.windows(3).position(|w| w == b"\x1b_G")
+        && let Some(len) = rest[start..].windows(2).position(|w| w == b"\x1b\\")
+    {
+        kitty = rest[start..start + len].ends_with(b";OK");
+        rest.drain(start..start + len + 2);
+    }
+    (kitty, sixel, rest)
+}
+
+/// A picture made ready for a protocol, off the loop.
+#[derive(Debug)]
+pub struct Ready {
+    placed: Placed,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    /// A PNG for kitty.
+    Png(Vec<u8>),
+    /// Few pixels of few colours, for viuer.
+    Plain(DynamicImage),
+}
+
+/// Scales a picture to its cells and reduces it to 256 colours: enough for a preview, a fifth of the bytes.
+fn prepare(placed: Placed, protocol: Protocol) -> io::Result<Ready> {
+    let Rect { width, height, .. } = placed.area;
+    let small = scaled(&placed.picture, u32::from(width) * DENSITY.0, u32::from(height) * DENSITY.1);
+    let form = if protocol == Protocol::Kitty {
+        Form::Png(kitty::png(&small).map_err(io::Error::other)?)
+    } else {
+        let (pixels, colours) = kitty::palette(&small);
+        let colour = |i: u8| [0, 1, 2].map(|c| colours[usize::from(i) * 3 + c]);
+        let bytes = pixels.into_iter().flat_map(colour).collect();
+        let few = RgbImage::from_raw(small.width(), small.height(), bytes);
+        Form::Plain(few.ok_or_else(|| io::Error::other("a picture lost pixels"))?.into())
+    };
+    Ok(Ready { placed, form })
+}
+
+/// At most so many pixels; smaller pictures are left to the terminal, which enlarges them itself.
+fn scaled(picture: &Picture, width: u32, height: u32) -> RgbImage {
+    if picture.width() <= width && picture.height() <= height {
+        return picture.as_ref().clone();
+    }
+    imageops::resize(picture.as_ref(), width.max(1), height.max(1), imageops::FilterType::Triangle)
+}
+
+/// A picture on screen.
+#[derive(Debug)]
+struct Shown {
+    placed: Placed,
+    /// kitty's numbers of the picture and of the placement.
+    ids: (u32, u32),
+}
+
+/// The pixels on screen, and those that should be.
+#[derive(Debug, Default)]
+pub struct Overlay {
+    protocol: Option<Protocol>,
+    wanted: Vec<Placed>,
+    shown: Vec<Shown>,
+    /// Pictures kitty has, with the size they were sent for, the latest last.
+    sent: Vec<(Picture, (u16, u16), u32)>,
+    due: Option<Instant>,
+    last: u32,
+}
+
+fn same(a: &Placed, b: &Placed) -> bool {
+    a.area == b.area && Arc::ptr_eq(&a.picture, &b.picture)
+}
+
+impl Overlay {
+    /// Speaks `protocol` from now on.
+    pub fn speak(&mut self, protocol: Option<Protocol>) {
+        self.protocol = protocol;
+        self.due = Some(Instant::now());
+    }
+
+    /// Takes note of a frame: `placed` are the pictures in `buf`. Returns what takes the others off the screen.
+    pub fn frame(&mut self, buf: &mut Buffer, placed: Vec<Placed>) -> String {
+        let mut out = String::new();
+        let Some(protocol) = self.protocol else {
+            self.wanted = placed;
+            return out;
+        };
+        self.shown.retain(|shown| {
+            let stays = placed.iter().any(|p| same(p, &shown.placed));
+            if !stays && protocol == Protocol::Kitty {
+                out.push_str(&kitty::remove(shown.ids.0, shown.ids.1));
+            } else if !stays {
+                anew(buf, shown.placed.area);
+            }
+            stays
+        });
+        let moved = placed.len() != self.wanted.len() || !placed.iter().zip(&self.wanted).all(|(a, b)| same(a, b));
+        if moved {
+            self.due = Some(Instant::now() + STILL);
+        }
+        self.wanted = placed;
+        out
+    }
+
+    /// When pixels are to be sent, if any are.
+    pub fn due(&self) -> Option<Instant> {
+        self.due.filter(|_| self.protocol.is_some())
+    }
+
+    /// The screen has been still: what is to be prepared, on whatever thread.
+    pub fn prepare(&mut self) -> Vec<impl FnOnce() -> io::Result<Ready> + Send + 'static> {
+        self.due = None;
+        let Some(protocol) = self.protocol else { return Vec::new() };
+        let missing = self.wanted.iter().filter(|w| !self.shown.iter().any(|s| same(w, &s.placed)));
+        missing.cloned().map(|placed| move || prepare(placed, protocol)).collect()
+    }
+
+    /// Sends a picture that is ready, unless the screen has moved on.
+    ///
+    /// # Errors
+    /// If the terminal is gone.
+    pub fn show(&mut self, ready: Ready) -> io::Result<()> {
+        let is_there = |s: &Shown| same(&s.placed, &ready.placed);
+        if !self.wanted.iter().any(|w| same(w, &ready.placed)) || self.shown.iter().any(is_there) {
+            return Ok(());
+        }
+        let area = ready.placed.area;
+        let mut ids = (0, 0);
+        match ready.form {
+            Form::Png(png) => ids = self.send_to_kitty(&ready.placed, &png)?,
+            Form::Plain(picture) => {
+                let config = viuer::Config {
+                    x: area.x,
+                    y: area.y as i16,
+                    width: Some(area.width.into()),
+                    height: Some(area.height.into()),
+                    restore_cursor: true,
+                    use_kitty: false,
+                    use_iterm: self.protocol == Some(Protocol::Iterm2),
+                    use_sixel: self.protocol == Some(Protocol::Sixel),
+                    ..viuer::Config::default()
+                };
+                viuer::print(&picture, &config).map_err(io::Error::other)?;
+            }
+        }
+        self.shown.push(Shown { placed: ready.placed, ids });
+        Ok(())
+    }
+
+    fn send_to_kitty(&mut self, placed: &Placed, png: &[u8]) -> io::Result<(u32, u32)> {
+        let mut out = io::stdout();
+        let cells = (placed.area.width, placed.area.height);
+        let known = self.sent.iter().position(|(p, size, _)| *size == cells && Arc::ptr_eq(p, &placed.picture));
+        let entry = match known {
+            Some(at) => self.sent.remove(at),
+            None => {
+                self.last += 1;
+                write!(out, "{}", kitty::transmit(self.last, png))?;
+                IN_KITTY.store(true, Ordering::SeqCst);
+                (placed.picture.clone(), cells, self.last)
+            }
+        };
+        let id = entry.2;
+        self.sent.push(entry);
+        if self.sent.len() > KEPT {
+            write!(out, "{}", kitty::forget(self.sent.remove(0).2))?;
+        }
+        self.last += 1;
+        // The cursor of a line being typed stays where it was.
+        write!(out, "\x1b7")?;
+        queue!(out, MoveTo(placed.area.x, placed.area.y))?;
+        write!(out, "{}\x1b8", kitty::place(id, self.last, cells))?;
+        Ok((id, self.last))
+    }
+
+    /// The screen was wiped: whatever was shown is gone, and comes again.
+    pub fn wiped(&mut self) -> String {
+        let gone: String = match self.protocol {
+            Some(Protocol::Kitty) => self.shown.iter().map(|s| kitty::remove(s.ids.0, s.ids.1)).collect(),
+            _ => String::new(),
+        };
+        self.shown.clear();
+        self.due = Some(Instant::now() + STILL);
+        gone
+    }
+}
+
+/// Has cells printed although they did not change, for pixels lie over them.
+fn anew(buf: &mut Buffer, area: Rect) {
+    for position in area.intersection(buf.area).positions() {
+        if let Some(cell) = buf.cell_mut(position) {
+            cell.set_diff_option(CellDiffOption::AlwaysUpdate);
+        }
+    }
+}
+
+/// What takes every picture out of the terminal, when the program leaves it.
+pub fn wipe() -> &'static str {
+    if IN_KITTY.swap(false, Ordering::SeqCst) { kitty::WIPE } else { "" }
+}
