@@ -101,6 +101,8 @@ pub fn draft(config: &Config) -> Draft {
 pub enum Then {
     /// Go on.
     Continue,
+    /// Take or release the mouse.
+    Mouse(bool),
     /// Paint everything anew.
     Redraw,
     /// Leave.
@@ -138,6 +140,7 @@ impl Session {
     pub fn perform(&mut self, effect: Effect) -> Then {
         match effect {
             Effect::Quit => return Then::Quit,
+            Effect::Mouse(on) => return Then::Mouse(on),
             Effect::Redraw => return Then::Redraw,
             Effect::Cancel(id) => drop(self.jobs.remove(&id)),
             Effect::Append(entry) => self.append(&entry),

@@ -12,6 +12,8 @@ mod images;
 mod jobs;
 #[path = "explorer/keys.rs"]
 mod keys;
+#[path = "explorer/mouse.rs"]
+mod mouse;
 #[path = "explorer/pty.rs"]
 mod pty;
 #[path = "explorer/sessions.rs"]

@@ -83,4 +83,14 @@ pub enum Action {
     CancelJob,
     Export,
     Zoom,
+    Mouse,
+    Scatter,
+    /// The threshold at so many percent.
+    ThresholdAt(u8),
+    PrototypesAt(usize),
+    /// A training pair, wherever it stands in the list.
+    PickRow(u32),
+    PickPrototype(usize),
+    PickCandidate(usize),
+    PickRun(usize),
 }

@@ -108,6 +108,7 @@ pub const COMMANDS: &[Command] = &[
         A::Yardstick("nearest-image"),
     ),
     c("runs.herding", &[Char('b')], RUNS, "", "Evaluate as many pairs by herding", A::Yardstick("herding")),
+    c("data.scatter", &[Char('s')], DATA, "scatter", "Show the embeddings in a plane, or the histogram", A::Scatter),
     c("filter", &[Char('/')], FILTERED, "filter", "Show only lines that contain some words", A::Filter),
     c("job.cancel", &[Ctrl('c')], &[], "", "Cancel the newest job", A::CancelJob),
     c("undo", &[Char('u')], &[], "undo", "Take the last decision back", A::Undo),
@@ -131,6 +132,7 @@ pub const COMMANDS: &[Command] = &[
     c("help", &[Char('?'), Key::F(1)], &[], "help", "Show every key of this pane", A::Help),
     c("palette", &[Ctrl('p'), Char(':')], &[], "commands", "Find a command by its name", A::Palette),
     c("back", &[Key::Esc], &[], "", "One level back", A::Back),
+    c("mouse", &[Char('M')], &[], "", "Let the mouse point here, or leave it to the terminal", A::Mouse),
     c("redraw", &[Key::Ctrl('l')], &[], "", "Paint the screen anew", A::Redraw),
     c("quit", &[Char('q')], &[], "quit", "Leave; everything decided is kept", A::Quit),
 ];

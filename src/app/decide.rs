@@ -20,6 +20,8 @@ impl State {
                 let now = (draft.prune * 100.0).round() as i32;
                 Some(Decision::Prune(f64::from((now + by).clamp(0, 95)) / 100.0))
             }
+            Action::ThresholdAt(percent) => Some(Decision::Prune(f64::from(percent.min(95)) / 100.0)),
+            Action::PrototypesAt(m) => Some(Decision::Prototypes(m.clamp(1, self.most_prototypes()))),
             Action::Prototypes(by) => Some(Decision::Prototypes(step(draft.prototypes, by, 1, self.most_prototypes()))),
             Action::Steps(by) => Some(Decision::Steps(step(draft.steps, by * 5, 5, 1000))),
             Action::Guidance(by) => Some(Decision::Guidance((draft.guidance + 0.5 * f64::from(by)).clamp(0.0, 30.0))),

@@ -1,6 +1,7 @@
 //! What comes in and what goes out.
 
 use super::{
+    action::Action,
     decision::{Decision, Draft},
     job::{JobId, Outcome},
     key::Key,
@@ -16,6 +17,8 @@ use std::{path::PathBuf, sync::Arc};
 pub enum Event {
     /// A key.
     Key(Key),
+    /// What the mouse pointed at.
+    Do(Action),
     /// Text pasted in one piece.
     Paste(String),
     /// The terminal's new width and height in cells.
@@ -204,6 +207,8 @@ pub enum Effect {
         /// How they would be made.
         settings: Synthesis,
     },
+    /// Let the mouse point here, or leave it to the terminal.
+    Mouse(bool),
     /// Paint everything anew.
     Redraw,
     /// Leave.

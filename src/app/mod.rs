@@ -31,6 +31,6 @@ pub use kept::{below, keeps, kept_count, kept_rows};
 pub use key::Key;
 pub use lists::{Cursor, SortBy};
 pub use modal::{Asks, Modal};
-pub use model::{EncoderScore, Measured, Near, Picture, Proto, Protos, Rows, Score, Summary};
+pub use model::{Cloud, EncoderScore, Measured, Near, Picture, Proto, Protos, Rows, Score, Summary};
 pub use set::{ImageState, Synthesis};
 pub use state::{CELL, LogLine, State, gallery_columns};

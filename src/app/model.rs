@@ -40,6 +40,15 @@ impl Measured {
     }
 }
 
+/// A cloud of points: where each image and each pair's caption lies in the plane of largest variance.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cloud {
+    /// Of each image.
+    pub image: Vec<[f32; 2]>,
+    /// Of each pair's caption.
+    pub text: Vec<[f32; 2]>,
+}
+
 /// What the embeddings look like as a whole.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
@@ -55,6 +64,8 @@ pub struct Summary {
     pub duplicates: (u64, usize),
     /// Share of pairs a two-component mixture calls doubtful.
     pub doubtful: f64,
+    /// In the plane.
+    pub cloud: Arc<Cloud>,
 }
 
 /// A row and how near it is.

@@ -78,6 +78,10 @@ pub struct State {
     pub pane: Pane,
     /// The pane's main part has all the room.
     pub zoom: bool,
+    /// The data pane shows the plane even where there is room for only one plot.
+    pub scatter: bool,
+    /// The mouse points here rather than selecting text for the terminal.
+    pub mouse: bool,
     /// In the captions pane: the cursor is among the candidates.
     pub inside: bool,
     /// The selected prototype, whatever the sort and filter.
@@ -136,6 +140,8 @@ impl State {
             order_of_real: VecDeque::new(),
             pane: Pane::Data,
             zoom: false,
+            scatter: false,
+            mouse: true,
             inside: false,
             prototype: 0,
             candidate: Cursor::default(),
@@ -175,6 +181,10 @@ impl State {
     pub fn handle(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = match event {
             Event::Key(key) => self.key(key),
+            Event::Do(action) => {
+                self.notice = None;
+                self.update(action)
+            }
             Event::Paste(text) => self.paste(&text),
             Event::Resize(width, height) => {
                 self.size = (width, height);

@@ -42,6 +42,25 @@ impl State {
             Action::First => self.step(-i64::from(u32::MAX)),
             Action::Last => self.step(i64::from(u32::MAX)),
             Action::Zoom => self.zoom = !self.zoom,
+            Action::Scatter => self.scatter = !self.scatter,
+            Action::Mouse => {
+                self.mouse = !self.mouse;
+                let words = if self.mouse {
+                    "the mouse points here; M leaves it to the terminal"
+                } else {
+                    "the mouse is the terminal's"
+                };
+                self.tell(words);
+                return vec![Effect::Mouse(self.mouse)];
+            }
+            Action::PickRow(row) => self.pick_row(row),
+            Action::PickPrototype(n) => {
+                if n != self.prototype {
+                    (self.prototype, self.candidate.0) = (n, 0);
+                }
+            }
+            Action::PickCandidate(n) => (self.inside, self.candidate.0) = (true, n),
+            Action::PickRun(n) => self.run.0 = n,
             Action::Sort => {
                 self.sort = self.sort.next();
                 self.refresh();
@@ -80,6 +99,18 @@ impl State {
         } else {
             self.filter_by("");
         }
+    }
+
+    /// Puts the cursor on a training pair; a filter that hides it goes.
+    fn pick_row(&mut self, row: u32) {
+        let Some(measured) = self.measured.clone() else { return };
+        let place = |lines: &[u32]| lines.iter().position(|r| *r == row);
+        let filtered = self.pair_filter.1.as_deref().map(place);
+        if filtered == Some(None) {
+            self.pair_filter = (String::new(), None);
+        }
+        let all = measured.rank.get(row as usize).map(|r| *r as usize);
+        self.pair.0 = filtered.flatten().or(all).unwrap_or(self.pair.0);
     }
 
     fn step(&mut self, by: i64) {

@@ -1,9 +1,11 @@
 //! What the embeddings look like: agreement, spread, gap, duplicates, doubtful pairs. All of it can go to `--json`.
 
 mod mixture;
+mod plane;
 mod spectrum;
 
 pub use mixture::{CleanSplit, clean_split};
+pub use plane::{Plane, plane};
 pub use spectrum::effective_rank;
 
 use super::{

@@ -1,17 +1,22 @@
 //! From the pipeline's types to what the panes show.
 
 use crate::{
-    app::{EncoderScore, Near, Proto, Protos, Rows, Score, Summary},
+    app::{Cloud, EncoderScore, Near, Proto, Protos, Rows, Score, Summary},
     data::Dataset,
     fingerprint::Fingerprint,
     pipeline::{
-        caption::Chosen, distilled::DistilledSet, embed::Embeddings, evaluate::EncoderRecall, prototype::Prototype,
-        stats::Stats, workbench::Prototyped,
+        caption::Chosen,
+        distilled::DistilledSet,
+        embed::Embeddings,
+        evaluate::EncoderRecall,
+        prototype::Prototype,
+        stats::{Plane, Stats},
+        workbench::Prototyped,
     },
 };
 use ndarray::{Array2, ArrayView1};
 use rayon::prelude::*;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Nearest real pairs kept per prototype.
 const NEAREST: usize = 12;
@@ -25,7 +30,7 @@ pub fn rows(dataset: &Dataset) -> Rows {
     }
 }
 
-pub fn summary(stats: &Stats) -> Summary {
+pub fn summary(stats: &Stats, plane: Plane) -> Summary {
     const MEDIAN: usize = 3;
     Summary {
         width: stats.width,
@@ -34,6 +39,7 @@ pub fn summary(stats: &Stats) -> Summary {
         gap: stats.modality_gap,
         duplicates: (stats.duplicates.count, stats.duplicates.compared),
         doubtful: stats.doubtful,
+        cloud: Arc::new(Cloud { image: plane.image, text: plane.text }),
     }
 }
 

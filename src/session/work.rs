@@ -11,6 +11,7 @@ use crate::{
         embed,
         prune::{self, Kept},
         select::Method,
+        stats,
         synthesize::{self, Request},
         workbench::{Prototyped, Recipe},
     },
@@ -30,8 +31,10 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
     match work {
         Work::Embed => embed(shared, ctx, tell),
         Work::Describe => {
-            let stats = shared.bench()?.stats(&shared.config.prune, ctx)?;
-            tell(News::Described(translate::summary(&stats)));
+            let bench = shared.bench()?;
+            let stats = bench.stats(&shared.config.prune, ctx)?;
+            let plane = stats::plane(&bench.embeddings(ctx)?.0, ctx)?;
+            tell(News::Described(translate::summary(&stats, plane)));
             Ok(())
         }
         Work::Prototypes(draft) => {

@@ -1,7 +1,7 @@
 //! What the panes draw with: text that stays in its column, bars, titles and pictures.
 
 use super::{halfblock, text, theme::Theme};
-use crate::app::Picture;
+use crate::app::{Action, Picture};
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 /// A picture on screen, for a protocol that prints real pixels over its cells.
@@ -37,6 +37,8 @@ pub struct Canvas<'a> {
     pub ascii: bool,
     /// Pictures drawn.
     pub placed: Vec<Placed>,
+    /// What pointing at cells does; the later one lies on top.
+    pub hits: Vec<(Rect, Action)>,
 }
 
 impl Canvas<'_> {
@@ -50,6 +52,16 @@ impl Canvas<'_> {
         let shown = text::fit(words, usize::from(width));
         let (end, _) = self.buf.set_stringn(x, y, &shown, usize::from(width), style);
         end - x
+    }
+
+    /// Pointing at these cells does this.
+    pub fn touch(&mut self, area: Rect, action: Action) {
+        self.hits.push((area, action));
+    }
+
+    /// A line that can be pointed at.
+    pub fn touch_line(&mut self, x: u16, y: u16, width: u16, action: Action) {
+        self.touch(Rect { x, y, width, height: 1 }, action);
     }
 
     /// Text that ends where the `width` cells from `x` end.
@@ -90,8 +102,11 @@ impl Canvas<'_> {
         self.put(x + full, y, width - full, &off.repeat((width - full).into()), self.theme.faint);
     }
 
-    /// A slider: a bar with a knob.
-    pub fn slider(&mut self, x: u16, y: u16, width: u16, share: f64) {
+    /// A slider: a bar with a knob; `to` says what pointing at a share of it does.
+    pub fn slider(&mut self, x: u16, y: u16, width: u16, share: f64, to: impl Fn(f64) -> Action) {
+        for i in 0..width {
+            self.touch_line(x + i, y, 1, to(f64::from(i) / f64::from(width.max(2) - 1)));
+        }
         self.bar(x, y, width, share);
         let at = (share.clamp(0.0, 1.0) * f64::from(width.saturating_sub(1))).round() as u16;
         self.put(x + at, y, 1, if self.ascii { "O" } else { "●" }, self.theme.accent);
@@ -146,6 +161,8 @@ impl Canvas<'_> {
         use ratatui::widgets::{Block, BorderType, Clear, Padding, Widget};
         let area = area.intersection(self.buf.area);
         Clear.render(area, self.buf);
+        // Nothing beneath can be pointed at.
+        self.hits.clear();
         // Real pixels would lie over the dialog.
         self.placed.retain(|p| !p.area.intersects(area));
         let borders = if self.ascii { ASCII } else { BorderType::Rounded.to_border_set() };

@@ -1,7 +1,7 @@
 //! From the terminal's events to the explorer's.
 
-use crate::app::{Event, Key};
-use crossterm::event::{self, KeyCode, KeyEventKind, KeyModifiers};
+use crate::app::{Action, Event, Key};
+use crossterm::event::{self, KeyCode, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind};
 
 /// What a terminal event means; none for those that mean nothing.
 pub fn event(event: event::Event) -> Option<Event> {
@@ -11,6 +11,23 @@ pub fn event(event: event::Event) -> Option<Event> {
         event::Event::Resize(width, height) => Some(Event::Resize(width, height)),
         _ => None,
     }
+}
+
+/// Lines that one notch of the wheel scrolls.
+const NOTCH: i32 = 3;
+
+/// What the wheel does.
+pub fn wheel(mouse: &event::MouseEvent) -> Option<Action> {
+    match mouse.kind {
+        MouseEventKind::ScrollUp => Some(Action::Move(-NOTCH)),
+        MouseEventKind::ScrollDown => Some(Action::Move(NOTCH)),
+        _ => None,
+    }
+}
+
+/// Whether the left button is pressed, now or still.
+pub fn points(mouse: &event::MouseEvent) -> bool {
+    matches!(mouse.kind, MouseEventKind::Down(MouseButton::Left) | MouseEventKind::Drag(MouseButton::Left))
 }
 
 fn key(key: event::KeyEvent) -> Option<Key> {

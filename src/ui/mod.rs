@@ -7,6 +7,7 @@ mod keymap;
 mod overlay;
 mod panels;
 mod run;
+mod scatter;
 mod status;
 pub mod terminal;
 pub mod text;

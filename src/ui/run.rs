@@ -6,7 +6,7 @@ use super::{
     image::{self, Agreed, Overlay, Ready, Wish},
     keymap, terminal,
     theme::{Depth, Theme},
-    view::{self, Look},
+    view::{self, Drawn, Look},
 };
 use crate::{
     app::{Event, Key, Level, State},
@@ -122,6 +122,8 @@ struct Loop {
     look: Look,
     pixels: Wish,
     overlay: Overlay,
+    /// The last frame, for the mouse to point at.
+    frame: Drawn,
     ready: (mpsc::UnboundedSender<Ready>, mpsc::UnboundedReceiver<Ready>),
     terminal: Terminal<CrosstermBackend<Stdout>>,
     news: mpsc::UnboundedReceiver<Event>,
@@ -143,6 +145,7 @@ impl Loop {
             look,
             pixels: if look.cells == Cells::Half { options.pixels } else { Wish::Cells },
             overlay: Overlay::default(),
+            frame: Drawn::default(),
             ready: mpsc::unbounded_channel(),
             terminal,
             news,
@@ -219,6 +222,13 @@ impl Loop {
             // The terminal is gone: every decision is in the journal.
             None | Some(Err(_)) => self.left = true,
             Some(Ok(crossterm::event::Event::FocusGained)) => self.repaint()?,
+            Some(Ok(crossterm::event::Event::Mouse(mouse))) => {
+                let (by, pointed) = (keymap::wheel(&mouse), self.frame.at(mouse.column, mouse.row));
+                if let Some(action) = by.or(pointed.filter(|_| keymap::points(&mouse))) {
+                    self.apply(Event::Do(action))?;
+                    self.changed(ANSWER);
+                }
+            }
             Some(Ok(event)) => {
                 if let Some(event) = keymap::event(event) {
                     if matches!(event, Event::Resize(..)) {
@@ -253,6 +263,7 @@ impl Loop {
         for effect in effects {
             match self.session.perform(effect) {
                 Then::Continue => {}
+                Then::Mouse(on) => terminal::mouse(on)?,
                 Then::Redraw => self.repaint()?,
                 Then::Quit => self.left = true,
             }
@@ -284,12 +295,13 @@ impl Loop {
         (self.due, self.drawn) = (None, Instant::now());
         self.state.handle(Event::Tick(self.started.elapsed().as_millis() as u64));
         let (state, look, terminal, overlay) = (&self.state, &self.look, &mut self.terminal, &mut self.overlay);
+        let drawn = &mut self.frame;
         terminal::synchronised(|| {
             let mut gone = String::new();
             terminal.draw(|frame| {
-                let (placed, cursor) = view::draw(frame.buffer_mut(), state, look);
-                gone = overlay.frame(frame.buffer_mut(), placed);
-                if let Some(at) = cursor {
+                *drawn = view::draw(frame.buffer_mut(), state, look);
+                gone = overlay.frame(frame.buffer_mut(), std::mem::take(&mut drawn.placed));
+                if let Some(at) = drawn.cursor {
                     frame.set_cursor_position(at);
                 }
             })?;

@@ -1,7 +1,7 @@
 //! The two lines at the foot: what runs, or what was said, or the line being typed; and the keys of the pane.
 
 use super::{canvas::Canvas, text};
-use crate::app::{Asks, COMMANDS, Field, Job, Level, Modal, Pane, State, Status, count, duration};
+use crate::app::{Action, Asks, COMMANDS, Field, Job, Level, Modal, Pane, State, Status, count, duration};
 use ratatui::layout::Rect;
 
 /// Draws both lines; returns where the text cursor stands, if a line is being typed.
@@ -11,7 +11,8 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) -> Option<(u16, u16)
         footer(
             canvas,
             lower,
-            &[("Enter", "accept"), ("Esc", "leave it"), ("Ctrl-W", "cut a word"), ("Ctrl-U", "cut to the start")],
+            &[("Enter", "accept"), ("Esc", "leave it"), ("Ctrl-W", "cut a word"), ("Ctrl-U", "cut to the start")]
+                .map(|(key, words)| (key.to_owned(), words, None)),
         );
         return Some(typing(canvas, upper, *asks, field));
     }
@@ -105,9 +106,13 @@ const PAIRS: [(&str, &str); 3] = [(".less", ".more"), (".down", ".up"), (".left"
 fn keys(canvas: &mut Canvas, area: Rect, state: &State) {
     let busy = state.is_busy();
     let named = |id: &str| COMMANDS.iter().find(|c| c.id == id);
-    let mut shown: Vec<(String, &str)> = Vec::new();
+    let mut shown: Vec<Entry> = Vec::new();
     if state.inside {
-        shown.extend([("j/k".into(), "candidate"), ("Enter".into(), "take it"), ("Esc".into(), "back")]);
+        shown.extend([
+            ("j/k".into(), "candidate", None),
+            ("Enter".into(), "take it", Some(Action::Enter)),
+            ("Esc".into(), "back", Some(Action::Back)),
+        ]);
     } else {
         let own = crate::app::on(state.pane).filter(|c| !c.short.is_empty());
         for c in own {
@@ -118,24 +123,26 @@ fn keys(canvas: &mut Canvas, area: Rect, state: &State) {
                 Some(o) if o.panes == c.panes => format!("{}/{}", o.keys[0], c.keys[0]),
                 _ => c.keys[0].to_string(),
             };
-            shown.push((keys, c.short));
+            shown.push((keys, c.short, Some(c.action)));
         }
     }
     if busy && let Some(cancel) = named("job.cancel") {
-        shown.insert(0, (cancel.keys[0].to_string(), "cancel"));
+        shown.insert(0, (cancel.keys[0].to_string(), "cancel", Some(cancel.action)));
     }
-    let list: Vec<(&str, &str)> = shown.iter().map(|(k, w)| (k.as_str(), *w)).collect();
-    footer(canvas, area, &list);
+    footer(canvas, area, &shown);
 }
 
-fn footer(canvas: &mut Canvas, area: Rect, keys: &[(&str, &str)]) {
+/// A key, what it does in a word, and what pointing at it does.
+type Entry = (String, &'static str, Option<Action>);
+
+fn footer(canvas: &mut Canvas, area: Rect, keys: &[Entry]) {
     let theme = *canvas.theme;
     let mut x = area.x;
     // Help, commands and quit are always there; what does not fit in front of them is left to the help.
-    let width = |(k, w): &(&str, &str)| (text::columns(k) + text::columns(w)) as u16 + 3;
+    let width = |(k, w, _): &Entry| (text::columns(k) + text::columns(w)) as u16 + 3;
     let tail: u16 = keys.iter().rev().take(3).map(width).sum();
     let (front, last) = keys.split_at(keys.len().saturating_sub(3));
-    let fits = |x: u16, entry: &(&str, &str), reserve: u16| x + width(entry) + reserve <= area.right() + 2;
+    let fits = |x: u16, entry: &Entry, reserve: u16| x + width(entry) + reserve <= area.right() + 2;
     for (entries, reserve) in [(front, tail), (last, 0)] {
         for entry in entries.iter() {
             if fits(x, entry, reserve) {
@@ -143,8 +150,11 @@ fn footer(canvas: &mut Canvas, area: Rect, keys: &[(&str, &str)]) {
                     x,
                     area.y,
                     area.right() - x,
-                    &[(entry.0, theme.accent), (" ", theme.text), (entry.1, theme.dim)],
+                    &[(&entry.0, theme.accent), (" ", theme.text), (entry.1, theme.dim)],
                 );
+                if let Some(action) = entry.2 {
+                    canvas.touch_line(x, area.y, used - x, action);
+                }
                 x = used + 2;
             }
         }

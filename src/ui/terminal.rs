@@ -39,6 +39,7 @@ impl Screen {
             cursor::Hide
         );
         entered.map_err(Error::io("terminal"))?;
+        mouse(true)?;
         Ok(Self(()))
     }
 }
@@ -49,6 +50,19 @@ impl Drop for Screen {
     }
 }
 
+/// Presses, drags and the wheel (1002), with plain numbers (1006); not every motion, which floods a remote link.
+const MOUSE_ON: &str = "\x1b[?1002h\x1b[?1006h";
+const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1002l";
+
+/// Takes the mouse, or leaves it to the terminal.
+///
+/// # Errors
+/// [`Error::Io`] if the terminal is gone.
+pub fn mouse(on: bool) -> Result<()> {
+    let mut out = io::stdout();
+    write!(out, "{}", if on { MOUSE_ON } else { MOUSE_OFF }).and_then(|()| out.flush()).map_err(Error::io("terminal"))
+}
+
 /// Gives the terminal back, once: pictures away, modes off, cooked, out of the alternate screen, cursor on.
 pub fn restore() {
     if !ENTERED.swap(false, Ordering::SeqCst) {
@@ -56,7 +70,7 @@ pub fn restore() {
     }
     // A terminal that is gone needs no restoring.
     let mut out = io::stdout();
-    let _ = write!(out, "{}", super::image::wipe());
+    let _ = write!(out, "{MOUSE_OFF}{}", super::image::wipe());
     let _ = queue!(out, EndSynchronizedUpdate, event::DisableFocusChange, event::DisableBracketedPaste);
     let _ = out.flush();
     let _ = terminal::disable_raw_mode();

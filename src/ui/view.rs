@@ -6,7 +6,7 @@ use super::{
     theme::Theme,
 };
 use crate::{
-    app::{Pane, State, count},
+    app::{Action, Pane, State, count},
     fsio::printable,
 };
 use ratatui::{buffer::Buffer, layout::Rect};
@@ -25,13 +25,32 @@ pub struct Look {
     pub ascii: bool,
 }
 
-/// Draws the whole state; returns the pictures on screen and where a line is being typed, if one is.
-pub fn draw(buf: &mut Buffer, state: &State, look: &Look) -> (Vec<Placed>, Option<(u16, u16)>) {
+/// What a frame holds besides its cells.
+#[derive(Clone, Debug, Default)]
+pub struct Drawn {
+    /// The pictures on screen.
+    pub placed: Vec<Placed>,
+    /// Where a line is being typed.
+    pub cursor: Option<(u16, u16)>,
+    /// What pointing at cells does; the later one lies on top.
+    pub hits: Vec<(Rect, Action)>,
+}
+
+impl Drawn {
+    /// What pointing at a cell does.
+    pub fn at(&self, x: u16, y: u16) -> Option<Action> {
+        self.hits.iter().rev().find(|(area, _)| area.contains((x, y).into())).map(|(_, action)| *action)
+    }
+}
+
+/// Draws the whole state.
+pub fn draw(buf: &mut Buffer, state: &State, look: &Look) -> Drawn {
     let area = buf.area;
-    let mut canvas = Canvas { buf, theme: &look.theme, cells: look.cells, ascii: look.ascii, placed: Vec::new() };
+    let (theme, cells, ascii) = (&look.theme, look.cells, look.ascii);
+    let mut canvas = Canvas { buf, theme, cells, ascii, placed: Vec::new(), hits: Vec::new() };
     if area.width < LEAST.0 || area.height < LEAST.1 {
         too_small(&mut canvas, area);
-        return (Vec::new(), None);
+        return Drawn::default();
     }
     let inner = Rect { x: 1, width: area.width - 2, ..area };
     // A line of air under the tabs where there is room for it.
@@ -42,8 +61,7 @@ pub fn draw(buf: &mut Buffer, state: &State, look: &Look) -> (Vec<Placed>, Optio
     canvas.rule(0, foot.y, area.width);
     let cursor = status::draw(&mut canvas, Rect { y: foot.y + 1, height: 2, ..foot }, state);
     overlay::draw(&mut canvas, area, state);
-    let placed = canvas.placed;
-    (placed, cursor)
+    Drawn { placed: canvas.placed, cursor, hits: canvas.hits }
 }
 
 fn too_small(canvas: &mut Canvas, area: Rect) {
@@ -113,6 +131,7 @@ fn tabs(canvas: &mut Canvas, area: Rect, state: &State) {
             let line = if canvas.ascii { "=" } else { "━" }.repeat(usize::from(width));
             canvas.put(x, area.y + 1, width, &line, theme.accent);
         }
+        canvas.touch(Rect { x, y: area.y, width, height: 2 }, Action::Show(pane));
         x += width + 3;
     }
 }

@@ -3,8 +3,8 @@
 use image::{Rgb, RgbImage};
 use protostill::{
     app::{
-        Draft, Effect, EncoderScore, Event, JobId, Key, Measured, Near, News, Outcome, Pane, Proto, Protos, Rows,
-        Score, State, Summary, Work,
+        Cloud, Draft, Effect, EncoderScore, Event, JobId, Key, Measured, Near, News, Outcome, Pane, Proto, Protos,
+        Rows, Score, State, Summary, Work,
     },
     fingerprint::Fingerprint,
 };
@@ -53,7 +53,22 @@ pub fn protos(name: &str, n: usize) -> Protos {
 }
 
 pub fn summary() -> Summary {
-    Summary { width: 128, norms: [17.7, 16.44], ranks: [18.9, 18.2], gap: 0.317, duplicates: (2, 8), doubtful: 0.112 }
+    Summary {
+        width: 128,
+        norms: [17.7, 16.44],
+        ranks: [18.9, 18.2],
+        gap: 0.317,
+        duplicates: (2, 8),
+        doubtful: 0.112,
+        cloud: cloud(),
+    }
+}
+
+/// Images on a circle, their captions a little inside.
+fn cloud() -> Arc<Cloud> {
+    let at = |i: usize, far: f32| [(i as f32 * 0.8).cos() * far, (i as f32 * 0.8).sin() * far];
+    let text = |i: usize| at(i / 5, 0.5 + 0.08 * (i % 5) as f32);
+    Arc::new(Cloud { image: (0..8).map(|i| at(i, 1.0)).collect(), text: (0..40).map(text).collect() })
 }
 
 pub fn picture(tint: u8) -> Arc<RgbImage> {

@@ -97,7 +97,7 @@ fn the_editor_shows_foreign_text_harmlessly_and_keeps_its_cursor_in_view() {
             keys(&mut state, press);
             state.handle(Event::Resize(80, 24));
             let mut buf = Buffer::empty(ratatui::layout::Rect::new(0, 0, 80, 24));
-            let (_, cursor) = protostill::ui::view::draw(&mut buf, &state, &view::look());
+            let cursor = protostill::ui::view::draw(&mut buf, &state, &view::look()).cursor;
             let (x, y) = cursor.unwrap();
             assert!(x < 80 && y == 22);
             assert_eq!(lines(&on_terminal(&buf).screen().contents()), lines(&view::text(&buf)));

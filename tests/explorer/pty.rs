@@ -140,7 +140,8 @@ fn a_first_run_needs_no_manual() {
     term.sees("edited 猫 and a circle");
     term.press("u");
     term.until("the old caption", |text| !text.contains("猫"));
-    term.press_until("4", "not synthesised");
+    // The fourth tab, by mouse.
+    term.press_until("\u{1b}[<0;45;2M\u{1b}[<0;45;2m", "not synthesised");
     term.press_until("s", "1 ● fresh");
     term.press_until("?", "Everywhere");
     term.press("\u{1b}");

@@ -84,6 +84,8 @@ fn data_while_embedding_and_after() {
     picture_of("data_done", &mut state);
     keys(&mut state, "/ b l u e");
     picture_of("data_filtering", &mut state);
+    keys(&mut state, "Enter s");
+    picture_of("data_plane", &mut state);
 }
 
 #[test]

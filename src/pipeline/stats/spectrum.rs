@@ -29,7 +29,7 @@ pub fn effective_rank(rows: ArrayView2<f32>, ctx: &Ctx) -> Result<f64> {
 }
 
 /// `[d, d]`, partial products in single, their sum in double precision.
-fn covariance(rows: ArrayView2<f32>, ctx: &Ctx) -> Result<Array2<f64>> {
+pub(super) fn covariance(rows: ArrayView2<f32>, ctx: &Ctx) -> Result<Array2<f64>> {
     let d = rows.ncols();
     let mean = dense::mean(rows, |_| 1.0);
     let blocks: Vec<_> = rows.axis_chunks_iter(Axis(0), ROWS).collect();

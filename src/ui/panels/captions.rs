@@ -2,7 +2,7 @@
 
 use super::{neighbours, prototypes};
 use crate::{
-    app::{Cursor, Proto, Protos, State},
+    app::{Action, Cursor, Proto, Protos, State},
     ui::canvas::{Canvas, columns, rows},
 };
 use ratatui::layout::Rect;
@@ -45,6 +45,7 @@ fn list(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
             area.width.saturating_sub(7),
             &[(mark, theme.accent), (&pair.caption, theme.text)],
         );
+        canvas.touch_line(area.x, y, area.width, Action::PickPrototype(n));
         if top + i == at {
             let style = if state.inside { theme.faint } else { theme.selected };
             canvas.shade(area.x, y, area.width, style);
@@ -81,6 +82,7 @@ fn candidates(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos, p
         canvas.put(head.x, y, 1, if taken { ">" } else { " " }, theme.accent);
         canvas.put(head.x + 2, y, 6, &format!("{:.3}", near.cosine), theme.dim);
         canvas.put(head.x + 9, y, head.width.saturating_sub(9), words, if taken { theme.strong } else { theme.text });
+        canvas.touch_line(head.x, y, head.width, Action::PickCandidate(top + i));
         if state.inside && top + i == state.candidate.0 {
             canvas.shade(head.x, y, head.width, theme.selected);
         }

@@ -1,8 +1,11 @@
 //! The data pane: what the embeddings say about the pairs, where the threshold cuts, and the pairs that match worst.
 
 use crate::{
-    app::{Cursor, Measured, State, Status, Work, below, count, keeps, kept_count, percent},
-    ui::canvas::{Canvas, columns, rows},
+    app::{Action, Cursor, Measured, State, Status, Work, below, count, keeps, kept_count, percent},
+    ui::{
+        canvas::{Canvas, columns, rows},
+        scatter,
+    },
 };
 use ratatui::layout::Rect;
 
@@ -11,9 +14,23 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
     let Some(measured) = &state.measured else { return waiting(canvas, area, state) };
     let (left, right) = if state.zoom { (Rect::default(), area) } else { columns(area, (area.width * 9 / 20).max(38)) };
     if !left.is_empty() {
-        let (numbers, plot) = rows(left, 8);
+        let (numbers, plots) = rows(left, 8);
         summary(canvas, numbers, state);
-        threshold(canvas, plot, state, measured);
+        let plane = state.summary.as_ref().map(|s| s.cloud.clone());
+        let both = plots.height >= 22;
+        let (plot, below) = rows(plots, if both { 10 } else { plots.height.saturating_sub(3) });
+        match plane {
+            Some(cloud) if both || state.scatter => {
+                canvas.title(plot, "Plane of largest variance", "");
+                scatter::draw(canvas, Rect { y: plot.y + 1, height: plot.height - 2, ..plot }, state, measured, &cloud);
+                if both {
+                    threshold(canvas, below, state, measured);
+                } else {
+                    slider(canvas, below, state, measured);
+                }
+            }
+            _ => threshold(canvas, plots, state, measured),
+        }
     }
     let picture = (right.height / 2).clamp(6, 18);
     let (list, detail) = rows(right, right.height - picture - 1);
@@ -68,7 +85,7 @@ fn summary(canvas: &mut Canvas, area: Rect, state: &State) {
 
 fn threshold(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured) {
     let theme = *canvas.theme;
-    let (all, kept) = (measured.order.len(), kept_count(measured, &state.draft));
+    let all = measured.order.len();
     canvas.title(area, "Cosine of image and caption", "");
     let cut = below(measured, &state.draft);
     let (plot, foot) =
@@ -84,12 +101,19 @@ fn threshold(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured
     if (foot.x + 6..foot.right().saturating_sub(12)).contains(&x) {
         canvas.put(x, foot.y, 9, &mark, theme.warn);
     }
+    slider(canvas, Rect { y: foot.y + 2, height: foot.height.saturating_sub(2), ..foot }, state, measured);
+}
+
+fn slider(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured) {
+    let theme = *canvas.theme;
+    let (all, kept) = (measured.order.len(), kept_count(measured, &state.draft));
     let label = format!("prune {:>3.0} %", state.draft.prune * 100.0);
-    canvas.put(foot.x, foot.y + 2, 11, &label, theme.text);
-    canvas.slider(foot.x + 12, foot.y + 2, foot.width.saturating_sub(12), state.draft.prune);
+    canvas.put(area.x, area.y, 11, &label, theme.text);
+    let to = |share: f64| Action::ThresholdAt((share * 100.0).round() as u8);
+    canvas.slider(area.x + 12, area.y, area.width.saturating_sub(12), state.draft.prune, to);
     let words = format!("{} of {} pairs stay ({})", count(kept), count(all), percent(kept, all));
-    let indent = if foot.width > 48 { 12 } else { 0 };
-    canvas.put(foot.x + indent, foot.y + 3, foot.width - indent, &words, theme.dim);
+    let indent = if area.width > 48 { 12 } else { 0 };
+    canvas.put(area.x + indent, area.y + 1, area.width - indent, &words, theme.dim);
 }
 
 /// Bars of the counts of cosines, a column each: pruned ones left of the threshold in the signal colour.
@@ -154,6 +178,7 @@ fn pairs(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured) {
         );
         let caption = state.rows.captions.get(row as usize).map_or("", String::as_str);
         canvas.put(area.x + 10, y, area.width.saturating_sub(10), caption, if kept { theme.text } else { theme.dim });
+        canvas.touch_line(area.x, y, area.width, Action::PickRow(row));
         if Cursor(top + i) == state.pair {
             canvas.shade(area.x, y, area.width, theme.selected);
         }

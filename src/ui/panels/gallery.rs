@@ -2,7 +2,7 @@
 
 use super::{neighbours, prototypes};
 use crate::{
-    app::{CELL, Cursor, ImageState, Protos, State, gallery_columns},
+    app::{Action, CELL, Cursor, ImageState, Protos, State, gallery_columns},
     ui::canvas::{Canvas, columns, rows},
 };
 use ratatui::layout::Rect;
@@ -43,6 +43,7 @@ fn grid(canvas: &mut Canvas, area: Rect, state: &State, across: usize) {
             CELL.0 - 3,
             &[(&label, theme.text), (" ", theme.text), (sign, style), (" ", theme.text), (&words, theme.dim)],
         );
+        canvas.touch(Rect { height: CELL.1, ..inner }, Action::PickPrototype(n));
         if i == at {
             canvas.shade(x, line, CELL.0 - 2, theme.selected);
         }

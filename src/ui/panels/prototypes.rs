@@ -2,7 +2,7 @@
 
 use super::neighbours;
 use crate::{
-    app::{Cursor, ImageState, Outcome, Protos, State, Status, Work, count, kept_count},
+    app::{Action, Cursor, ImageState, Outcome, Protos, State, Status, Work, count, kept_count},
     ui::canvas::{Canvas, columns, rows},
 };
 use ratatui::{layout::Rect, style::Style};
@@ -44,7 +44,8 @@ fn number(canvas: &mut Canvas, area: Rect, state: &State) {
     let width = (area.width / 3).min(40);
     // Logarithmic: the step from 10 to 20 matters as much as that from 100 to 200.
     let share = if most > 1 { (state.draft.prototypes as f64).ln() / (most as f64).ln() } else { 0.0 };
-    canvas.slider(area.x + 18, area.y, width, share);
+    let to = |share: f64| Action::PrototypesAt(((most as f64).ln() * share).exp().round() as usize);
+    canvas.slider(area.x + 18, area.y, width, share, to);
     let mut words = format!("of {} kept pairs", count(most));
     if let Some(protos) = state.protos.as_ref().filter(|_| !state.behind) {
         let repeated = state.repeated();
@@ -121,6 +122,7 @@ fn table(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
             &pair.caption,
             if own { theme.accent } else { theme.text },
         );
+        canvas.touch_line(area.x, y, area.width, Action::PickPrototype(n));
         if top + i == at {
             canvas.shade(area.x, y, area.width, theme.selected);
         }

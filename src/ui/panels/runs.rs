@@ -1,7 +1,7 @@
 //! The runs pane: recall of every set that was judged, the curves of the run at work, and the queue.
 
 use crate::{
-    app::{EncoderScore, Job, Outcome, Score, State, Status, Work, duration},
+    app::{Action, EncoderScore, Job, Outcome, Score, State, Status, Work, duration},
     ui::canvas::{Canvas, columns, rows},
 };
 use ratatui::{
@@ -76,6 +76,7 @@ fn scores(canvas: &mut Canvas, area: Rect, state: &State) {
             break;
         }
         head(canvas, Rect { y, height: 1, ..area }, score, now.as_ref() == Some(&score.set));
+        canvas.touch_line(area.x, y, area.width, Action::PickRun(i));
         if i == state.run.0 {
             canvas.shade(area.x, y, area.width, theme.selected);
         }
