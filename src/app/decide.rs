@@ -72,11 +72,11 @@ impl State {
     }
 
     pub(super) fn basis(&self) -> Option<Fingerprint> {
-        self.protos.as_ref().map(|p| p.basis.clone())
+        self.protos.as_ref().filter(|_| !self.glimpse).map(|p| p.basis.clone())
     }
 
     fn chosen_candidate(&mut self) -> Option<Decision> {
-        let protos = self.protos.as_ref()?;
+        let protos = self.protos.as_ref().filter(|_| !self.glimpse)?;
         let row = protos.list.get(self.prototype)?.candidates.get(self.candidate.0)?.row;
         let text = self.rows.captions.get(row as usize)?.clone();
         let (basis, caption) = (protos.basis.clone(), Some(Caption { text, row: Some(row) }));

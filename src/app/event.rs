@@ -94,6 +94,8 @@ pub enum News {
     Measured(Arc<Measured>),
     /// The whole is described.
     Described(Summary),
+    /// Prototypes as they look at first; the true ones follow.
+    Glimpse(Arc<Protos>),
     /// Prototypes are known.
     Prototypes(Arc<Protos>),
     /// CLIP's cosine of pictures to their image prototype and to their caption.

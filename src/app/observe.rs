@@ -5,8 +5,10 @@ use super::{
     format,
     job::{JobId, Outcome},
     modal::Modal,
+    model::Protos,
     state::State,
 };
+use std::sync::Arc;
 
 impl State {
     /// Takes news from job `id`.
@@ -29,10 +31,14 @@ impl State {
                 self.summary = Some(summary);
                 vec![]
             }
+            News::Glimpse(protos) => {
+                self.glimpse = true;
+                self.show_prototypes(protos);
+                vec![]
+            }
             News::Prototypes(protos) => {
-                self.prototype = self.prototype.min(protos.list.len().saturating_sub(1));
-                (self.behind, self.protos, self.candidate.0) = (false, Some(protos), 0);
-                self.refresh();
+                (self.behind, self.glimpse) = (false, false);
+                self.show_prototypes(protos);
                 self.recall()
             }
             News::Preview { key, step, picture } => {
@@ -59,6 +65,12 @@ impl State {
             News::Ended(outcome) => self.ended(id, &outcome),
             News::Started | News::Step { .. } | News::Point { .. } => vec![],
         }
+    }
+
+    fn show_prototypes(&mut self, protos: Arc<Protos>) {
+        self.prototype = self.prototype.min(protos.list.len().saturating_sub(1));
+        (self.protos, self.candidate.0) = (Some(protos), 0);
+        self.refresh();
     }
 
     fn ended(&mut self, id: JobId, outcome: &Outcome) -> Vec<Effect> {

@@ -50,6 +50,8 @@ pub struct State {
     pub protos: Option<Arc<Protos>>,
     /// A newer clustering is on its way: what is shown belongs to older settings.
     pub behind: bool,
+    /// What is shown is a first look, which nothing is made of.
+    pub glimpse: bool,
     /// Caption, seed and picture name of each prototype.
     pub pairs: Vec<Wanted>,
     /// Finished pictures by name.
@@ -125,6 +127,7 @@ impl State {
             summary: None,
             protos: None,
             behind: false,
+            glimpse: false,
             pairs: Vec::new(),
             pictures: BTreeMap::new(),
             forming: BTreeMap::new(),

@@ -38,9 +38,13 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
             Ok(())
         }
         Work::Prototypes(draft) => {
-            let (basis, found) = prototypes(shared, draft, ctx)?;
             let bench = shared.bench()?;
             let embedded = bench.embeddings(ctx)?;
+            if let Some(found) = glimpse(shared, draft, ctx)? {
+                let basis = found.fingerprint.clone();
+                tell(News::Glimpse(Arc::new(translate::protos(&found, &embedded.0, basis))));
+            }
+            let (basis, found) = prototypes(shared, draft, ctx)?;
             tell(News::Prototypes(Arc::new(translate::protos(&found, &embedded.0, basis))));
             Ok(())
         }
@@ -100,6 +104,18 @@ pub fn recipe(shared: &Shared, draft: &Draft) -> Recipe {
 fn settings(shared: &Shared, asked: Synthesis) -> synthesize::Settings {
     let own = shared.config.synthesis.clone();
     synthesize::Settings { steps: asked.steps, guidance: asked.guidance, noise_level: asked.noise, ..own }
+}
+
+/// A first look at other prototypes, from the latest ones; none if there are no earlier ones, or these are known already.
+fn glimpse(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<Option<Prototyped>> {
+    let (bench, measured) = (shared.bench()?, lock(&shared.measured).clone().ok_or(Error::Cancelled)?);
+    let (kept, recipe) = (Kept(kept_rows(&measured, draft)), recipe(shared, draft));
+    let before = {
+        let all = lock(&shared.found);
+        let known = |f: &Prototyped| f.kept == kept && f.images.0.centroids.nrows() == draft.prototypes;
+        if all.iter().any(|(_, f)| known(f)) { None } else { all.back().map(|(_, f)| f.clone()) }
+    };
+    before.map(|before| bench.glimpse(kept, &before, &recipe, ctx)).transpose()
 }
 
 /// Prototypes of the pairs that stay, and the name of what captions and pictures belong to.

@@ -209,3 +209,17 @@ fn whoever_waits_to_leave_leaves_when_the_last_job_is_over() {
     assert_eq!(news(&mut state, id, News::Started), []);
     assert_eq!(news(&mut state, id, News::Ended(Outcome::Done)), [Effect::Quit]);
 }
+
+#[test]
+fn a_first_look_is_shown_and_nothing_is_made_of_it() {
+    let mut state = clustered();
+    let id = job_of(&keys(&mut state, "2 +"), |w| matches!(w, Work::Prototypes(_))).unwrap();
+    news(&mut state, id, News::Started);
+    news(&mut state, id, News::Glimpse(Arc::new(protos("look", 7))));
+    assert!(state.pairs.len() == 7 && state.behind);
+    for press in ["s", "S", "E", "d", "3 Enter Enter", "i ! Enter"] {
+        assert!(!keys(&mut state, press).iter().any(|e| matches!(e, Effect::Start(..) | Effect::Append(_))), "{press}");
+    }
+    news(&mut state, id, News::Prototypes(Arc::new(protos("found", 7))));
+    assert!(!state.behind && keys(&mut state, "s").iter().any(|e| matches!(e, Effect::Start(..))));
+}

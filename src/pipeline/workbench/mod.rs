@@ -196,13 +196,41 @@ impl Workbench {
             clusters("images", &|| cluster::cluster_images(data, &kept, None, &recipe.cluster, ctx).map(|c| c.0))?;
         let texts =
             clusters("captions", &|| cluster::cluster_texts(data, &kept, None, &recipe.cluster, ctx).map(|c| c.0))?;
-        let (images, texts) = (ImageClusters(images), TextClusters(texts));
+        let settings = (&rows, &recipe.cluster, &recipe.prototype, &recipe.caption);
+        let fingerprint = Fingerprint::of_stage("prototypes", &settings, &[source]);
+        self.put_together(kept, (ImageClusters(images), TextClusters(texts)), recipe, fingerprint, ctx)
+    }
+
+    /// A first look at [`Self::prototypes_of`], from clusters found `before` with other settings: it takes a fraction of the
+    /// time, but depends on what was found before, so nothing is made of it and nothing kept.
+    ///
+    /// # Errors
+    /// As [`Self::prototypes`].
+    pub fn glimpse(&self, kept: Kept, before: &Prototyped, recipe: &Recipe, ctx: &Ctx) -> Result<Prototyped> {
+        let embedded = self.embeddings(ctx)?;
+        let (images, texts) = rayon::join(
+            || cluster::cluster_images(&embedded.0, &kept, Some(&before.images), &recipe.cluster, ctx),
+            || cluster::cluster_texts(&embedded.0, &kept, Some(&before.texts), &recipe.cluster, ctx),
+        );
+        let fingerprint = Fingerprint::of_stage("glimpse", &(&kept, &recipe.cluster), &[&before.fingerprint]);
+        self.put_together(kept, (images?, texts?), recipe, fingerprint, ctx)
+    }
+
+    /// Matches clusters, averages them, ranks captions.
+    fn put_together(
+        &self,
+        kept: Kept,
+        (images, texts): (ImageClusters, TextClusters),
+        recipe: &Recipe,
+        fingerprint: Fingerprint,
+        ctx: &Ctx,
+    ) -> Result<Prototyped> {
+        let embedded = self.embeddings(ctx)?;
+        let data = &embedded.0;
         let matching = assign::assign(&images, &texts, ctx)?;
         let prototypes = prototype::prototypes(data, &kept, (&images, &texts), &matching, &recipe.prototype, ctx)?;
         let pairs = &self.dataset.train.pairs;
         let captions = caption::captions(&prototypes.list, data.text.view(), pairs, &recipe.caption, ctx)?;
-        let settings = (&rows, &recipe.cluster, &recipe.prototype, &recipe.caption);
-        let fingerprint = Fingerprint::of_stage("prototypes", &settings, &[source]);
         Ok(Prototyped { kept, images, texts, matching, prototypes, captions, fingerprint })
     }
 

@@ -60,7 +60,9 @@ fn number(canvas: &mut Canvas, area: Rect, state: &State) {
     canvas.put(x, area.y, area.right().saturating_sub(x), &words, theme.dim);
     if state.behind && state.protos.is_some() {
         let running = state.latest(|w| matches!(w, Work::Prototypes(_))).is_some_and(|j| j.is_alive());
-        let words = if running {
+        let words = if running && state.glimpse {
+            "a first look; the clustering goes on"
+        } else if running {
             "clustering: the list below is the old one"
         } else {
             "clustering did not finish: the list below is the old one"
