@@ -5,11 +5,11 @@ use crate::{
     pipeline::{Ctx, Report},
 };
 use std::{
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc,
     },
     thread,
 };
@@ -76,8 +76,34 @@ pub fn run(ctx: &Ctx, work: impl FnOnce(&Ctx) -> Result<()>) -> End {
 
 type Task = Box<dyn FnOnce() + Send>;
 
+/// Tasks by number, the next one in front, and whether more may come.
+#[derive(Default)]
+struct Queue {
+    tasks: Mutex<(VecDeque<(u64, Task)>, bool)>,
+    changed: Condvar,
+}
+
+impl Queue {
+    /// Every change is one push, pop or swap: a poisoned lock guards a whole queue.
+    fn lock(&self) -> MutexGuard<'_, (VecDeque<(u64, Task)>, bool)> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next task, once there is one; none after the last.
+    fn next(&self) -> Option<Task> {
+        let mut queue = self.lock();
+        loop {
+            match queue.0.pop_front() {
+                Some((_, task)) => return Some(task),
+                None if queue.1 => return None,
+                None => queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+}
+
 /// One thread that does one thing after another: the device is never shared.
-pub struct Lane(mpsc::Sender<Task>);
+pub struct Lane(Arc<Queue>);
 
 impl Lane {
     /// A thread that waits for work; it ends when the lane is dropped and its work is done.
@@ -85,16 +111,35 @@ impl Lane {
     /// # Errors
     /// [`Error::Io`] if the system gives no thread.
     pub fn new(name: &str) -> Result<Self> {
-        let (sender, tasks) = mpsc::channel::<Task>();
-        let work = move || tasks.into_iter().for_each(|task| task());
+        let queue = Arc::new(Queue::default());
+        let tasks = queue.clone();
+        let work = move || std::iter::from_fn(|| tasks.next()).for_each(|task| task());
         thread::Builder::new().name(name.to_owned()).spawn(work).map_err(Error::io(name))?;
-        Ok(Self(sender))
+        Ok(Self(queue))
     }
 
     /// Does `task` after all that was given before.
-    pub fn push(&self, task: impl FnOnce() + Send + 'static) {
-        // The thread outlives the lane, and tasks catch their panics.
-        let _ = self.0.send(Box::new(task));
+    pub fn push(&self, number: u64, task: impl FnOnce() + Send + 'static) {
+        self.0.lock().0.push_back((number, Box::new(task)));
+        self.0.changed.notify_one();
+    }
+
+    /// Changes the places of two tasks, if both are still waiting and `second` would come first.
+    pub fn before(&self, first: u64, second: u64) {
+        let queue = &mut self.0.lock().0;
+        let at = |n: u64| queue.iter().position(|(number, _)| *number == n);
+        if let (Some(first), Some(second)) = (at(first), at(second))
+            && first > second
+        {
+            queue.swap(first, second);
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.0.lock().1 = true;
+        self.0.changed.notify_one();
     }
 }
 
@@ -102,6 +147,7 @@ impl Lane {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::sync::mpsc;
 
     #[test]
     fn every_end_is_told_and_a_panic_is_one_of_them() {
@@ -126,9 +172,26 @@ mod tests {
         let (tell, told) = mpsc::channel();
         for i in 0..50 {
             let tell = tell.clone();
-            lane.push(move || tell.send(i).unwrap());
+            lane.push(i, move || tell.send(i).unwrap());
         }
-        drop(tell);
+        drop((tell, lane));
         assert_eq!(told.into_iter().collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_waiting_task_can_be_brought_forward() {
+        let lane = Lane::new("test").unwrap();
+        let ((tell, told), (go, gone)) = (mpsc::channel(), mpsc::channel::<()>());
+        lane.push(0, move || gone.recv().unwrap());
+        for i in 1..4 {
+            let tell = tell.clone();
+            lane.push(i, move || tell.send(i).unwrap());
+        }
+        lane.before(3, 1);
+        lane.before(3, 2);
+        lane.before(9, 1);
+        go.send(()).unwrap();
+        drop((tell, lane));
+        assert_eq!(told.into_iter().collect::<Vec<_>>(), [3, 2, 1]);
     }
 }

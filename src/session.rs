@@ -8,7 +8,7 @@ mod work;
 pub use replay::replay;
 
 use crate::{
-    app::{Draft, Effect, Entry, Event, JobId, Level, Measured, News, Outcome, Picture, Work},
+    app::{Draft, Effect, Entry, Event, JobId, Level, Measured, News, Outcome, Picture, Protocol, Work},
     config::Config,
     error::{Error, Result},
     fingerprint::Fingerprint,
@@ -93,6 +93,11 @@ pub fn draft(config: &Config) -> Draft {
         steps: config.synthesis.steps,
         guidance: config.synthesis.guidance,
         noise: config.synthesis.noise_level,
+        protocol: Protocol {
+            runs: config.evaluation.runs,
+            epochs: config.evaluation.epochs,
+            encoders: config.evaluation.encoders.clone(),
+        },
     }
 }
 
@@ -140,6 +145,7 @@ impl Session {
     pub fn perform(&mut self, effect: Effect) -> Then {
         match effect {
             Effect::Quit => return Then::Quit,
+            Effect::Before(first, second) => self.lane.before(first.0, second.0),
             Effect::Mouse(on) => return Then::Mouse(on),
             Effect::Redraw => return Then::Redraw,
             Effect::Cancel(id) => drop(self.jobs.remove(&id)),
@@ -147,14 +153,14 @@ impl Session {
             Effect::Start(id, work) => self.start(id, work),
             Effect::Picture(image) => {
                 let (shared, sink) = (self.shared.clone(), self.sink.clone());
-                self.reader.push(move || {
+                self.reader.push(u64::from(image), move || {
                     let picture = work::real_picture(&shared, image).map_err(|e| e.to_string());
                     sink(Event::Picture(image, picture));
                 });
             }
             Effect::Recall { basis, wanted, settings } => {
                 let (shared, sink) = (self.shared.clone(), self.sink.clone());
-                self.reader.push(move || {
+                self.reader.push(u64::MAX, move || {
                     let tell = |key, picture| sink(Event::Recalled(key, picture));
                     if let Err(e) = work::recall(&shared, &basis, &wanted, settings, &tell) {
                         sink(Event::Log(Level::Warning, e.to_string()));
@@ -201,7 +207,7 @@ impl Session {
                 (self.sink)(Event::Log(Level::Error, format!("no thread for clustering: {e}")));
             }
         } else {
-            self.lane.push(task);
+            self.lane.push(id.0, task);
         }
     }
 }

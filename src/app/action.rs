@@ -78,6 +78,15 @@ pub enum Action {
     Steps(i32),
     Guidance(i32),
     Noise(i32),
+    Runs(i32),
+    Epochs(i32),
+    Encoders,
+    /// To another job of the list.
+    PickJob(i32),
+    StopJob,
+    /// The selected job goes before or after its neighbour in the queue.
+    Queue(i32),
+    ByPairs,
     Evaluate,
     Yardstick(&'static str),
     CancelJob,

@@ -26,6 +26,9 @@ impl State {
             Action::Steps(by) => Some(Decision::Steps(step(draft.steps, by * 5, 5, 1000))),
             Action::Guidance(by) => Some(Decision::Guidance((draft.guidance + 0.5 * f64::from(by)).clamp(0.0, 30.0))),
             Action::Noise(by) => Some(Decision::Noise(step(draft.noise, by * 10, 0, 999))),
+            Action::Runs(by) => Some(Decision::Runs(step(draft.protocol.runs, by, 1, 100))),
+            Action::Epochs(by) => Some(Decision::Epochs(step(draft.protocol.epochs, by * 10, 10, 10_000))),
+            Action::Encoders => Some(Decision::Encoders(self.next_encoders())),
             Action::Distinct => Some(Decision::Distinct(!draft.distinct)),
             Action::Drop | Action::Keep => {
                 let (row, keep) = (self.selected_row()?, action == Action::Keep);
@@ -56,6 +59,19 @@ impl State {
                 None
             }
             _ => None,
+        }
+    }
+
+    /// All encoders of the configuration, then each alone.
+    fn next_encoders(&self) -> Vec<String> {
+        let all = &self.history.base().protocol.encoders;
+        match self.draft.protocol.encoders.as_slice() {
+            now if now == all.as_slice() => all[..1.min(all.len())].to_vec(),
+            [one] => match all.iter().position(|e| e == one).and_then(|at| all.get(at + 1)) {
+                Some(next) => vec![next.clone()],
+                None => all.clone(),
+            },
+            _ => all.clone(),
         }
     }
 

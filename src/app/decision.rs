@@ -41,13 +41,19 @@ pub enum Decision {
     Steps(usize),
     Guidance(f64),
     Noise(usize),
+    Runs(usize),
+    Epochs(usize),
+    Encoders(Vec<String>),
 }
 
 impl Decision {
     /// Moves of one slider follow each other as one decision.
     fn replaces(&self, last: &Self) -> bool {
-        let slider =
-            matches!(self, Self::Prototypes(_) | Self::Prune(_) | Self::Steps(_) | Self::Guidance(_) | Self::Noise(_));
+        use Decision::{Encoders, Epochs, Guidance, Noise, Prototypes, Prune, Runs, Steps};
+        let slider = matches!(
+            self,
+            Prototypes(_) | Prune(_) | Steps(_) | Guidance(_) | Noise(_) | Runs(_) | Epochs(_) | Encoders(_)
+        );
         slider && std::mem::discriminant(self) == std::mem::discriminant(last)
     }
 
@@ -68,6 +74,9 @@ impl Decision {
             Self::Steps(n) => format!("{n} steps"),
             Self::Guidance(g) => format!("guidance {g:.1}"),
             Self::Noise(n) => format!("noise level {n}"),
+            Self::Runs(n) => format!("{n} runs"),
+            Self::Epochs(n) => format!("{n} epochs"),
+            Self::Encoders(names) => format!("judged by {}", names.join(" and ")),
         }
     }
 }
@@ -95,6 +104,19 @@ pub struct Draft {
     pub guidance: f64,
     /// Noise added to the image prototype.
     pub noise: usize,
+    /// How sets are judged.
+    pub protocol: Protocol,
+}
+
+/// How often and by whom a set is judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Protocol {
+    /// Trainings with different initialisation.
+    pub runs: usize,
+    /// Passes over the pairs.
+    pub epochs: usize,
+    /// Image encoders.
+    pub encoders: Vec<String>,
 }
 
 impl Draft {
@@ -109,6 +131,9 @@ impl Draft {
             Decision::Steps(n) => self.steps = n,
             Decision::Guidance(g) => self.guidance = g,
             Decision::Noise(n) => self.noise = n,
+            Decision::Runs(n) => self.protocol.runs = n,
+            Decision::Epochs(n) => self.protocol.epochs = n,
+            Decision::Encoders(names) => self.protocol.encoders = names,
         }
     }
 }
@@ -133,6 +158,11 @@ impl History {
     /// Nothing decided yet.
     pub fn new(base: Draft) -> Self {
         Self { base, list: Vec::new(), now: 0 }
+    }
+
+    /// What holds where nothing was decided.
+    pub fn base(&self) -> &Draft {
+        &self.base
     }
 
     /// What holds now.

@@ -2,7 +2,7 @@
 
 use super::{
     action::Action,
-    decision::{Decision, Draft},
+    decision::{Decision, Draft, Protocol},
     job::{JobId, Outcome},
     key::Key,
     model::{Measured, Picture, Protos, Rows, Score, Summary},
@@ -154,6 +154,10 @@ pub enum Work {
         set: Fingerprint,
         /// Its pairs.
         pairs: Vec<Wanted>,
+        /// How many of their captions a person chose.
+        edited: usize,
+        /// How to judge.
+        protocol: Protocol,
     },
     /// Judge as many pairs got in another way.
     Yardstick {
@@ -209,6 +213,8 @@ pub enum Effect {
         /// How they would be made.
         settings: Synthesis,
     },
+    /// Do the first job before the second one, both being queued.
+    Before(JobId, JobId),
     /// Let the mouse point here, or leave it to the terminal.
     Mouse(bool),
     /// Paint everything anew.

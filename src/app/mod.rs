@@ -16,13 +16,14 @@ mod modal;
 mod model;
 mod observe;
 mod pictures;
+mod queue;
 mod set;
 mod state;
 mod update;
 
 pub use action::{Action, Pane, Which};
 pub use commands::{COMMANDS, Command, find, matching, on};
-pub use decision::{Caption, Decision, Draft, History};
+pub use decision::{Caption, Decision, Draft, History, Protocol};
 pub use event::{Effect, Entry, Event, Level, News, Wanted, Work};
 pub use field::Field;
 pub use format::{count, duration, percent};

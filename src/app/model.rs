@@ -133,6 +133,9 @@ pub struct Score {
     pub set: Fingerprint,
     /// Its number of pairs.
     pub pairs: usize,
+    /// How many of its captions a person chose.
+    #[serde(default)]
+    pub edited: usize,
     /// One entry per encoder.
     pub encoders: Vec<EncoderScore>,
 }

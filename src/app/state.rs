@@ -94,6 +94,10 @@ pub struct State {
     pub pair: Cursor,
     /// The selected score.
     pub run: Cursor,
+    /// The selected job.
+    pub job: Option<JobId>,
+    /// The runs pane plots R-mean against pairs.
+    pub by_pairs: bool,
     /// Lines scrolled up from the end of the log.
     pub scrolled: usize,
     /// Order of the prototypes.
@@ -150,6 +154,8 @@ impl State {
             candidate: Cursor::default(),
             pair: Cursor::default(),
             run: Cursor::default(),
+            job: None,
+            by_pairs: false,
             scrolled: 0,
             sort: SortBy::default(),
             filter: String::new(),

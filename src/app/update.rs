@@ -53,6 +53,10 @@ impl State {
                 self.tell(words);
                 return vec![Effect::Mouse(self.mouse)];
             }
+            Action::ByPairs => self.by_pairs = !self.by_pairs,
+            Action::PickJob(by) => self.pick_job(by),
+            Action::StopJob => return self.selected_job().map_or(vec![], |id| self.stop(id)),
+            Action::Queue(by) => return self.queue(by),
             Action::PickRow(row) => self.pick_row(row),
             Action::PickPrototype(n) => {
                 if n != self.prototype {
@@ -213,7 +217,10 @@ impl State {
             effects = self.synthesise(Which::Stale);
         }
         let Some(set) = self.set() else { return vec![] };
-        let work = Work::Evaluate { basis, set, pairs: self.pairs.clone() };
+        let edited = |p: &&Wanted| self.draft.captions.contains_key(&(basis.clone(), p.prototype));
+        let edited = self.pairs.iter().filter(edited).count();
+        let (pairs, protocol) = (self.pairs.clone(), self.draft.protocol.clone());
+        let work = Work::Evaluate { basis, set, pairs, edited, protocol };
         effects.push(self.spawn(work));
         effects
     }

@@ -108,6 +108,7 @@ pub fn score(set: &DistilledSet, name: Option<&Fingerprint>, dataset: &Dataset, 
         method: set.method.clone(),
         set: name.cloned().unwrap_or_else(content),
         pairs: set.pairs.len(),
+        edited: 0,
         encoders: recalls.iter().map(encoder).collect(),
     }
 }

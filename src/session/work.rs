@@ -2,13 +2,13 @@
 
 use super::{Shared, lock, translate};
 use crate::{
-    app::{Draft, Measured, News, Picture, Synthesis, Wanted, Work, kept_rows},
+    app::{Draft, Measured, News, Picture, Protocol, Score, Synthesis, Wanted, Work, kept_rows},
     error::{Error, Result},
     fingerprint::Fingerprint,
     pipeline::{
         Ctx, Report,
         distilled::{DistilledPair, DistilledSet},
-        embed,
+        embed, evaluate,
         prune::{self, Kept},
         select::Method,
         stats,
@@ -53,14 +53,17 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
             tell(News::Looked(look(shared, basis, pairs, ctx)?));
             Ok(())
         }
-        Work::Evaluate { basis, set, pairs } => {
+        Work::Evaluate { basis, set, pairs, edited, protocol } => {
             let distilled = distilled(shared, basis, pairs)?;
-            score(shared, &distilled, Some(set), ctx, tell)
+            let score = Score { edited: *edited, ..score(shared, &distilled, Some(set), protocol, ctx)? };
+            tell(News::Scored(score));
+            Ok(())
         }
         Work::Yardstick { method, draft } => {
             let recipe = Recipe { method: method.parse()?, ..recipe(shared, draft) };
             let distilled = shared.bench()?.distil(&recipe, ctx)?;
-            score(shared, &distilled, None, ctx, tell)
+            tell(News::Scored(score(shared, &distilled, None, &draft.protocol, ctx)?));
+            Ok(())
         }
         Work::Export { basis, pairs, draft, dir } => {
             export(shared, basis, pairs, draft, dir)?;
@@ -238,11 +241,18 @@ fn look(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], ctx: &Ctx) -> Re
     Ok(pairs.iter().enumerate().map(fit).collect())
 }
 
-fn score(shared: &Shared, set: &DistilledSet, name: Option<&Fingerprint>, ctx: &Ctx, tell: &Tell) -> Result<()> {
+fn score(
+    shared: &Shared,
+    set: &DistilledSet,
+    name: Option<&Fingerprint>,
+    protocol: &Protocol,
+    ctx: &Ctx,
+) -> Result<Score> {
     let (bench, config) = (shared.bench()?, &shared.config);
-    let recalls = bench.evaluate(set, &config.evaluation, config.seed, ctx)?;
-    tell(News::Scored(translate::score(set, name, bench.dataset(), &recalls)));
-    Ok(())
+    let Protocol { runs, epochs, encoders } = protocol.clone();
+    let settings = evaluate::Settings { runs, epochs, encoders, ..config.evaluation.clone() };
+    let recalls = bench.evaluate(set, &settings, config.seed, ctx)?;
+    Ok(translate::score(set, name, bench.dataset(), &recalls))
 }
 
 /// Writes the set as `distill` does, with the decisions in the manifest.

@@ -3,8 +3,8 @@
 use image::{Rgb, RgbImage};
 use protostill::{
     app::{
-        Cloud, Draft, Effect, EncoderScore, Event, JobId, Key, Measured, Near, News, Outcome, Pane, Proto, Protos,
-        Rows, Score, State, Summary, Work,
+        Cloud, Draft, Effect, EncoderScore, Event, JobId, Key, Measured, Near, News, Outcome, Pane, Proto, Protocol,
+        Protos, Rows, Score, State, Summary, Work,
     },
     fingerprint::Fingerprint,
 };
@@ -22,6 +22,7 @@ pub fn draft() -> Draft {
         steps: 50,
         guidance: 3.0,
         noise: 10,
+        protocol: Protocol { runs: 5, epochs: 60, encoders: vec!["vit".into(), "nf_resnet".into()] },
     }
 }
 
@@ -84,7 +85,7 @@ pub fn score(method: &str, set: &Fingerprint) -> Score {
         r_mean: [base * 2.9, 0.41],
     };
     let encoders = vec![encoder("vit", 6.8), encoder("nf_resnet", 7.9)];
-    Score { method: method.into(), set: set.clone(), pairs: 6, encoders }
+    Score { method: method.into(), set: set.clone(), pairs: 6, edited: 0, encoders }
 }
 
 pub fn job_of(effects: &[Effect], such: impl Fn(&Work) -> bool) -> Option<JobId> {

@@ -1,7 +1,9 @@
 //! State, keys, state.
 
 use super::fixture::*;
-use protostill::app::{Asks, Decision, Effect, Entry, Event, ImageState, Modal, Pane, SortBy, Work, keeps, kept_count};
+use protostill::app::{
+    Asks, Decision, Effect, Entry, Event, ImageState, Modal, News, Pane, SortBy, Work, keeps, kept_count,
+};
 
 fn kept(state: &protostill::app::State) -> usize {
     kept_count(state.measured.as_ref().unwrap(), &state.draft)
@@ -282,4 +284,31 @@ fn export_asks_for_a_folder_and_refuses_stale_pictures() {
     let mut state = synthesised();
     let effects = keys(&mut state, "e Ctrl-U o u t Enter");
     assert!(job_of(&effects, |w| matches!(w, Work::Export { dir, .. } if dir.ends_with("out"))).is_some());
+}
+
+#[test]
+fn the_protocol_is_a_decision_and_goes_with_every_run() {
+    let mut state = synthesised();
+    let effects = keys(&mut state, "5 R R p o Enter");
+    let works = effects.iter().filter_map(|e| if let Effect::Start(_, w) = e { Some(w) } else { None });
+    let judged: Vec<_> =
+        works.filter_map(|w| if let Work::Evaluate { protocol, .. } = w { Some(protocol) } else { None }).collect();
+    assert_eq!((judged[0].runs, judged[0].epochs, judged[0].encoders.as_slice()), (7, 50, &["vit".to_owned()][..]));
+    keys(&mut state, "o");
+    assert_eq!(state.draft.protocol.encoders, ["nf_resnet"]);
+    keys(&mut state, "o u");
+    assert_eq!(state.draft.protocol.encoders, ["vit", "nf_resnet"], "moves of one setting are one decision");
+    assert_eq!(state.draft.protocol.epochs, 50);
+}
+
+#[test]
+fn waiting_jobs_change_places_and_the_selected_one_is_stopped() {
+    let mut state = synthesised();
+    let ids: Vec<_> = ["5 a", "c", "n"].iter().map(|k| job_of(&keys(&mut state, k), |_| true).unwrap()).collect();
+    news(&mut state, ids[0], News::Started);
+    assert_eq!(keys(&mut state, "J J >"), [Effect::Before(ids[2], ids[1])]);
+    assert!(keys(&mut state, ">").is_empty(), "the one at work keeps its place");
+    assert_eq!(keys(&mut state, "<"), [Effect::Before(ids[1], ids[2])]);
+    assert_eq!(keys(&mut state, "x"), [Effect::Cancel(ids[2])]);
+    assert_eq!(state.jobs.iter().filter(|j| j.is_alive()).count(), 2);
 }

@@ -137,6 +137,9 @@ fn gallery_empty_forming_stale_and_done() {
 fn runs_judged_running_and_failed() {
     let mut state = judged();
     picture_of("runs_done", &mut state);
+    keys(&mut state, "v");
+    picture_of("runs_by_pairs", &mut state);
+    keys(&mut state, "v");
     keys(&mut state, "4 r 5");
     let id = job_of(&keys(&mut state, "c"), |w| matches!(w, Work::Yardstick { .. })).unwrap();
     picture_of("runs_running", &mut state);

@@ -1,6 +1,6 @@
 """Trains a frozen evaluation encoder to name what is in a scene; its logits are the features of the protocol.
 
-usage: train_encoders.py WORLD OUT NAME STEPS     (1500)
+usage: train_encoders.py WORLD OUT NAME STEPS     (vit 3000, nf_resnet 1500)
 """
 import json
 import os

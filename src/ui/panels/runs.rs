@@ -10,6 +10,7 @@ use ratatui::{
     symbols::Marker,
     widgets::{Axis, Chart, Dataset, GraphType, Widget},
 };
+use std::collections::BTreeMap;
 
 /// Draws the pane.
 pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
@@ -19,7 +20,11 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
     scores(canvas, table, state);
     let lower = Rect { y: lower.y + 1, height: lower.height.saturating_sub(1), ..lower };
     let (left, right) = columns(lower, lower.width / 2);
-    curves(canvas, left, state);
+    if state.by_pairs {
+        growth(canvas, left, state)
+    } else {
+        curves(canvas, left, state)
+    }
     queue(canvas, right, state);
 }
 
@@ -27,12 +32,10 @@ const AT: [&str; 6] = ["IR@1", "IR@5", "IR@10", "TR@1", "TR@5", "TR@10"];
 
 fn scores(canvas: &mut Canvas, area: Rect, state: &State) {
     let theme = *canvas.theme;
-    let remark = if area.width >= 100 {
-        "recall in percent on the test split, mean ± sd over runs"
-    } else {
-        "percent, test split"
-    };
-    canvas.title(area, "Recall", remark);
+    let p = &state.draft.protocol;
+    let next = format!("next: {} · {} runs · {} epochs", p.encoders.join(", "), p.runs, p.epochs);
+    let remark = if area.width >= 100 { format!("percent, test split, mean ± sd · {next}") } else { next };
+    canvas.title(area, "Recall", &remark);
     if state.scores.is_empty() {
         let judging = state.latest(is_judging).map(|j| (j.title(), &j.status));
         match judging {
@@ -94,6 +97,10 @@ fn head(canvas: &mut Canvas, line: Rect, score: &Score, current: bool) {
     let theme = *canvas.theme;
     let own = score.method == "pds";
     let name = if own { "this method".to_owned() } else { score.method.replace('-', " ") };
+    let edited = match score.edited {
+        0 => String::new(),
+        n => format!("  {n} captions by hand"),
+    };
     let note = match (own, current) {
         (true, true) => ("the set on screen", theme.good),
         (true, false) => ("an older set", theme.warn),
@@ -106,6 +113,7 @@ fn head(canvas: &mut Canvas, line: Rect, score: &Score, current: bool) {
         (pairs.as_str(), theme.text),
         ("  set ", theme.dim),
         (&score.set.as_str()[..8], theme.dim),
+        (edited.as_str(), theme.dim),
         ("  ", theme.text),
         note,
     ];
@@ -166,14 +174,7 @@ fn curves(canvas: &mut Canvas, area: Rect, state: &State) {
         let at = encoders.iter().position(|e| name.starts_with(e)).unwrap_or(0);
         Style::new().fg(theme.series[at % theme.series.len()])
     };
-    let marker = if canvas.ascii { Marker::Dot } else { Marker::Braille };
-    let sets = series.iter().map(|(name, points)| {
-        Dataset::default().marker(marker).graph_type(GraphType::Line).style(colour(name)).data(points)
-    });
-    let axis = |to: [f64; 2], places: usize| {
-        let labels = [format!("{:.places$}", to[0]), format!("{:.places$}", to[1])];
-        Axis::default().bounds(to).labels(labels).style(theme.faint)
-    };
+    let lines: Vec<_> = series.iter().map(|(name, points)| (points.as_slice(), colour(name))).collect();
     let (legend, plot) = rows(Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, 1);
     let mut at = legend.x;
     for encoder in &encoders {
@@ -187,13 +188,72 @@ fn curves(canvas: &mut Canvas, area: Rect, state: &State) {
         };
         at = canvas.put(at, legend.y, legend.right().saturating_sub(at), &words, colour(encoder)) + at + 3;
     }
-    Chart::new(sets.collect()).x_axis(axis([0.0, last], 0)).y_axis(axis([low, high], 2)).render(plot, canvas.buf);
+    chart(canvas, plot, &lines, [0.0, last], [low, high]);
+}
+
+/// R-mean against the number of pairs: a line for each method and encoder.
+fn growth(canvas: &mut Canvas, area: Rect, state: &State) {
+    let theme = *canvas.theme;
+    canvas.title(area, "R-mean by number of pairs", "");
+    let mut lines: BTreeMap<String, BTreeMap<usize, f64>> = BTreeMap::new();
+    for score in &state.scores {
+        for e in &score.encoders {
+            // A later score of as many pairs takes the earlier one's place.
+            lines.entry(format!("{} {}", score.method, e.encoder)).or_default().insert(score.pairs, e.r_mean[0]);
+        }
+    }
+    let lines: Vec<(String, Vec<(f64, f64)>)> = lines
+        .into_iter()
+        .map(|(name, points)| (name, points.into_iter().map(|(m, r)| (m as f64, r)).collect()))
+        .collect();
+    if lines.is_empty() {
+        canvas.put(area.x, area.y + 2, area.width, "judge sets of different sizes and compare them here", theme.dim);
+        return;
+    }
+    let all = || lines.iter().flat_map(|l| l.1.iter());
+    let to = |k: fn(&(f64, f64)) -> f64| all().map(k).fold(0.0, f64::max);
+    let names: Vec<(String, Style)> =
+        lines.iter().enumerate().map(|(i, l)| (l.0.clone(), line_style(canvas, i))).collect();
+    let plots: Vec<_> = lines.iter().zip(&names).map(|(l, (_, style))| (l.1.as_slice(), *style)).collect();
+    let (legend, plot) = rows(Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, 2);
+    let (mut x, mut y) = (legend.x, legend.y);
+    for (name, style) in &names {
+        let width = crate::ui::text::columns(name) as u16;
+        if x + width > legend.right() && x > legend.x {
+            (x, y) = (legend.x, y + 1);
+        }
+        if y < legend.bottom() {
+            x += canvas.put(x, y, legend.right().saturating_sub(x), name, *style) + 2;
+        }
+    }
+    chart(canvas, plot, &plots, [0.0, to(|p| p.0) * 1.05], [0.0, to(|p| p.1) * 1.05]);
+}
+
+fn line_style(canvas: &Canvas, i: usize) -> Style {
+    Style::new().fg(canvas.theme.series[i % canvas.theme.series.len()])
+}
+
+/// Lines with their axes.
+fn chart(canvas: &mut Canvas, area: Rect, lines: &[(&[(f64, f64)], Style)], x: [f64; 2], y: [f64; 2]) {
+    let marker = if canvas.ascii { Marker::Dot } else { Marker::Braille };
+    let sets = lines.iter().map(|(points, style)| {
+        Dataset::default().marker(marker).graph_type(GraphType::Line).style(*style).data(points)
+    });
+    let faint = canvas.theme.faint;
+    let axis = |to: [f64; 2], places: usize| {
+        let labels = [format!("{:.places$}", to[0]), format!("{:.places$}", to[1])];
+        Axis::default().bounds(to).labels(labels).style(faint)
+    };
+    Chart::new(sets.collect()).x_axis(axis(x, 0)).y_axis(axis(y, 2)).render(area, canvas.buf);
 }
 
 fn queue(canvas: &mut Canvas, area: Rect, state: &State) {
     let theme = *canvas.theme;
-    canvas.title(area, "Jobs", "newest first");
-    for (y, job) in (area.y + 1..area.bottom()).zip(state.jobs.iter().rev()) {
+    canvas.title(area, "Jobs", "the next one on top");
+    let selected = state.selected_job();
+    let alive = state.jobs.iter().filter(|j| j.is_alive());
+    let over = state.jobs.iter().rev().filter(|j| !j.is_alive());
+    for (y, job) in (area.y + 1..area.bottom()).zip(alive.chain(over)) {
         let passed = |to: u64| duration(to.saturating_sub(job.times.0));
         let (words, style) = match &job.status {
             Status::Queued => ("waiting".to_owned(), theme.dim),
@@ -213,6 +273,9 @@ fn queue(canvas: &mut Canvas, area: Rect, state: &State) {
             if job.is_alive() { theme.text } else { theme.dim },
         );
         canvas.right(area.right().saturating_sub(13), y, 13, &words, style);
+        if selected == Some(job.id) {
+            canvas.shade(area.x, y, area.width, theme.selected);
+        }
     }
     if state.jobs.is_empty() {
         canvas.put(area.x, area.y + 2, area.width, "nothing was started yet", theme.dim);
