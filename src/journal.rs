@@ -120,17 +120,25 @@ fn parse(path: &Path, text: &str) -> Result<(Header, Vec<Entry>, usize)> {
     Ok((header, entries.collect::<Result<_>>()?, whole))
 }
 
+/// Where sessions, crash reports and copied words are kept: `$XDG_STATE_HOME/protostill`, or `~/.local/state/protostill`.
+///
+/// # Errors
+/// [`Error::Setting`] if the environment names no home.
+pub fn state_folder() -> Result<PathBuf> {
+    let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let state = from("XDG_STATE_HOME").filter(|p| p.is_absolute());
+    let dir = state.or_else(|| from("HOME").map(|home| home.join(".local/state")));
+    let dir = dir.ok_or_else(|| Error::setting("HOME", "is not set; name a file with --session"))?;
+    Ok(dir.join("protostill"))
+}
+
 /// A name for a new journal: `$XDG_STATE_HOME/protostill/session-<seconds>-<process>.jsonl`.
 ///
 /// # Errors
 /// [`Error::Setting`] without a home directory.
 pub fn fresh_path() -> Result<PathBuf> {
-    let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let state = from("XDG_STATE_HOME").filter(|p| p.is_absolute());
-    let dir = state.or_else(|| from("HOME").map(|home| home.join(".local/state")));
-    let dir = dir.ok_or_else(|| Error::setting("HOME", "is not set; name a file with --session"))?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    Ok(dir.join("protostill").join(format!("session-{now}-{}.jsonl", std::process::id())))
+    Ok(state_folder()?.join(format!("session-{now}-{}.jsonl", std::process::id())))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod work;
 pub use replay::replay;
 
 use crate::{
-    app::{Draft, Effect, Entry, Event, JobId, Level, Measured, News, Outcome, Picture, Protocol, Work},
+    app::{Draft, Effect, Entry, Event, JobId, Level, Measured, News, Outcome, Picture, Protocol, Synthesis, Work},
     config::Config,
     error::{Error, Result},
     fingerprint::Fingerprint,
@@ -90,9 +90,14 @@ pub fn draft(config: &Config) -> Draft {
         captions: BTreeMap::new(),
         seeds: BTreeMap::new(),
         seed: config.seed,
-        steps: config.synthesis.steps,
-        guidance: config.synthesis.guidance,
-        noise: config.synthesis.noise_level,
+        synthesis: Synthesis {
+            steps: config.synthesis.steps,
+            guidance: config.synthesis.guidance,
+            noise: config.synthesis.noise_level,
+        },
+        own: BTreeMap::new(),
+        prefix: String::new(),
+        rank: 0,
         protocol: Protocol {
             runs: config.evaluation.runs,
             epochs: config.evaluation.epochs,
@@ -102,12 +107,16 @@ pub fn draft(config: &Config) -> Draft {
 }
 
 /// What an effect asks of the loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Then {
     /// Go on.
     Continue,
     /// Take or release the mouse.
     Mouse(bool),
+    /// Put words where others can paste them.
+    Copy(String),
+    /// Go to the shell for a while.
+    Suspend,
     /// Paint everything anew.
     Redraw,
     /// Leave.
@@ -146,6 +155,8 @@ impl Session {
         match effect {
             Effect::Quit => return Then::Quit,
             Effect::Before(first, second) => self.lane.before(first.0, second.0),
+            Effect::Copy(words) => return Then::Copy(words),
+            Effect::Suspend => return Then::Suspend,
             Effect::Mouse(on) => return Then::Mouse(on),
             Effect::Redraw => return Then::Redraw,
             Effect::Cancel(id) => drop(self.jobs.remove(&id)),
@@ -158,11 +169,11 @@ impl Session {
                     sink(Event::Picture(image, picture));
                 });
             }
-            Effect::Recall { basis, wanted, settings } => {
+            Effect::Recall { basis, wanted } => {
                 let (shared, sink) = (self.shared.clone(), self.sink.clone());
                 self.reader.push(u64::MAX, move || {
                     let tell = |key, picture| sink(Event::Recalled(key, picture));
-                    if let Err(e) = work::recall(&shared, &basis, &wanted, settings, &tell) {
+                    if let Err(e) = work::recall(&shared, &basis, &wanted, &tell) {
                         sink(Event::Log(Level::Warning, e.to_string()));
                     }
                 });
@@ -185,6 +196,7 @@ impl Session {
         let ctx = handle.ctx(move |report| match report {
             Report::Step { stage, done, total } => reports(News::Step { stage, done, total }),
             Report::Point { series, x, y } => reports(News::Point { series, x, y }),
+            Report::Cosines(some) => reports(News::Cosines(some)),
             // Previews are numbered by request; the synthesis job tells them with their names.
             Report::Preview { .. } => {}
         });

@@ -78,6 +78,12 @@ pub enum Action {
     Steps(i32),
     Guidance(i32),
     Noise(i32),
+    /// Settings of synthesis change the selected picture alone.
+    Alone,
+    Rank(i32),
+    AskPrefix,
+    Copy,
+    Suspend,
     Runs(i32),
     Epochs(i32),
     Encoders,

@@ -5,6 +5,7 @@ use super::{
     decision::{Caption, Decision},
     event::{Effect, Entry},
     kept,
+    set::Synthesis,
     state::State,
 };
 use crate::fingerprint::Fingerprint;
@@ -23,9 +24,8 @@ impl State {
             Action::ThresholdAt(percent) => Some(Decision::Prune(f64::from(percent.min(95)) / 100.0)),
             Action::PrototypesAt(m) => Some(Decision::Prototypes(m.clamp(1, self.most_prototypes()))),
             Action::Prototypes(by) => Some(Decision::Prototypes(step(draft.prototypes, by, 1, self.most_prototypes()))),
-            Action::Steps(by) => Some(Decision::Steps(step(draft.steps, by * 5, 5, 1000))),
-            Action::Guidance(by) => Some(Decision::Guidance((draft.guidance + 0.5 * f64::from(by)).clamp(0.0, 30.0))),
-            Action::Noise(by) => Some(Decision::Noise(step(draft.noise, by * 10, 0, 999))),
+            Action::Steps(_) | Action::Guidance(_) | Action::Noise(_) => self.synthesis(action),
+            Action::Rank(by) => Some(Decision::Rank(step(draft.rank, by, 0, self.candidates().saturating_sub(1)))),
             Action::Runs(by) => Some(Decision::Runs(step(draft.protocol.runs, by, 1, 100))),
             Action::Epochs(by) => Some(Decision::Epochs(step(draft.protocol.epochs, by * 10, 10, 10_000))),
             Action::Encoders => Some(Decision::Encoders(self.next_encoders())),
@@ -60,6 +60,37 @@ impl State {
             }
             _ => None,
         }
+    }
+
+    /// Settings of synthesis: of all pictures, or of the selected one alone.
+    fn synthesis(&self, action: Action) -> Option<Decision> {
+        let own = self.alone.then(|| Some((self.basis()?, self.prototype))).flatten();
+        let now = own.as_ref().map_or(self.draft.synthesis, |(basis, i)| self.draft.synthesis_of(basis, *i));
+        let step =
+            |now: usize, by: i32, least: usize, most: usize| now.saturating_add_signed(by as isize).clamp(least, most);
+        let (settings, decision) = match action {
+            Action::Steps(by) => {
+                let steps = step(now.steps, by * 5, 5, 1000);
+                (Synthesis { steps, ..now }, Decision::Steps(steps))
+            }
+            Action::Guidance(by) => {
+                let guidance = (now.guidance + 0.5 * f64::from(by)).clamp(0.0, 30.0);
+                (Synthesis { guidance, ..now }, Decision::Guidance(guidance))
+            }
+            Action::Noise(by) => {
+                let noise = step(now.noise, by * 10, 0, 999);
+                (Synthesis { noise, ..now }, Decision::Noise(noise))
+            }
+            _ => return None,
+        };
+        let Some((basis, prototype)) = own else { return Some(decision) };
+        let settings = (settings != self.draft.synthesis).then_some(settings);
+        Some(Decision::Own { basis, prototype, settings })
+    }
+
+    /// Candidates of the selected prototype.
+    pub(super) fn candidates(&self) -> usize {
+        self.protos.as_ref().and_then(|p| p.list.get(self.prototype)).map_or(0, |p| p.candidates.len())
     }
 
     /// All encoders of the configuration, then each alone.

@@ -1,5 +1,6 @@
 //! What the user decides, as a list that can be walked back and forth: the draft is always the fold of the list.
 
+use super::set::Synthesis;
 use crate::fingerprint::Fingerprint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,6 +42,14 @@ pub enum Decision {
     Steps(usize),
     Guidance(f64),
     Noise(usize),
+    /// Settings of one picture; none: as all the others.
+    Own {
+        basis: Fingerprint,
+        prototype: usize,
+        settings: Option<Synthesis>,
+    },
+    Prefix(String),
+    Rank(usize),
     Runs(usize),
     Epochs(usize),
     Encoders(Vec<String>),
@@ -49,11 +58,13 @@ pub enum Decision {
 impl Decision {
     /// Moves of one slider follow each other as one decision.
     fn replaces(&self, last: &Self) -> bool {
-        use Decision::{Encoders, Epochs, Guidance, Noise, Prototypes, Prune, Runs, Steps};
-        let slider = matches!(
-            self,
-            Prototypes(_) | Prune(_) | Steps(_) | Guidance(_) | Noise(_) | Runs(_) | Epochs(_) | Encoders(_)
-        );
+        use Decision::{Encoders, Epochs, Guidance, Noise, Own, Prototypes, Prune, Rank, Runs, Steps};
+        let slider = match (self, last) {
+            (Own { basis: a, prototype: i, .. }, Own { basis: b, prototype: j, .. }) => a == b && i == j,
+            (Prototypes(_) | Prune(_) | Steps(_) | Guidance(_) | Noise(_) | Rank(_), _) => true,
+            (Runs(_) | Epochs(_) | Encoders(_), _) => true,
+            _ => false,
+        };
         slider && std::mem::discriminant(self) == std::mem::discriminant(last)
     }
 
@@ -74,6 +85,18 @@ impl Decision {
             Self::Steps(n) => format!("{n} steps"),
             Self::Guidance(g) => format!("guidance {g:.1}"),
             Self::Noise(n) => format!("noise level {n}"),
+            Self::Own { prototype, settings: Some(s), .. } => format!(
+                "prototype {} alone: {} steps, guidance {:.1}, noise level {}",
+                prototype + 1,
+                s.steps,
+                s.guidance,
+                s.noise
+            ),
+            Self::Own { prototype, settings: None, .. } => format!("prototype {} as all others", prototype + 1),
+            Self::Prefix(words) if words.is_empty() => "no prefix".into(),
+            Self::Prefix(words) => format!("prefix \"{}\"", crate::fsio::printable(words)),
+            Self::Rank(0) => "captions by the rule".into(),
+            Self::Rank(n) => format!("candidate {} for every caption", n + 1),
             Self::Runs(n) => format!("{n} runs"),
             Self::Epochs(n) => format!("{n} epochs"),
             Self::Encoders(names) => format!("judged by {}", names.join(" and ")),
@@ -98,12 +121,14 @@ pub struct Draft {
     pub seeds: BTreeMap<(Fingerprint, usize), u64>,
     /// Seed of everything else.
     pub seed: u64,
-    /// Denoising steps.
-    pub steps: usize,
-    /// Guidance scale.
-    pub guidance: f64,
-    /// Noise added to the image prototype.
-    pub noise: usize,
+    /// How pictures are synthesised.
+    pub synthesis: Synthesis,
+    /// Settings of single pictures, by clustering and prototype.
+    pub own: BTreeMap<(Fingerprint, usize), Synthesis>,
+    /// Words in front of every automatic caption.
+    pub prefix: String,
+    /// Which candidate the automatic captions take; 0 leaves it to the rule.
+    pub rank: usize,
     /// How sets are judged.
     pub protocol: Protocol,
 }
@@ -128,9 +153,12 @@ impl Draft {
             Decision::Distinct(on) => self.distinct = on,
             Decision::Caption { basis, prototype, caption } => set(&mut self.captions, (basis, prototype), caption),
             Decision::Seed { basis, prototype, seed } => set(&mut self.seeds, (basis, prototype), Some(seed)),
-            Decision::Steps(n) => self.steps = n,
-            Decision::Guidance(g) => self.guidance = g,
-            Decision::Noise(n) => self.noise = n,
+            Decision::Steps(n) => self.synthesis.steps = n,
+            Decision::Guidance(g) => self.synthesis.guidance = g,
+            Decision::Noise(n) => self.synthesis.noise = n,
+            Decision::Own { basis, prototype, settings } => set(&mut self.own, (basis, prototype), settings),
+            Decision::Prefix(words) => self.prefix = words,
+            Decision::Rank(n) => self.rank = n,
             Decision::Runs(n) => self.protocol.runs = n,
             Decision::Epochs(n) => self.protocol.epochs = n,
             Decision::Encoders(names) => self.protocol.encoders = names,

@@ -40,6 +40,8 @@ pub enum Event {
 #[allow(missing_docs, reason = "their names")]
 pub enum Level {
     Info,
+    /// For the status line too.
+    Notice,
     Warning,
     Error,
 }
@@ -90,6 +92,8 @@ pub enum News {
         /// Its train pairs.
         rows: Arc<Rows>,
     },
+    /// Some more pair cosines, in any order.
+    Cosines(Vec<f32>),
     /// Pair cosines are known.
     Measured(Arc<Measured>),
     /// The whole is described.
@@ -117,6 +121,8 @@ pub struct Wanted {
     pub caption: String,
     /// Seed of its noise.
     pub seed: u64,
+    /// How.
+    pub settings: Synthesis,
     /// Names all that makes it.
     pub key: Fingerprint,
 }
@@ -136,8 +142,6 @@ pub enum Work {
         basis: Fingerprint,
         /// Which pictures.
         wanted: Vec<Wanted>,
-        /// How.
-        settings: Synthesis,
     },
     /// Let CLIP look at finished pictures.
     Look {
@@ -210,13 +214,15 @@ pub enum Effect {
         basis: Fingerprint,
         /// Which pictures.
         wanted: Vec<Wanted>,
-        /// How they would be made.
-        settings: Synthesis,
     },
     /// Do the first job before the second one, both being queued.
     Before(JobId, JobId),
     /// Let the mouse point here, or leave it to the terminal.
     Mouse(bool),
+    /// Put words where others can paste them.
+    Copy(String),
+    /// Go to the shell for a while.
+    Suspend,
     /// Paint everything anew.
     Redraw,
     /// Leave.

@@ -1,6 +1,6 @@
 //! What lies over a pane and takes the keys first: help, palette, a question, a line to type.
 
-use super::{commands, event::Effect, field::Field, key::Key, state::State};
+use super::{commands, decision::Decision, event::Effect, field::Field, key::Key, state::State};
 
 /// What a typed line is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub enum Asks {
     Caption(usize),
     /// The number of prototypes.
     Prototypes,
+    /// Words in front of every automatic caption.
+    Prefix,
     /// Words to filter by; it works while typing.
     Filter,
     /// The folder to export into.
@@ -21,6 +23,7 @@ impl Asks {
         match self {
             Self::Caption(i) => format!("caption of prototype {}", i + 1),
             Self::Prototypes => "number of prototypes".into(),
+            Self::Prefix => "prefix of automatic captions".into(),
             Self::Filter => "filter".into(),
             Self::Export => "export into folder".into(),
         }
@@ -104,6 +107,8 @@ impl State {
         match asks {
             Asks::Filter => vec![],
             Asks::Caption(prototype) => self.write_caption(prototype, text),
+            Asks::Prefix if text.trim() == self.draft.prefix => vec![],
+            Asks::Prefix => self.decide(Decision::Prefix(text.trim().to_owned())),
             Asks::Export if text.trim().is_empty() => vec![],
             Asks::Export => self.export(text.trim()),
             Asks::Prototypes => match text.trim().parse() {

@@ -139,3 +139,17 @@ pub struct Score {
     /// One entry per encoder.
     pub encoders: Vec<EncoderScore>,
 }
+
+impl Score {
+    /// Lines of tab-separated values, with a head.
+    pub fn table(&self) -> String {
+        let mut out = String::from("method\tset\tpairs\tencoder\truns\tIR@1\tIR@5\tIR@10\tTR@1\tTR@5\tTR@10\tR-mean\n");
+        for e in &self.encoders {
+            let recalls: String = e.mean.iter().zip(e.sd).map(|(m, sd)| format!("\t{m:.2}±{sd:.2}")).collect();
+            let about =
+                [&self.method, self.set.as_str(), &self.pairs.to_string(), &e.encoder, &e.runs.to_string()].join("\t");
+            out.push_str(&format!("{about}{recalls}\t{:.2}±{:.2}\n", e.r_mean[0], e.r_mean[1]));
+        }
+        out
+    }
+}

@@ -21,7 +21,12 @@ impl State {
                 (self.name, self.rows) = (Some(name), rows);
                 vec![]
             }
+            News::Cosines(more) => {
+                self.partial.extend(more);
+                vec![]
+            }
             News::Measured(measured) => {
+                self.partial = Vec::new();
                 self.measured = Some(measured);
                 let mut effects = self.cluster();
                 effects.push(self.spawn(Work::Describe));

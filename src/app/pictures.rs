@@ -16,11 +16,7 @@ impl State {
     pub(super) fn recall(&self) -> Vec<Effect> {
         let Some(basis) = self.protos.as_ref().map(|p| p.basis.clone()) else { return vec![] };
         let wanted: Vec<_> = self.outdated().into_iter().map(|i| self.pairs[i].clone()).collect();
-        if wanted.is_empty() {
-            vec![]
-        } else {
-            vec![Effect::Recall { basis, wanted, settings: self.draft.synthesis() }]
-        }
+        if wanted.is_empty() { vec![] } else { vec![Effect::Recall { basis, wanted }] }
     }
 
     pub(super) fn keep_made(&mut self, key: Fingerprint, picture: Picture) {

@@ -8,10 +8,10 @@ use super::{
     state::State,
 };
 use crate::{fingerprint::Fingerprint, pipeline::workbench::image_seed};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How pictures are synthesised.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Synthesis {
     /// Denoising steps.
     pub steps: usize,
@@ -22,9 +22,9 @@ pub struct Synthesis {
 }
 
 impl Draft {
-    /// The part that concerns synthesis.
-    pub fn synthesis(&self) -> Synthesis {
-        Synthesis { steps: self.steps, guidance: self.guidance, noise: self.noise }
+    /// How a prototype is synthesised: as all are, unless it has settings of its own.
+    pub fn synthesis_of(&self, basis: &Fingerprint, prototype: usize) -> Synthesis {
+        self.own.get(&(basis.clone(), prototype)).copied().unwrap_or(self.synthesis)
     }
 
     /// The seed of a prototype's noise: the one `distill` gives it, unless rerolled.
@@ -69,16 +69,20 @@ impl State {
             return own.text.clone();
         }
         let Some(proto) = protos.list.get(prototype) else { return String::new() };
-        let row = proto.candidates.get(proto.chosen).map(|c| c.row as usize);
-        row.and_then(|r| self.rows.captions.get(r)).cloned().unwrap_or_default()
+        // The rule's choice, or a lower rank for all where the user asked for one.
+        let at =
+            if self.draft.rank == 0 { proto.chosen } else { self.draft.rank.min(proto.candidates.len().max(1) - 1) };
+        let row = proto.candidates.get(at).map(|c| c.row as usize);
+        let found = row.and_then(|r| self.rows.captions.get(r)).map_or("", String::as_str);
+        if self.draft.prefix.is_empty() { found.to_owned() } else { format!("{} {found}", self.draft.prefix) }
     }
 
     /// All that makes the picture of a prototype.
     pub fn wanted(&self, protos: &Protos, prototype: usize) -> Wanted {
         let (caption, seed) = (self.caption(protos, prototype), self.draft.seed_of(&protos.basis, prototype));
-        let key =
-            Fingerprint::of_stage("picture", &(prototype, &caption, seed, self.draft.synthesis()), &[&protos.basis]);
-        Wanted { prototype, caption, seed, key }
+        let settings = self.draft.synthesis_of(&protos.basis, prototype);
+        let key = Fingerprint::of_stage("picture", &(prototype, &caption, seed, settings), &[&protos.basis]);
+        Wanted { prototype, caption, seed, settings, key }
     }
 
     /// Recomputes captions and picture names after something they depend on has changed.

@@ -44,6 +44,8 @@ pub struct State {
     pub rows: Arc<Rows>,
     /// Pair cosines, once embedded.
     pub measured: Option<Arc<Measured>>,
+    /// Pair cosines that came so far, while the data are being embedded.
+    pub partial: Vec<f32>,
     /// The embeddings as a whole.
     pub summary: Option<Summary>,
     /// The prototypes that were found last.
@@ -94,6 +96,8 @@ pub struct State {
     pub pair: Cursor,
     /// The selected score.
     pub run: Cursor,
+    /// Settings of synthesis change the selected picture alone.
+    pub alone: bool,
     /// The selected job.
     pub job: Option<JobId>,
     /// The runs pane plots R-mean against pairs.
@@ -128,6 +132,7 @@ impl State {
             name: None,
             rows: Arc::default(),
             measured: None,
+            partial: Vec::new(),
             summary: None,
             protos: None,
             behind: false,
@@ -154,6 +159,7 @@ impl State {
             candidate: Cursor::default(),
             pair: Cursor::default(),
             run: Cursor::default(),
+            alone: false,
             job: None,
             by_pairs: false,
             scrolled: 0,

@@ -53,6 +53,17 @@ impl State {
                 self.tell(words);
                 return vec![Effect::Mouse(self.mouse)];
             }
+            Action::Alone => {
+                self.alone = !self.alone;
+                self.tell(if self.alone {
+                    "settings change the selected picture alone"
+                } else {
+                    "settings change all pictures"
+                });
+            }
+            Action::AskPrefix => self.modal = Some(Modal::Ask(Asks::Prefix, Field::new(&self.draft.prefix))),
+            Action::Copy => return self.copied().map_or(vec![], |words| vec![Effect::Copy(words)]),
+            Action::Suspend => return vec![Effect::Suspend],
             Action::ByPairs => self.by_pairs = !self.by_pairs,
             Action::PickJob(by) => self.pick_job(by),
             Action::StopJob => return self.selected_job().map_or(vec![], |id| self.stop(id)),
@@ -105,6 +116,16 @@ impl State {
         }
     }
 
+    /// What `copy` takes from this pane.
+    fn copied(&self) -> Option<String> {
+        match self.pane {
+            Pane::Data => self.rows.captions.get(self.selected_row()? as usize).cloned(),
+            Pane::Prototypes | Pane::Captions | Pane::Gallery => Some(self.pairs.get(self.prototype)?.caption.clone()),
+            Pane::Runs => self.scores.get(self.run.0).map(super::model::Score::table),
+            Pane::Log => Some(self.log.iter().map(|l| format!("{}\n", l.text)).collect()),
+        }
+    }
+
     /// Puts the cursor on a training pair; a filter that hides it goes.
     fn pick_row(&mut self, row: u32) {
         let Some(measured) = self.measured.clone() else { return };
@@ -121,7 +142,7 @@ impl State {
         match self.pane {
             Pane::Data => self.pair.step(by, self.pair_lines()),
             Pane::Captions if self.inside => {
-                let n = self.protos.as_ref().and_then(|p| p.list.get(self.prototype)).map_or(0, |p| p.candidates.len());
+                let n = self.candidates();
                 self.candidate.step(by, n);
             }
             Pane::Prototypes | Pane::Captions => self.across(by),
@@ -198,7 +219,7 @@ impl State {
             self.tell("fresh or on its way already; r rerolls a picture in the gallery");
             return vec![];
         }
-        vec![self.spawn(Work::Synthesise { basis, wanted, settings: self.draft.synthesis() })]
+        vec![self.spawn(Work::Synthesise { basis, wanted })]
     }
 
     /// The clustering, if it is the one that the settings ask for.

@@ -80,6 +80,8 @@ fn json_line(report: &Report) {
         Report::Step { stage, done, total } => serde_json::json!({"stage": stage, "done": done, "total": total}),
         Report::Point { series, x, y } => serde_json::json!({"series": series, "x": x, "y": y}),
         Report::Preview { index, step, .. } => serde_json::json!({"preview": index, "step": step}),
+        // The statistics tell all of them at the end.
+        Report::Cosines(_) => return,
     };
     let _ = writeln!(std::io::stderr(), "{value}");
 }

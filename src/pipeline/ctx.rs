@@ -27,6 +27,8 @@ pub enum Report {
         /// The estimate of the finished image.
         pixels: image::RgbImage,
     },
+    /// Cosines of some more pairs, in any order: what is being embedded can be looked at while it is.
+    Cosines(Vec<f32>),
     /// A number of a series, e.g. the training loss or R-mean of an epoch.
     Point {
         /// The series, e.g. `vit/run 2/loss`.

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
     models::clip::Clip,
-    pipeline::Ctx,
+    pipeline::{Ctx, Report, dense},
 };
 use candle_core::{DType, Tensor};
 use ndarray::{Array2, ArrayView1};
@@ -92,7 +92,10 @@ fn finite(what: &'static str, rows: &Array2<f32>) -> Result<()> {
 pub fn embed(split: &Split, clip: &Clip, ctx: &Ctx) -> Result<Embeddings> {
     let image = embed_images(&split.images, clip, ctx)?;
     let captions: Vec<&str> = split.pairs.iter().map(|p| p.caption.as_str()).collect();
-    let text = embed_captions(&captions, clip, ctx)?;
+    let text = encode_captions(&captions, clip, ctx, &mut |rows, features| {
+        let cosine = |&row: &usize| dense::cosine(image.row(split.pairs[row].image.index()), features) as f32;
+        ctx.report(Report::Cosines(rows.iter().map(cosine).collect()));
+    })?;
     Embeddings::new(image, text, split.pairs.iter().map(|p| p.image.0).collect())
 }
 
@@ -146,6 +149,16 @@ fn read_batch(batch: &[ImageSource], clip: &Clip) -> Result<Vec<f32>> {
 /// # Errors
 /// [`Error::Cancelled`], or the tokenizer's or network's.
 pub fn embed_captions(captions: &[&str], clip: &Clip, ctx: &Ctx) -> Result<Array2<f32>> {
+    encode_captions(captions, clip, ctx, &mut |_, _| {})
+}
+
+/// As [`embed_captions`]; `seen` is given the rows of each caption, and its features, as they come.
+fn encode_captions(
+    captions: &[&str],
+    clip: &Clip,
+    ctx: &Ctx,
+    seen_rows: &mut dyn FnMut(&[usize], ArrayView1<f32>),
+) -> Result<Array2<f32>> {
     let mut seen = HashMap::new();
     let mut unique: Vec<&str> = Vec::new();
     let index: Vec<usize> = captions
@@ -161,6 +174,8 @@ pub fn embed_captions(captions: &[&str], clip: &Clip, ctx: &Ctx) -> Result<Array
     let ids = unique.par_iter().map(|caption| clip.tokenizer().ids(caption)).collect::<Result<Vec<_>>>()?;
     let mut order: Vec<usize> = (0..ids.len()).collect();
     order.sort_by_key(|i| ids[*i].len());
+    let mut rows_of = vec![Vec::new(); ids.len()];
+    index.iter().enumerate().for_each(|(row, &i)| rows_of[i].push(row));
     let width = clip.width();
     let mut encoded = vec![0f32; ids.len() * width];
     for (n, batch) in order.chunks(TEXTS).enumerate() {
@@ -168,6 +183,7 @@ pub fn embed_captions(captions: &[&str], clip: &Clip, ctx: &Ctx) -> Result<Array
         let features = flat(&clip.encode_texts(&tokens)?)?;
         for (i, row) in batch.iter().zip(features.chunks_exact(width)) {
             encoded[i * width..(i + 1) * width].copy_from_slice(row);
+            seen_rows(&rows_of[*i], ArrayView1::from(row));
         }
         ctx.step("embed captions", (n * TEXTS) + batch.len(), unique.len())?;
     }

@@ -31,7 +31,7 @@ pub fn replay(header: Header, entries: Vec<crate::app::Entry>, open: Open, out: 
         return Err(Error::setting("prototypes", "the decisions leave none"));
     }
     let silent: work::Tell = Arc::new(|_| {});
-    work::synthesise(&shared, &basis, &state.pairs, state.draft.synthesis(), ctx, &silent)?;
+    work::synthesise(&shared, &basis, &state.pairs, ctx, &silent)?;
     work::export(&shared, &basis, &state.pairs, &state.draft, out)?;
     Ok(state.pairs.len())
 }

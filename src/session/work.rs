@@ -48,7 +48,7 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
             tell(News::Prototypes(Arc::new(translate::protos(&found, &embedded.0, basis))));
             Ok(())
         }
-        Work::Synthesise { basis, wanted, settings } => synthesise(shared, basis, wanted, *settings, ctx, tell),
+        Work::Synthesise { basis, wanted } => synthesise(shared, basis, wanted, ctx, tell),
         Work::Look { basis, pairs } => {
             tell(News::Looked(look(shared, basis, pairs, ctx)?));
             Ok(())
@@ -100,7 +100,7 @@ pub fn recipe(shared: &Shared, draft: &Draft) -> Recipe {
     recipe.prune.ratio = draft.prune;
     recipe.cluster.prototypes = draft.prototypes;
     recipe.caption.distinct = draft.distinct;
-    recipe.synthesis = settings(shared, draft.synthesis());
+    recipe.synthesis = settings(shared, draft.synthesis);
     recipe
 }
 
@@ -135,6 +135,18 @@ pub fn prototypes(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<(Fingerpr
     Ok((basis, found))
 }
 
+/// Pictures that are made alike, in their order.
+fn alike(wanted: &[Wanted]) -> Vec<(Synthesis, Vec<Wanted>)> {
+    let mut groups: Vec<(Synthesis, Vec<Wanted>)> = Vec::new();
+    for w in wanted {
+        match groups.iter_mut().find(|(settings, _)| *settings == w.settings) {
+            Some((_, group)) => group.push(w.clone()),
+            None => groups.push((w.settings, vec![w.clone()])),
+        }
+    }
+    groups
+}
+
 fn requests(found: &Prototyped, wanted: &[Wanted]) -> Result<Vec<Request>> {
     let request = |w: &Wanted| {
         let prototype = found.prototypes.list.get(w.prototype);
@@ -149,38 +161,45 @@ pub fn recall(
     shared: &Shared,
     basis: &Fingerprint,
     wanted: &[Wanted],
-    asked: Synthesis,
     tell: &dyn Fn(Fingerprint, Picture),
 ) -> Result<()> {
     // An old clustering's pictures are nobody's business any more.
     let Ok(found) = shared.found(basis) else { return Ok(()) };
-    let made = shared.bench()?.made(&requests(&found, wanted)?, &settings(shared, asked))?;
-    for (w, picture) in wanted.iter().zip(made) {
-        if let Some(picture) = picture.map(Arc::new) {
-            lock(&shared.pictures).insert(w.key.clone(), picture.clone());
-            tell(w.key.clone(), picture);
+    for (asked, wanted) in alike(wanted) {
+        let made = shared.bench()?.made(&requests(&found, &wanted)?, &settings(shared, asked))?;
+        for (w, picture) in wanted.iter().zip(made) {
+            if let Some(picture) = picture.map(Arc::new) {
+                lock(&shared.pictures).insert(w.key.clone(), picture.clone());
+                tell(w.key.clone(), picture);
+            }
         }
     }
     Ok(())
 }
 
 /// Synthesises what the store does not have, telling every picture as it is there and how it forms.
-pub fn synthesise(
-    shared: &Arc<Shared>,
-    basis: &Fingerprint,
-    wanted: &[Wanted],
-    asked: Synthesis,
-    ctx: &Ctx,
-    tell: &Tell,
-) -> Result<()> {
+pub fn synthesise(shared: &Arc<Shared>, basis: &Fingerprint, wanted: &[Wanted], ctx: &Ctx, tell: &Tell) -> Result<()> {
     let known = Mutex::new(std::collections::BTreeSet::new());
-    recall(shared, basis, wanted, asked, &|key, picture| {
+    recall(shared, basis, wanted, &|key, picture| {
         lock(&known).insert(key.clone());
         tell(News::Made { key, picture });
     })?;
     let known = lock(&known).clone();
     let wanted: Vec<Wanted> = wanted.iter().filter(|w| !known.contains(&w.key)).cloned().collect();
-    let requests = requests(&*shared.found(basis)?, &wanted)?;
+    let found = shared.found(basis)?;
+    alike(&wanted).into_iter().try_for_each(|(asked, wanted)| decode(shared, &found, &wanted, asked, ctx, tell))
+}
+
+/// Decodes pictures that are made alike.
+fn decode(
+    shared: &Shared,
+    found: &Prototyped,
+    wanted: &[Wanted],
+    asked: Synthesis,
+    ctx: &Ctx,
+    tell: &Tell,
+) -> Result<()> {
+    let requests = requests(found, wanted)?;
     let (keys, news) = (wanted.iter().map(|w| w.key.clone()).collect::<Vec<_>>(), tell.clone());
     let stop = ctx.clone();
     let ctx = ctx.watched(move |report| {
@@ -273,6 +292,10 @@ pub fn export(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], draft: &Dr
             "dropped": hand(false),
             "captions": pairs.iter().filter(|w| draft.captions.contains_key(&(basis.clone(), w.prototype)))
                 .map(|w| w.prototype).collect::<Vec<_>>(),
+            "prefix": draft.prefix,
+            "rank": draft.rank,
+            "settings": pairs.iter().filter(|w| w.settings != draft.synthesis)
+                .map(|w| (w.prototype, w.settings)).collect::<Vec<_>>(),
             "seeds": pairs.iter().filter(|w| draft.seeds.contains_key(&(basis.clone(), w.prototype)))
                 .map(|w| w.prototype).collect::<Vec<_>>(),
         },

@@ -161,6 +161,7 @@ impl Loop {
         let signal = |kind| unix::signal(kind).map_err(Error::io("signals"));
         let mut ended = signal(unix::SignalKind::terminate())?;
         let mut hung_up = signal(unix::SignalKind::hangup())?;
+        let mut woken = signal(unix::SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
         let (width, height) = crossterm::terminal::size().map_err(Error::io("terminal"))?;
         self.apply(Event::Resize(width, height))?;
         self.draw()?;
@@ -181,6 +182,10 @@ impl Loop {
                 Some(news) = self.news.recv() => self.take(news)?,
                 Some(ready) = self.ready.1.recv() => self.show(ready)?,
                 () = still => self.prepare(),
+                _ = woken.recv() => {
+                    terminal::take(self.state.mouse)?;
+                    self.repaint()?;
+                }
                 _ = ended.recv() => self.left = true,
                 _ = hung_up.recv() => self.left = true,
                 // Times that pass on screen are redrawn only while something runs.
@@ -264,11 +269,27 @@ impl Loop {
             match self.session.perform(effect) {
                 Then::Continue => {}
                 Then::Mouse(on) => terminal::mouse(on)?,
+                Then::Copy(words) => self.copy(&words)?,
+                Then::Suspend => {
+                    terminal::suspend(self.state.mouse)?;
+                    self.repaint()?;
+                }
                 Then::Redraw => self.repaint()?,
                 Then::Quit => self.left = true,
             }
         }
         Ok(())
+    }
+
+    /// To the terminal's clipboard (OSC 52), and always to a file too: not every terminal has one.
+    fn copy(&mut self, words: &str) -> Result<()> {
+        let folder = journal::state_folder()?;
+        std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        let path = folder.join("copied.txt");
+        crate::fsio::write_atomic(&path, words.as_bytes())?;
+        terminal::copy(words)?;
+        let shown = crate::fsio::printable(&path.display().to_string());
+        self.apply(Event::Log(Level::Notice, format!("copied, also to {shown}")))
     }
 
     fn changed(&mut self, gap: Duration) {

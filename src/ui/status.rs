@@ -29,7 +29,7 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) -> Option<(u16, u16)
 
 fn notice(canvas: &mut Canvas, area: Rect, level: Level, words: &str) {
     let style = match level {
-        Level::Info => canvas.theme.text,
+        Level::Info | Level::Notice => canvas.theme.text,
         Level::Warning => canvas.theme.warn,
         Level::Error => canvas.theme.bad,
     };

@@ -29,19 +29,27 @@ impl Screen {
             return Err(Error::setting("terminal", message));
         }
         hook(std::thread::current().id());
-        terminal::enable_raw_mode().map_err(Error::io("terminal"))?;
-        ENTERED.store(true, Ordering::SeqCst);
-        let entered = execute!(
-            io::stdout(),
-            terminal::EnterAlternateScreen,
-            event::EnableBracketedPaste,
-            event::EnableFocusChange,
-            cursor::Hide
-        );
-        entered.map_err(Error::io("terminal"))?;
-        mouse(true)?;
+        take(true)?;
         Ok(Self(()))
     }
+}
+
+/// Takes the terminal, anew after a stop.
+///
+/// # Errors
+/// [`Error::Io`] if it refuses.
+pub fn take(mouse_too: bool) -> Result<()> {
+    terminal::enable_raw_mode().map_err(Error::io("terminal"))?;
+    ENTERED.store(true, Ordering::SeqCst);
+    let entered = execute!(
+        io::stdout(),
+        terminal::EnterAlternateScreen,
+        event::EnableBracketedPaste,
+        event::EnableFocusChange,
+        cursor::Hide
+    );
+    entered.map_err(Error::io("terminal"))?;
+    mouse(mouse_too)
 }
 
 impl Drop for Screen {
@@ -53,6 +61,27 @@ impl Drop for Screen {
 /// Presses, drags and the wheel (1002), with plain numbers (1006); not every motion, which floods a remote link.
 const MOUSE_ON: &str = "\x1b[?1002h\x1b[?1006h";
 const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1002l";
+
+/// Puts words into the terminal's clipboard (OSC 52).
+///
+/// # Errors
+/// [`Error::Io`] if the terminal is gone.
+pub fn copy(words: &str) -> Result<()> {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let mut out = io::stdout();
+    write!(out, "\x1b]52;c;{}\x07", STANDARD.encode(words)).and_then(|()| out.flush()).map_err(Error::io("terminal"))
+}
+
+/// Goes to the shell, and comes back when the shell says so.
+///
+/// # Errors
+/// [`Error::Io`] if the terminal is gone or the system refuses.
+pub fn suspend(mouse: bool) -> Result<()> {
+    restore();
+    let stopped = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP);
+    stopped.map_err(|e| Error::io("suspending")(e.into()))?;
+    take(mouse)
+}
 
 /// Takes the mouse, or leaves it to the terminal.
 ///
@@ -77,16 +106,31 @@ pub fn restore() {
     let _ = execute!(out, terminal::LeaveAlternateScreen, cursor::Show);
 }
 
-/// A panic of the loop gives the terminal back before it is told; one of a job is an outcome of that job, and printing it
-/// would only break the screen.
+/// A panic of the loop gives the terminal back before it is told, and leaves a report; one of a job is an outcome of that
+/// job, and printing it would only break the screen.
 fn hook(main: ThreadId) {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if std::thread::current().id() == main || !ENTERED.load(Ordering::SeqCst) {
             restore();
             before(info);
+            report(&info.to_string());
         }
     }));
+}
+
+/// Keeps what a maintainer needs to know, and says where.
+fn report(what: &str) {
+    let trace = std::backtrace::Backtrace::force_capture();
+    let text = format!("protostill {}\n{what}\n\n{trace}\n", env!("CARGO_PKG_VERSION"));
+    let written = crate::journal::state_folder().and_then(|dir| {
+        let path = dir.join(format!("crash-{}.txt", std::process::id()));
+        std::fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
+        crate::fsio::write_atomic(&path, text.as_bytes()).map(|()| path)
+    });
+    if let Ok(path) = written {
+        let _ = writeln!(io::stderr(), "a report is in {}", crate::fsio::printable(&path.display().to_string()));
+    }
 }
 
 /// Draws inside one synchronised update, so that no half frame is ever seen.

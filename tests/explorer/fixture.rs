@@ -4,7 +4,7 @@ use image::{Rgb, RgbImage};
 use protostill::{
     app::{
         Cloud, Draft, Effect, EncoderScore, Event, JobId, Key, Measured, Near, News, Outcome, Pane, Proto, Protocol,
-        Protos, Rows, Score, State, Summary, Work,
+        Protos, Rows, Score, State, Summary, Synthesis, Work,
     },
     fingerprint::Fingerprint,
 };
@@ -19,9 +19,10 @@ pub fn draft() -> Draft {
         captions: BTreeMap::new(),
         seeds: BTreeMap::new(),
         seed: 42,
-        steps: 50,
-        guidance: 3.0,
-        noise: 10,
+        synthesis: Synthesis { steps: 50, guidance: 3.0, noise: 10 },
+        own: BTreeMap::new(),
+        prefix: String::new(),
+        rank: 0,
         protocol: Protocol { runs: 5, epochs: 60, encoders: vec!["vit".into(), "nf_resnet".into()] },
     }
 }

@@ -195,10 +195,11 @@ fn a_reroll_changes_one_seed_and_another_reroll_another() {
 #[test]
 fn steps_guidance_and_noise_concern_every_picture() {
     let mut state = synthesised();
-    keys(&mut state, "T W Y");
-    assert_eq!((state.draft.steps, state.draft.guidance, state.draft.noise), (55, 3.5, 20));
+    keys(&mut state, "T W N");
+    let s = state.draft.synthesis;
+    assert_eq!((s.steps, s.guidance, s.noise), (55, 3.5, 20));
     assert_eq!(state.outdated().len(), 6);
-    keys(&mut state, "t w y");
+    keys(&mut state, "t w n");
     assert_eq!(state.outdated().len(), 0, "the old settings name the old pictures");
 }
 
@@ -311,4 +312,45 @@ fn waiting_jobs_change_places_and_the_selected_one_is_stopped() {
     assert_eq!(keys(&mut state, "<"), [Effect::Before(ids[1], ids[2])]);
     assert_eq!(keys(&mut state, "x"), [Effect::Cancel(ids[2])]);
     assert_eq!(state.jobs.iter().filter(|j| j.is_alive()).count(), 2);
+}
+
+#[test]
+fn settings_of_one_picture_leave_the_others_alone() {
+    let mut state = synthesised();
+    keys(&mut state, "4 , T W");
+    let own = state.pairs[0].settings;
+    assert_eq!((own.steps, own.guidance), (55, 3.5));
+    assert_eq!(state.pairs[1].settings, state.draft.synthesis);
+    assert_eq!(state.outdated(), [0]);
+    let effects = keys(&mut state, "S");
+    assert!(job_of(&effects, |w| matches!(w, Work::Synthesise { wanted, .. } if wanted.len() == 1)).is_some());
+    keys(&mut state, "u");
+    assert!(state.outdated().is_empty(), "one undo takes the whole adjustment back");
+}
+
+#[test]
+fn rules_for_captions_change_automatic_ones_and_spare_those_by_hand() {
+    let mut state = synthesised();
+    keys(&mut state, "3 i ! Enter");
+    let (by_hand, before) = (state.pairs[0].caption.clone(), state.pairs[1].caption.clone());
+    keys(&mut state, "p a Space p h o t o Space o f Enter");
+    assert_eq!(state.pairs[0].caption, by_hand);
+    assert_eq!(state.pairs[1].caption, format!("a photo of {before}"));
+    assert_eq!(state.outdated().len(), 6);
+    keys(&mut state, "u >");
+    let second = state.protos.as_ref().unwrap().list[1].candidates[1].row as usize;
+    assert_eq!(state.pairs[1].caption, state.rows.captions[second]);
+    keys(&mut state, "<");
+    assert_eq!((&state.pairs[0].caption, &state.pairs[1].caption), (&by_hand, &before));
+}
+
+#[test]
+fn what_is_copied_is_what_is_selected() {
+    let mut state = judged();
+    let caption = state.pairs[0].caption.clone();
+    assert_eq!(keys(&mut state, "3 y"), [Effect::Copy(caption)]);
+    let effects = keys(&mut state, "5 y");
+    let Some(Effect::Copy(table)) = effects.first() else { panic!("{effects:?}") };
+    assert_eq!((table.lines().count(), table.lines().next().unwrap().matches('\t').count()), (3, 11));
+    assert!(table.lines().all(|l| l.matches('\t').count() == 11));
 }

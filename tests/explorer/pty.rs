@@ -235,3 +235,41 @@ fn without_a_terminal_it_says_what_works_without_one() {
     assert!(words.contains("terminal") && words.contains("distill"), "{words}");
     assert!(!words.contains('\u{1b}') && out.stdout.is_empty());
 }
+
+#[test]
+fn words_are_copied_to_the_terminal_and_to_a_file() {
+    let home = tempfile::tempdir().unwrap();
+    let mut term = Term::start(home.path(), &[]);
+    term.sees("4 prototypes · set");
+    term.press_until("3", "Candidates");
+    term.press_until("y", "copied, also to");
+    let copied = std::fs::read_to_string(home.path().join("state/protostill/copied.txt")).unwrap();
+    let letters = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &copied);
+    let sent = format!("\u{1b}]52;c;{letters}\u{7}");
+    assert!(!copied.is_empty() && String::from_utf8_lossy(&term.raw.lock().unwrap()).contains(&sent));
+    term.press("q");
+    assert_eq!(term.left(), 0);
+}
+
+#[test]
+fn suspending_gives_the_terminal_back_and_takes_it_again() {
+    let home = tempfile::tempdir().unwrap();
+    let mut term = Term::start(home.path(), &[]);
+    term.sees("4 prototypes · set");
+    term.press("\u{1a}");
+    // Without a shell above it the program is not stopped: it goes on at once.
+    let start = Instant::now();
+    let left_and_back = |raw: &[u8]| {
+        let text = String::from_utf8_lossy(raw).into_owned();
+        text.rsplit_once("\u{1b}[?1049l").is_some_and(|(_, after)| after.contains("\u{1b}[?1049h"))
+    };
+    while !left_and_back(&term.raw.lock().unwrap()) {
+        assert!(start.elapsed() < Duration::from_secs(20), "{}", term.text());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    term.signal("CONT");
+    term.sees("4 prototypes · set");
+    term.press("q");
+    assert_eq!(term.left(), 0);
+    assert!(term.is_restored());
+}

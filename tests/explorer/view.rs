@@ -78,7 +78,10 @@ fn every_pane_is_calm_before_there_is_anything() {
 
 #[test]
 fn data_while_embedding_and_after() {
-    picture_of("data_running", &mut running());
+    let mut state = running();
+    let id = state.latest(|w| *w == Work::Embed).unwrap().id;
+    news(&mut state, id, News::Cosines((0..30).map(|i| 0.2 + 0.01 * (i % 11 * (i % 7)) as f32).collect()));
+    picture_of("data_running", &mut state);
     let mut state = clustered();
     keys(&mut state, "j j x k v");
     picture_of("data_done", &mut state);

@@ -2,6 +2,7 @@
 all that captions speak of, so their pixels weigh five times the backdrop's.
 
 usage: train_vae.py WORLD OUT STEPS [--resume]     (STEPS 2400)
+       train_vae.py WORLD OUT STEPS --decoder      (STEPS 4000, afterwards: latents stay as they are)
 """
 import sys
 
@@ -39,7 +40,13 @@ def main():
     empty = np.stack([np.median(images[backdrop == b][:400], 0) for b in range(BACKDROPS)]).astype(np.float32)
     model = vae_network()
     optimiser, start = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01), 0
-    if "--resume" in sys.argv:
+    fixed = "--decoder" in sys.argv
+    if fixed:
+        model.load_state_dict(torch.load(f"{out}/vae.pt")["m"])
+        for part in (model.encoder, model.quant_conv):
+            part.requires_grad_(False)
+        optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3, betas=(0.9, 0.99))
+    elif "--resume" in sys.argv:
         state = torch.load(f"{out}/vae.pt")
         model.load_state_dict(state["m"]), optimiser.load_state_dict(state["o"])
         start = state["i"]
@@ -54,7 +61,7 @@ def main():
             latents = model.encode(x).latent_dist
             y = model.decode(latents.sample()).sample
         y, mean, var = y.float(), latents.mean.float(), latents.var.float()
-        kl = (mean**2 + var - 1 - var.log()).mean() / 2
+        kl = 0 if fixed else (mean**2 + var - 1 - var.log()).mean() / 2
         loss = (weight * ((y - x).abs() + (y - x) ** 2)).mean() + edges(x, y) / 2 + 1e-4 * kl
         optimiser.zero_grad()
         loss.backward()

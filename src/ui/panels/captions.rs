@@ -20,11 +20,17 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
 
 fn list(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
     let theme = *canvas.theme;
-    let remark = match (state.draft.distinct, state.repeated()) {
+    let mut remark = match (state.draft.distinct, state.repeated()) {
         (true, _) => "distinct".to_owned(),
         (false, 0) => "no caption repeats".to_owned(),
         (false, n) => format!("{n} repeated"),
     };
+    if state.draft.rank > 0 {
+        remark.push_str(&format!(" · candidate {}", state.draft.rank + 1));
+    }
+    if !state.draft.prefix.is_empty() {
+        remark.push_str(" · prefixed");
+    }
     canvas.title(area, "Captions", &remark);
     let room = usize::from(area.height.saturating_sub(1));
     let at = state.place();

@@ -49,17 +49,34 @@ fn waiting(canvas: &mut Canvas, area: Rect, state: &State) {
             let stage = job.and_then(|j| j.step).map_or("reading", |(stage, ..)| stage);
             let words = format!("{stage} …");
             canvas.empty(area, &["every image and every caption is embedded once, then kept", "", words.as_str()]);
+            let at = area.y + area.height / 3 + 4;
             if let Some((_, done, total)) = job.and_then(|j| j.step) {
                 let width = 40.min(area.width);
-                canvas.bar(
-                    area.x + (area.width - width) / 2,
-                    area.y + area.height / 3 + 4,
-                    width,
-                    done as f64 / total.max(1) as f64,
-                );
+                canvas.bar(area.x + (area.width - width) / 2, at, width, done as f64 / total.max(1) as f64);
+            }
+            let below = Rect { y: at + 2, height: area.bottom().saturating_sub(at + 2), ..area };
+            if !state.partial.is_empty() {
+                coming(canvas, below, &state.partial);
             }
         }
     }
+}
+
+/// Pair cosines as they come.
+fn coming(canvas: &mut Canvas, area: Rect, cosines: &[f32]) {
+    let width = 60.min(area.width);
+    let area = Rect { x: area.x + (area.width - width) / 2, width, height: area.height.min(10), ..area };
+    if area.height < 4 {
+        return;
+    }
+    let measured = Measured::new(cosines.to_vec());
+    let at = |share: usize| measured.cosines[measured.order[(measured.order.len() - 1) * share / 100] as usize];
+    let remark = format!("{} so far, median {:.3}", count(cosines.len()), at(50));
+    canvas.title(area, "Cosine of image and caption", &remark);
+    histogram(canvas, Rect { y: area.y + 1, height: area.height - 2, ..area }, &measured, 0);
+    let y = area.bottom() - 1;
+    canvas.put(area.x, y, 8, &format!("{:.2}", at(0)), canvas.theme.dim);
+    canvas.right(area.x, y, area.width, &format!("{:.2}", at(100)), canvas.theme.dim);
 }
 
 fn summary(canvas: &mut Canvas, area: Rect, state: &State) {

@@ -70,8 +70,10 @@ fn large(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
     canvas.picture(picture, state.picture(state.prototype));
     let (text, real) = rows(rest, facts);
     let lines = canvas.paragraph(Rect { height: facts - 4 + u16::from(facts > 5), ..text }, &pair.caption, theme.text);
-    let d = &state.draft;
-    let words = format!("steps {} · guidance {:.1} · noise {}", d.steps, d.guidance, d.noise);
+    let (d, own) = (pair.settings, pair.settings != state.draft.synthesis);
+    let scope = if state.alone { " · keys change this one" } else { "" };
+    let own = if own { " · its own" } else { "" };
+    let words = format!("steps {} · guidance {:.1} · noise {}{own}{scope}", d.steps, d.guidance, d.noise);
     canvas.put(text.x, text.y + lines, text.width, &words, theme.dim);
     if lines + 2 < facts {
         canvas.put(text.x, text.y + lines + 1, text.width, &format!("seed {}", pair.seed), theme.dim);

@@ -17,7 +17,7 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
     let lines = state.log.range(end.saturating_sub(room)..end);
     for (y, line) in (area.y..area.bottom()).zip(lines) {
         let (mark, style) = match line.level {
-            Level::Info => (" ", theme.text),
+            Level::Info | Level::Notice => (" ", theme.text),
             Level::Warning => ("!", theme.warn),
             Level::Error => ("x", theme.bad),
         };
