@@ -75,3 +75,16 @@ fn replay(global: &Global, args: &Replay) -> Result<()> {
     let _ = writeln!(std::io::stdout(), "{pairs} pairs rebuilt in {out}");
     Ok(())
 }
+
+/// What the explorer would make of this terminal, for `info`.
+pub fn terminal() -> Vec<(&'static str, String)> {
+    let var = |name: &str| std::env::var(name).ok();
+    let path = |p: Option<std::path::PathBuf>| p.map_or("no home directory".into(), |p| p.display().to_string());
+    let pictures = ui::terminal::raw(|| ui::image::agree(Wish::Auto, var).why);
+    vec![
+        ("pictures", pictures.unwrap_or_else(|| "half-blocks: this is no terminal".into())),
+        ("colours", ui::terminal::depth(var).name().into()),
+        ("sessions", path(journal::state_folder().ok())),
+        ("keys", path(ui::keys_path())),
+    ]
+}

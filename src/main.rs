@@ -28,7 +28,11 @@ fn run(cli: &Cli) -> Result<()> {
         return done;
     }
     log_to_stderr();
-    cli::run(cli)
+    #[cfg(feature = "tui")]
+    let terminal = explore::terminal;
+    #[cfg(not(feature = "tui"))]
+    let terminal = Vec::new;
+    cli::run(cli, &terminal)
 }
 
 fn log_to_stderr() {

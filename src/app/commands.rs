@@ -180,12 +180,6 @@ pub fn on(pane: Pane) -> impl Iterator<Item = &'static Command> {
     COMMANDS.iter().filter(move |c| c.panes.is_empty() || c.panes.contains(&pane))
 }
 
-/// What `key` does in `pane`: the pane's own meaning before the general one.
-pub fn find(pane: Pane, key: Key) -> Option<&'static Command> {
-    let hit = |own: bool| on(pane).find(|c| c.panes.is_empty() != own && c.keys.contains(&key));
-    hit(true).or_else(|| hit(false))
-}
-
 /// Commands of `pane` whose title or name has all words of `query`, in the table's order.
 pub fn matching(pane: Pane, query: &str) -> Vec<&'static Command> {
     let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
@@ -222,13 +216,6 @@ mod tests {
     fn keys_that_belong_to_tmux_and_the_window_manager_are_left_alone() {
         let taken = ['h', 'j', 'k', 'b', 'a'].map(Key::Ctrl);
         assert!(COMMANDS.iter().flat_map(|c| c.keys).all(|k| !taken.contains(k)));
-    }
-
-    #[test]
-    fn a_panes_own_meaning_comes_before_the_general_one() {
-        assert_eq!(find(Pane::Data, Char('h')).map(|c| c.id), Some("threshold.down"));
-        assert_eq!(find(Pane::Gallery, Char('h')).map(|c| c.id), Some("gallery.left"));
-        assert_eq!(find(Pane::Log, Char('h')).map(|c| c.id), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::{
     decision::{Decision, Draft, History},
     event::{Effect, Entry, Event, Level, Wanted, Work},
     job::{Job, JobId, Outcome},
+    keys::Keys,
     lists::{Cursor, SortBy},
     modal::Modal,
     model::{Measured, Picture, Protos, Rows, Score, Summary},
@@ -36,6 +37,8 @@ pub struct LogLine {
 pub struct State {
     /// Milliseconds since the start.
     pub now: u64,
+    /// Which keys do what.
+    pub keys: Keys,
     /// The terminal in cells.
     pub size: (u16, u16),
     /// The data set's name, once it was read.
@@ -128,6 +131,7 @@ impl State {
         let draft = history.draft();
         Self {
             now: 0,
+            keys: Keys::default(),
             size: (80, 24),
             name: None,
             rows: Arc::default(),

@@ -2,7 +2,6 @@
 
 use super::{
     action::{Action, Pane, Which},
-    commands,
     event::{Effect, Level, Wanted, Work},
     field::Field,
     job::{Job, Outcome},
@@ -23,7 +22,7 @@ impl State {
         if self.modal.is_some() {
             return self.modal_key(key);
         }
-        commands::find(self.pane, key).map_or(vec![], |command| self.update(command.action))
+        self.keys.find(self.pane, key).map_or(vec![], |command| self.update(command.action))
     }
 
     /// Carries out an action.

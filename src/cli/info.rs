@@ -1,10 +1,11 @@
 //! `protostill info`.
 
 use super::{args::Global, config, print_json, store};
-use crate::error::Result;
+use crate::{error::Result, fsio::printable};
 use serde_json::json;
+use std::collections::BTreeMap;
 
-pub fn run(global: &Global) -> Result<()> {
+pub fn run(global: &Global, terminal: &[(&str, String)]) -> Result<()> {
     let config = config(global)?;
     let usage = store(global)?.usage()?;
     let threads = rayon::current_num_threads();
@@ -18,6 +19,7 @@ pub fn run(global: &Global) -> Result<()> {
             "store": usage,
             "data": config.data.source,
             "models": config.models,
+            "terminal": terminal.iter().cloned().collect::<BTreeMap<_, _>>(),
         }));
         return Ok(());
     }
@@ -30,5 +32,8 @@ pub fn run(global: &Global) -> Result<()> {
         config.models.clip, config.models.decoder, config.models.encoders
     );
     println!("store       {} ({} artefacts, {:.1} MB)", usage.path.display(), usage.count, usage.bytes as f64 / 1e6);
+    for (name, value) in terminal {
+        println!("{name:<11} {}", printable(value));
+    }
     Ok(())
 }

@@ -29,14 +29,14 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// Whatever went wrong, in one sentence that names the place.
-pub fn run(cli: &Cli) -> Result<()> {
+pub fn run(cli: &Cli, terminal: &dyn Fn() -> Vec<(&'static str, String)>) -> Result<()> {
     threads(cli.global.threads)?;
     let Some(command) = &cli.command else { return Err(no_explorer()) };
     match command {
         #[cfg(feature = "tui")]
         Command::Explore(_) | Command::Replay(_) => Err(no_explorer()),
         Command::World(args) => world::run(&cli.global, args),
-        Command::Info => info::run(&cli.global),
+        Command::Info => info::run(&cli.global, &terminal()),
         Command::Stats => stats::run(&cli.global),
         Command::Distill(args) => distill::run(&cli.global, args),
         Command::Evaluate(args) => evaluate::run(&cli.global, args),

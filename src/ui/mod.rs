@@ -14,4 +14,4 @@ pub mod text;
 pub mod theme;
 pub mod view;
 
-pub use run::{Options, run};
+pub use run::{Options, keys_path, run};

@@ -19,8 +19,8 @@ fn centred(area: Rect, width: u16, height: u16) -> Rect {
     Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
 }
 
-fn keys(command: &Command) -> String {
-    command.keys.iter().map(ToString::to_string).collect::<Vec<_>>().join("  ")
+fn keys(state: &State, command: &Command) -> String {
+    state.keys.of(command).iter().map(ToString::to_string).collect::<Vec<_>>().join("  ")
 }
 
 fn help(canvas: &mut Canvas, area: Rect, state: &State, scroll: usize) {
@@ -43,7 +43,7 @@ fn help(canvas: &mut Canvas, area: Rect, state: &State, scroll: usize) {
         match command {
             None => drop(canvas.put(inner.x, y, inner.width, words, theme.strong)),
             Some(c) => {
-                canvas.put(inner.x + 1, y, 14, &keys(c), theme.accent);
+                canvas.put(inner.x + 1, y, 14, &keys(state, c), theme.accent);
                 canvas.put(inner.x + 16, y, inner.width.saturating_sub(16), c.title, theme.text);
             }
         }
@@ -66,10 +66,14 @@ fn palette(canvas: &mut Canvas, area: Rect, state: &State, query: &Field, at: us
     let top = crate::app::Cursor(at).top(found.len(), room);
     for (i, (y, command)) in (inner.y + 2..inner.bottom()).zip(found.iter().skip(top)).enumerate() {
         canvas.put(inner.x, y, inner.width - 12, command.title, theme.text);
-        canvas.right(inner.x, y, inner.width, &keys(command), theme.dim);
+        canvas.right(inner.x, y, inner.width, &keys(state, command), theme.dim);
         if top + i == at {
             canvas.shade(inner.x, y, inner.width, theme.selected);
         }
+    }
+    // The name by which its keys are bound.
+    if let Some(command) = found.get(at) {
+        canvas.right(inner.x, inner.bottom(), inner.width, &format!(" {} ", command.id), theme.dim);
     }
     if found.is_empty() {
         canvas.put(inner.x, inner.y + 2, inner.width, "no command has these words", theme.dim);

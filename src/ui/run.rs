@@ -9,7 +9,7 @@ use super::{
     view::{self, Drawn, Look},
 };
 use crate::{
-    app::{Event, Key, Level, State},
+    app::{Event, Key, Keys, Level, State},
     config::Config,
     error::{Error, Result},
     journal::{self, Journal},
@@ -66,6 +66,7 @@ impl Options {
 /// # Errors
 /// [`Error::Setting`] without a terminal, [`Error::Input`] for a file that is no session, [`Error::Io`].
 pub fn run(config: Config, open: impl FnOnce(Config) -> Open, options: &Options) -> Result<PathBuf> {
+    let keys = keys()?;
     let (config, entries, journal) = match &options.session {
         Some(path) if path.exists() => {
             let (header, entries, journal) = Journal::reopen(path)?;
@@ -80,6 +81,7 @@ pub fn run(config: Config, open: impl FnOnce(Config) -> Open, options: &Options)
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::io("runtime"))?;
     let mut state = State::new(session::draft(&config));
+    state.keys = keys;
     state.restore(entries);
     let screen = terminal::Screen::enter()?;
     let open = open(config.clone());
@@ -94,6 +96,20 @@ pub fn run(config: Config, open: impl FnOnce(Config) -> Open, options: &Options)
     // Jobs that ignore their cancellation must not keep the shell waiting.
     runtime.shutdown_background();
     left
+}
+
+/// The user's keys, if there are any.
+fn keys() -> Result<Keys> {
+    let Some(path) = keys_path().filter(|p| p.exists()) else { return Ok(Keys::default()) };
+    let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+    Keys::parse(&text).map_err(|e| Error::input(&path, e))
+}
+
+/// Where keys are bound: `$XDG_CONFIG_HOME/protostill/keys.toml`, or `~/.config/protostill/keys.toml`.
+pub fn keys_path() -> Option<PathBuf> {
+    let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let config = from("XDG_CONFIG_HOME").filter(|p| p.is_absolute());
+    Some(config.or_else(|| from("HOME").map(|home| home.join(".config")))?.join("protostill/keys.toml"))
 }
 
 /// Library logs go to the log pane, never to the screen.

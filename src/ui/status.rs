@@ -1,7 +1,7 @@
 //! The two lines at the foot: what runs, or what was said, or the line being typed; and the keys of the pane.
 
 use super::{canvas::Canvas, text};
-use crate::app::{Action, Asks, COMMANDS, Field, Job, Level, Modal, Pane, State, Status, count, duration};
+use crate::app::{Action, Asks, COMMANDS, Command, Field, Job, Level, Modal, Pane, State, Status, count, duration};
 use ratatui::layout::Rect;
 
 /// Draws both lines; returns where the text cursor stands, if a line is being typed.
@@ -119,15 +119,19 @@ fn keys(canvas: &mut Canvas, area: Rect, state: &State) {
             let stem = c.id.rsplit_once('.').map(|(stem, _)| stem);
             let twin = PAIRS.iter().find(|(_, more)| c.id.ends_with(more)).map(|(less, _)| less);
             let other = twin.and_then(|less| named(&format!("{}{less}", stem?)));
-            let keys = match other {
-                Some(o) if o.panes == c.panes => format!("{}/{}", o.keys[0], c.keys[0]),
-                _ => c.keys[0].to_string(),
+            let first = |c: &Command| state.keys.of(c).first().map(ToString::to_string);
+            let keys = match (other.filter(|o| o.panes == c.panes).and_then(first), first(c)) {
+                (Some(less), Some(more)) => format!("{less}/{more}"),
+                (None, Some(key)) => key,
+                // Bound to no key: only the palette has it.
+                (_, None) => continue,
             };
             shown.push((keys, c.short, Some(c.action)));
         }
     }
     if busy && let Some(cancel) = named("job.cancel") {
-        shown.insert(0, (cancel.keys[0].to_string(), "cancel", Some(cancel.action)));
+        let key = state.keys.of(cancel).first().map(ToString::to_string).unwrap_or_default();
+        shown.insert(0, (key, "cancel", Some(cancel.action)));
     }
     footer(canvas, area, &shown);
 }

@@ -146,6 +146,15 @@ pub fn synchronised(draw: impl FnOnce() -> io::Result<()>) -> Result<()> {
     all().map_err(Error::io("terminal"))
 }
 
+/// What `ask` learns from a terminal in raw mode; none if there is no terminal.
+pub fn raw<T>(ask: impl FnOnce() -> T) -> Option<T> {
+    (io::stdout().is_terminal() && io::stdin().is_terminal()).then_some(())?;
+    terminal::enable_raw_mode().ok()?;
+    let told = ask();
+    terminal::disable_raw_mode().ok()?;
+    Some(told)
+}
+
 /// How many colours the environment promises.
 pub fn depth(var: impl Fn(&str) -> Option<String>) -> Depth {
     let set = |name: &str| var(name).filter(|v| !v.is_empty());

@@ -16,6 +16,18 @@ pub enum Depth {
     None,
 }
 
+impl Depth {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::True => "24 bits",
+            Self::Ansi256 => "256",
+            Self::Ansi16 => "16",
+            Self::None => "none",
+        }
+    }
+}
+
 /// Styles by what they mean.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {

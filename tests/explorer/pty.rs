@@ -273,3 +273,20 @@ fn suspending_gives_the_terminal_back_and_takes_it_again() {
     assert_eq!(term.left(), 0);
     assert!(term.is_restored());
 }
+
+#[test]
+fn keys_can_be_bound_and_a_wrong_binding_is_named_with_file_and_line() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join(".config/protostill/keys.toml");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "\"pane.log\" = [\"F6\"]\n").unwrap();
+    let mut term = Term::start(home.path(), &[]);
+    term.sees("4 prototypes · set");
+    term.press_until("\u{1b}[17~", "pictures as half-blocks");
+    term.press("q");
+    assert_eq!(term.left(), 0);
+    std::fs::write(&file, "\n\"no.such\" = [\"x\"]\n").unwrap();
+    let mut term = Term::start(home.path(), &[]);
+    assert_eq!(term.left(), 2);
+    term.sees("keys.toml: line 2: no command is called `no.such`");
+}

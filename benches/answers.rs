@@ -1,0 +1,197 @@
+//! How soon the explorer answers while embedding, clustering and synthesis keep all cores busy: from a key to its frame,
+//! inside the program and through a pseudo-terminal. `cargo bench --bench answers`
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use protostill::{
+    app::{Event, Key, State},
+    config::Config,
+    data::world::{DEFAULT_SEED, WorldSpec, dataset},
+    journal::Journal,
+    models::demo,
+    pipeline::{
+        store::Store,
+        workbench::{Checkpoints, Workbench},
+    },
+    session::{self, Session},
+    ui::{
+        canvas::Cells,
+        theme::{Depth, Theme},
+        view::{self, Look},
+    },
+};
+use ratatui::{buffer::Buffer, layout::Rect};
+use std::{
+    io::{Read, Write},
+    path::Path,
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+const SIZE: (u16, u16) = (120, 40);
+
+fn main() {
+    // `cargo test --benches` only wants to know that this links and starts.
+    if std::env::args().any(|a| a == "--test") {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    inside(home.path());
+    let home = tempfile::tempdir().unwrap();
+    through_a_terminal(home.path());
+}
+
+fn report(what: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1e3;
+    println!("{what:<44} p50 {:6.1} ms  p99 {:6.1} ms  max {:6.1} ms", at(50), at(99), at(100));
+}
+
+/// The program without its terminal: news are taken and a frame is drawn after each key, as the loop does.
+struct Program {
+    state: State,
+    session: Session,
+    news: mpsc::Receiver<Event>,
+}
+
+impl Program {
+    fn start(home: &Path) -> Self {
+        let config = Config::load(None).unwrap().checked().unwrap();
+        let (send, news) = mpsc::channel();
+        let sink = Arc::new(move |event| drop(send.send(event)));
+        let store = home.join("store");
+        let open = Box::new(move || {
+            let checkpoints = Checkpoints { clip: demo::clip(), decoder: demo::decoder(), encoders: demo::encoders() };
+            let world = dataset(&WorldSpec { scenes: 2000, noise: 0.0, seed: DEFAULT_SEED })?;
+            Ok(Workbench::new(world, checkpoints, Store::open(store)?, candle_core::Device::Cpu))
+        });
+        let state = State::new(session::draft(&config));
+        let journal = Journal::create(&home.join("s.jsonl"), &config).unwrap();
+        let session = Session::new(config, open, journal, sink).unwrap();
+        let mut all = Self { state, session, news };
+        all.handle(Event::Resize(SIZE.0, SIZE.1));
+        all.state.start().into_iter().for_each(|e| drop(all.session.perform(e)));
+        all
+    }
+
+    fn handle(&mut self, event: Event) {
+        for effect in self.state.handle(event) {
+            self.session.perform(effect);
+        }
+    }
+
+    /// Time from a key to the finished frame.
+    fn press(&mut self, key: &str) -> Duration {
+        let look = Look { theme: Theme::new(Depth::True, false), cells: Cells::Half, ascii: false };
+        let start = Instant::now();
+        self.handle(Event::Key(key.parse::<Key>().unwrap()));
+        while let Ok(event) = self.news.try_recv() {
+            self.handle(event);
+        }
+        let mut buf = Buffer::empty(Rect::new(0, 0, SIZE.0, SIZE.1));
+        view::draw(&mut buf, &self.state, &look);
+        start.elapsed()
+    }
+
+    /// Presses these keys in turn while `such` holds.
+    fn presses(&mut self, keys: &[&str], such: impl Fn(&State) -> bool) -> Vec<Duration> {
+        let mut times = Vec::new();
+        for key in keys.iter().cycle().take(400) {
+            if !such(&self.state) {
+                break;
+            }
+            times.push(self.press(key));
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        times
+    }
+
+    fn until(&mut self, such: impl Fn(&State) -> bool) {
+        while !such(&self.state) {
+            let event = self.news.recv_timeout(Duration::from_secs(300)).unwrap();
+            self.handle(event);
+        }
+    }
+}
+
+fn inside(home: &Path) {
+    let mut program = Program::start(home);
+    let times = program.presses(&["6", "1", "?", "Esc"], |s| s.measured.is_none());
+    report("inside, while embedding", times);
+    program.until(|s| s.protos.is_some() && !s.behind);
+    program.press("2");
+    let times = program.presses(&["+", "j", "+", "k", "+"], |s| s.draft.prototypes < 120);
+    report("inside, moving the slider while it clusters", times);
+    program.until(|s| !s.behind);
+    for key in ["4", "S"] {
+        program.press(key);
+    }
+    let times = program.presses(&["l", "j", "h", "k", "2", "4"], |s| s.is_busy());
+    report("inside, while synthesising", times);
+}
+
+fn through_a_terminal(home: &Path) {
+    let size = PtySize { cols: SIZE.0, rows: SIZE.1, pixel_width: 0, pixel_height: 0 };
+    let pair = native_pty_system().openpty(size).unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_protostill"));
+    command.env_clear();
+    for (name, value) in [("TERM", "xterm-256color"), ("COLORTERM", "truecolor")] {
+        command.env(name, value);
+    }
+    command.env("HOME", home);
+    let start = Instant::now();
+    let mut child = pair.slave.spawn_command(command).unwrap();
+    drop(pair.slave);
+    let (mut out, mut keys) = (pair.master.try_clone_reader().unwrap(), pair.master.take_writer().unwrap());
+    let (send, frames) = mpsc::channel::<(Instant, Vec<u8>)>();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 1 << 16];
+        while let Ok(n @ 1..) = out.read(&mut bytes) {
+            if send.send((Instant::now(), bytes[..n].to_vec())).is_err() {
+                break;
+            }
+        }
+    });
+    let mut screen = vt100::Parser::new(SIZE.1.try_into().unwrap(), SIZE.0.try_into().unwrap(), 0);
+    let mut until = |words: &str, keys: &mut dyn Write| -> Instant {
+        loop {
+            let (at, bytes) = frames.recv_timeout(Duration::from_secs(300)).unwrap();
+            if bytes.windows(3).any(|w| w == b"\x1b[c") {
+                keys.write_all(b"\x1b[?62c").unwrap();
+            }
+            screen.process(&bytes);
+            if screen.screen().contents().contains(words) {
+                return at;
+            }
+        }
+    };
+    println!("{:<44} {:10.1} ms", "first frame", (until("protostill", &mut keys) - start).as_secs_f64() * 1e3);
+    // Each press is answered by a pane that cannot be mistaken.
+    let panes = [("6", "embed the data"), ("2", "of 8,"), ("5", "Jobs")];
+    until("pairs stay", &mut keys);
+    until("· set", &mut keys);
+    let mut press = |key: &str, words: &str, keys: &mut dyn Write| {
+        let start = Instant::now();
+        keys.write_all(key.as_bytes()).unwrap();
+        until(words, keys) - start
+    };
+    press("2", "prototypes ", &mut keys);
+    let slider: Vec<Duration> = (0..8)
+        .map(|i| {
+            let time = press("+", "a first look", &mut keys);
+            press("k", &format!("{} prototypes · set", 51 + i), &mut keys);
+            time
+        })
+        .collect();
+    report("terminal, slider to new prototypes", slider);
+    keys.write_all(b"4S").unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    let times = (0..300).map(|i| {
+        std::thread::sleep(Duration::from_millis(20));
+        let (key, words) = panes[i % 3];
+        press(key, words, &mut keys)
+    });
+    report("terminal, panes while synthesising", times.collect());
+    keys.write_all(b"qy").unwrap();
+    child.wait().unwrap();
+}
