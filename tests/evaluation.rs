@@ -157,15 +157,3 @@ fn numbers_and_settings_that_cannot_work_are_refused_before_training() {
     assert!(unknown.contains("learning_rate"), "{unknown}");
     assert_eq!(serde_json::from_str::<Settings>("{}").unwrap(), Settings::default());
 }
-
-/// 1,000 images, 5,000 captions, 100 pairs, 2 encoders, 5 runs: at the demo's widths and at the paper's.
-#[test]
-#[ignore = "a measurement, some 20 CPU seconds"]
-fn time_of_the_whole_protocol() {
-    for (text, classes) in [(64, 100), (768, 1000)] {
-        let world = world(100, 1000, 5, text, classes);
-        let start = std::time::Instant::now();
-        let outcome = judge(&world, &Settings::default(), 0, &Ctx::quiet()).unwrap();
-        println!("{text} to {classes}: {:?}, R-mean {}", start.elapsed(), outcome[0].r_mean);
-    }
-}

@@ -266,16 +266,3 @@ fn twenty_one_epochs_end_where_pytorch_ends() {
         assert!(off(&found.layer_norm.bias, &expected.layer_norm.bias) < 1e-4, "{name}");
     }
 }
-
-/// `PROTOSTILL_TIMM=assets/encoders cargo test --release --test golden_eval -- --ignored thousand --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn time_of_a_thousand_images() {
-    let folder = PathBuf::from(std::env::var("PROTOSTILL_TIMM").unwrap());
-    for name in ["vit", "nf_resnet"] {
-        let encoder = load(&folder.join(name)).unwrap();
-        let start = std::time::Instant::now();
-        encoder.logits(Array4::ones((1000, 3, encoder.side(), encoder.side())).view()).unwrap();
-        println!("{name}, {} pixels a side: {:?}", encoder.side(), start.elapsed());
-    }
-}

@@ -20,18 +20,6 @@ const SCORES_WIDE: usize = 16 << 20;
 /// Fewer rows take another path inside the matrix product, with other rounding: a batch of one would differ.
 const MIN_ROWS: usize = 8;
 
-/// Floating-point operations of matrix products, for measurements.
-#[cfg(test)]
-pub(super) static FLOPS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-
-#[cfg(test)]
-fn count(a: &Tensor, b: &Tensor) {
-    let n = 2 * a.elem_count() * b.dims()[b.rank() - 1];
-    FLOPS.fetch_add(n as u64, std::sync::atomic::Ordering::Relaxed);
-}
-#[cfg(not(test))]
-fn count(_: &Tensor, _: &Tensor) {}
-
 #[cfg(test)]
 thread_local! {
     /// Takes the way of other devices on the CPU, so that it is tested without them.
@@ -53,7 +41,6 @@ fn host(x: &Tensor) -> Result<Vec<f32>> {
 /// `x [rows, k]` times `w [k, n]`; each row's bits are the same whatever the other rows are.
 fn product(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     let rows = x.dim(0)?;
-    count(x, w);
     if rows >= MIN_ROWS {
         return x.matmul(w);
     }
@@ -291,9 +278,7 @@ fn scores(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, upcast: bool) -> Resul
     let q = if short { q.pad_with_zeros(1, 0, MIN_ROWS - rows)? } else { q.clone() };
     let k = k.transpose(1, 2)?;
     let out = if fast(&q) {
-        count(&q, &k);
         let s = q.matmul(&k)?;
-        count(&s, v);
         kernels::softmax(&s, scale as f32)?;
         s.matmul(v)?
     } else {
