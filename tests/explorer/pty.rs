@@ -30,10 +30,14 @@ impl Term {
     pub fn start_as(home: &Path, args: &[&str], vars: &[(&str, &str)], answer: &'static [u8]) -> Self {
         let config = home.join("tiny.toml");
         std::fs::write(&config, super::sessions::TINY).unwrap();
-        let pair = native_pty_system().openpty(size(100, 30)).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_protostill"));
         command.args(args);
         command.args(["--config".into(), config.into_os_string()]);
+        Self::run(command, home, vars, answer)
+    }
+
+    fn run(mut command: CommandBuilder, home: &Path, vars: &[(&str, &str)], answer: &'static [u8]) -> Self {
+        let pair = native_pty_system().openpty(size(100, 30)).unwrap();
         command.env_clear();
         for (name, value) in
             [("TERM", "xterm-256color"), ("COLORTERM", "truecolor"), ("LANG", "C.UTF-8")].iter().chain(vars)
@@ -289,4 +293,31 @@ fn keys_can_be_bound_and_a_wrong_binding_is_named_with_file_and_line() {
     let mut term = Term::start(home.path(), &[]);
     assert_eq!(term.left(), 2);
     term.sees("keys.toml: line 2: no command is called `no.such`");
+}
+
+/// Takes the terminal, and loses it as the variable says.
+#[test]
+#[ignore = "run by the next test, in a terminal of its own"]
+fn lose_the_terminal() {
+    let _screen = protostill::ui::terminal::Screen::enter().unwrap();
+    if std::env::var("BY").as_deref() == Ok("panic") {
+        panic!("a bug in the loop");
+    }
+}
+
+#[test]
+fn the_terminal_is_given_back_after_a_panic_and_after_an_error_and_a_crash_leaves_a_report() {
+    for by in ["panic", "error"] {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "pty::lose_the_terminal", "--ignored", "--nocapture"]);
+        let mut term = Term::run(command, home.path(), &[("BY", by)], b"");
+        term.left();
+        let raw = String::from_utf8_lossy(&term.raw.lock().unwrap()).into_owned();
+        assert!(raw.contains("\u{1b}[?1049h") && term.is_restored(), "{by}: {raw}");
+        let order = ["\u{1b}[?1002l", "\u{1b}[?1049l", "\u{1b}[?25h"].map(|code| raw.rfind(code).unwrap());
+        assert!(order.is_sorted(), "{by}: mouse off, alternate screen left, cursor on: {order:?}");
+        let reports = std::fs::read_dir(home.path().join("state/protostill")).map_or(0, Iterator::count);
+        assert_eq!((reports, raw.contains("a report is in")), if by == "panic" { (1, true) } else { (0, false) });
+    }
 }

@@ -173,7 +173,7 @@ impl Workbench {
     /// Prune, cluster, match, average, rank captions.
     ///
     /// # Errors
-    /// As [`Self::embeddings`]; [`Error::Setting`] for more prototypes than there are rows to make them of.
+    /// As [`Self::embeddings`]; [`crate::error::Error::Setting`] for more prototypes than there are rows to make them of.
     pub fn prototypes(&self, recipe: &Recipe, ctx: &Ctx) -> Result<Prototyped> {
         let kept = prune::prune(&self.embeddings(ctx)?.0, &recipe.prune, ctx)?;
         self.prototypes_of(kept, recipe, ctx)
