@@ -84,7 +84,7 @@ pub fn terminal() -> Vec<(&'static str, String)> {
     vec![
         ("pictures", pictures.unwrap_or_else(|| "half-blocks: this is no terminal".into())),
         ("colours", ui::terminal::depth(var).name().into()),
-        ("sessions", path(journal::state_folder().ok())),
+        ("sessions, logs", path(journal::state_folder().ok())),
         ("keys", path(ui::keys_path())),
     ]
 }

@@ -38,7 +38,7 @@ impl Pane {
 /// Which pictures to synthesise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// The selected prototype's.
+    /// The marked prototypes', or the selected one's.
     Selected,
     /// Those that are missing or no longer fit their caption or settings.
     Stale,
@@ -52,6 +52,7 @@ pub enum Action {
     Turn(i32),
     Help,
     Palette,
+    Line,
     Back,
     Quit,
     Redraw,
@@ -67,6 +68,13 @@ pub enum Action {
     AskPrototypes,
     Drop,
     Keep,
+    /// Marks the line under the cursor for the next bulk edit, or unmarks it.
+    Mark,
+    /// Begins a range of marks, or ends it.
+    Range,
+    Pin,
+    /// To the next line, around the end.
+    Next(i32),
     Filter,
     Sort,
     Across(i32),

@@ -41,13 +41,14 @@ const RUNS: &[Pane] = &[Pane::Runs];
 const PICTURES: &[Pane] = &[Pane::Prototypes, Pane::Captions, Pane::Gallery];
 const WORDS: &[Pane] = &[Pane::Prototypes, Pane::Captions];
 const FILTERED: &[Pane] = &[Pane::Data, Pane::Prototypes, Pane::Captions];
+const LISTS: &[Pane] = &[Pane::Data, Pane::Prototypes, Pane::Captions, Pane::Gallery];
 
 /// All commands; the footer shows them in this order.
 pub const COMMANDS: &[Command] = &[
     c("threshold.down", &[Char('h'), Key::Left], DATA, "", "Prune one percent less", A::Threshold(-1)),
     c("threshold.up", &[Char('l'), Key::Right], DATA, "threshold", "Prune one percent more", A::Threshold(1)),
-    c("pair.drop", &[Char('x')], DATA, "drop", "Drop the selected pair, or let the threshold decide again", A::Drop),
-    c("pair.keep", &[Char('v')], DATA, "keep", "Keep the selected pair, or let the threshold decide again", A::Keep),
+    c("pair.drop", &[Char('x')], DATA, "drop", "Drop pairs, or let the threshold decide again", A::Drop),
+    c("pair.keep", &[Char('K')], DATA, "keep", "Keep pairs, or let the threshold decide again", A::Keep),
     c("prototypes.less", &[Char('h'), Key::Left, Char('-')], PROTOTYPES, "", "One prototype less", A::Prototypes(-1)),
     c(
         "prototypes.more",
@@ -61,7 +62,7 @@ pub const COMMANDS: &[Command] = &[
     c("prototypes.sort", &[Char('o')], WORDS, "sort", "Sort by cosine, support, tightness or caption", A::Sort),
     c("caption.choose", &[Key::Enter], CAPTIONS, "choose", "Choose among the candidates", A::Enter),
     c("caption.edit", &[Char('i')], PICTURES, "edit", "Edit the caption", A::EditCaption),
-    c("caption.auto", &[Char('d')], PICTURES, "", "Go back to the automatic caption", A::AutoCaption),
+    c("caption.auto", &[Char('d')], PICTURES, "", "Go back to automatic captions", A::AutoCaption),
     c("caption.distinct", &[Char('D')], WORDS, "distinct", "Allow no caption twice, or allow it again", A::Distinct),
     c("gallery.left", &[Char('h'), Key::Left], GALLERY, "", "One picture to the left", A::Across(-1)),
     c("gallery.right", &[Char('l'), Key::Right], GALLERY, "", "One picture to the right", A::Across(1)),
@@ -70,7 +71,7 @@ pub const COMMANDS: &[Command] = &[
         &[Char('s')],
         PICTURES,
         "synthesise",
-        "Synthesise the selected picture",
+        "Synthesise the selected picture, or the marked ones",
         A::Synthesise(Which::Selected),
     ),
     c(
@@ -81,7 +82,7 @@ pub const COMMANDS: &[Command] = &[
         "Synthesise what is missing or stale",
         A::Synthesise(Which::Stale),
     ),
-    c("picture.reroll", &[Char('r')], GALLERY, "reroll", "Give the selected picture another seed", A::Reroll),
+    c("picture.reroll", &[Char('r')], GALLERY, "reroll", "Give pictures another seed", A::Reroll),
     c("picture.steps.less", &[Char('t')], GALLERY, "", "Fewer denoising steps", A::Steps(-1)),
     c("picture.steps.more", &[Char('T')], GALLERY, "steps", "More denoising steps", A::Steps(1)),
     c("picture.guidance.less", &[Char('w')], GALLERY, "", "Less guidance by the caption", A::Guidance(-1)),
@@ -93,14 +94,14 @@ pub const COMMANDS: &[Command] = &[
         &[Char(',')],
         GALLERY,
         "this one",
-        "Change the selected picture's settings alone, or all",
+        "Change the settings of the selected or marked pictures alone, or of all",
         A::Alone,
     ),
     c("caption.rank.less", &[Char('<')], CAPTIONS, "", "Automatic captions from a nearer candidate", A::Rank(-1)),
     c("caption.rank.more", &[Char('>')], CAPTIONS, "re-rank", "Automatic captions from the next candidate", A::Rank(1)),
     c(
         "caption.prefix",
-        &[Char('p')],
+        &[Char('P')],
         CAPTIONS,
         "prefix",
         "Put words in front of every automatic caption",
@@ -145,6 +146,11 @@ pub const COMMANDS: &[Command] = &[
     c("queue.stop", &[Char('x')], RUNS, "stop", "Stop the selected job", A::StopJob),
     c("queue.later", &[Char('<')], RUNS, "", "Move the selected job back in the queue", A::Queue(1)),
     c("queue.sooner", &[Char('>')], RUNS, "", "Move the selected job forward in the queue", A::Queue(-1)),
+    c("mark", &[Char(' ')], LISTS, "mark", "Mark a line for the next edit, or unmark it", A::Mark),
+    c("mark.range", &[Char('v')], LISTS, "", "Mark a range: from here to where v is pressed again", A::Range),
+    c("pin", &[Char('p')], PICTURES, "", "Pin prototypes to the top of every list, or let them go", A::Pin),
+    c("next", &[Char('n')], FILTERED, "", "The next line that the filter finds, around the end", A::Next(1)),
+    c("next.back", &[Char('N')], FILTERED, "", "The line before, around the end", A::Next(-1)),
     c("filter", &[Char('/')], FILTERED, "filter", "Show only lines that contain some words", A::Filter),
     c("job.cancel", &[Ctrl('c')], &[], "", "Cancel the newest job", A::CancelJob),
     c("copy", &[Char('y')], &[], "", "Copy the caption, the score or the log", A::Copy),
@@ -167,7 +173,8 @@ pub const COMMANDS: &[Command] = &[
     c("pane.next", &[Key::Tab, Char(']')], &[], "", "Next pane", A::Turn(1)),
     c("pane.previous", &[Key::BackTab, Char('[')], &[], "", "Previous pane", A::Turn(-1)),
     c("help", &[Char('?'), Key::F(1)], &[], "help", "Show every key of this pane", A::Help),
-    c("palette", &[Ctrl('p'), Char(':')], &[], "commands", "Find a command by its name", A::Palette),
+    c("palette", &[Ctrl('p')], &[], "commands", "Find a command by its name", A::Palette),
+    c("line", &[Char(':')], &[], "", "Type a command, or a setting and its value", A::Line),
     c("back", &[Key::Esc], &[], "", "One level back", A::Back),
     c("mouse", &[Char('M')], &[], "", "Let the mouse point here, or leave it to the terminal", A::Mouse),
     c("suspend", &[Ctrl('z')], &[], "", "Go to the shell; fg comes back", A::Suspend),

@@ -24,28 +24,39 @@ impl State {
             Action::ThresholdAt(percent) => Some(Decision::Prune(f64::from(percent.min(95)) / 100.0)),
             Action::PrototypesAt(m) => Some(Decision::Prototypes(m.clamp(1, self.most_prototypes()))),
             Action::Prototypes(by) => Some(Decision::Prototypes(step(draft.prototypes, by, 1, self.most_prototypes()))),
-            Action::Steps(_) | Action::Guidance(_) | Action::Noise(_) => self.synthesis(action),
+            Action::Steps(by) => self.synthesis(|s| s.steps = step(s.steps, by * 5, 5, 1000)),
+            Action::Guidance(by) => {
+                self.synthesis(|s| s.guidance = (s.guidance + 0.5 * f64::from(by)).clamp(0.0, 30.0))
+            }
+            Action::Noise(by) => self.synthesis(|s| s.noise = step(s.noise, by * 10, 0, 999)),
             Action::Rank(by) => Some(Decision::Rank(step(draft.rank, by, 0, self.candidates().saturating_sub(1)))),
             Action::Runs(by) => Some(Decision::Runs(step(draft.protocol.runs, by, 1, 100))),
             Action::Epochs(by) => Some(Decision::Epochs(step(draft.protocol.epochs, by * 10, 10, 10_000))),
             Action::Encoders => Some(Decision::Encoders(self.next_encoders())),
             Action::Distinct => Some(Decision::Distinct(!draft.distinct)),
             Action::Drop | Action::Keep => {
-                let (row, keep) = (self.selected_row()?, action == Action::Keep);
-                let again = draft.by_hand.get(&row) == Some(&keep);
-                Some(Decision::Hand { row, keep: (!again).then_some(keep) })
+                let (rows, keep) = (self.chosen_rows(), action == Action::Keep);
+                let again = rows.iter().all(|row| draft.by_hand.get(row) == Some(&keep));
+                let decision = |row| Decision::Hand { row, keep: (!again).then_some(keep) };
+                let all = Decision::many(rows.into_iter().map(decision).collect());
+                self.marked_rows.clear();
+                all
             }
             Action::AutoCaption => {
-                let own = (self.basis()?, self.prototype);
-                draft.captions.contains_key(&own).then_some(())?;
-                Some(Decision::Caption { basis: own.0, prototype: own.1, caption: None })
+                let basis = self.basis()?;
+                let own = |prototype: &usize| draft.captions.contains_key(&(basis.clone(), *prototype));
+                let back = |prototype| Decision::Caption { basis: basis.clone(), prototype, caption: None };
+                Decision::many(self.chosen().into_iter().filter(own).map(back).collect())
             }
             Action::Reroll => {
-                let (basis, prototype) = (self.basis()?, self.prototype);
-                let now = draft.seed_of(&basis, prototype);
-                // Any fixed odd step visits every seed; this one is the golden ratio's, as in splitmix64.
-                let seed = now.wrapping_add(0x9e37_79b9_7f4a_7c15) >> 16;
-                Some(Decision::Seed { basis, prototype, seed })
+                let basis = self.basis()?;
+                let another = |prototype| {
+                    let now = draft.seed_of(&basis, prototype);
+                    // Any fixed odd step visits every seed; this one is the golden ratio's, as in splitmix64.
+                    let seed = now.wrapping_add(0x9e37_79b9_7f4a_7c15) >> 16;
+                    Decision::Seed { basis: basis.clone(), prototype, seed }
+                };
+                Decision::many(self.chosen().into_iter().map(another).collect())
             }
             Action::Across(by) => {
                 self.across(i64::from(by));
@@ -62,30 +73,30 @@ impl State {
         }
     }
 
-    /// Settings of synthesis: of all pictures, or of the selected one alone.
-    fn synthesis(&self, action: Action) -> Option<Decision> {
-        let own = self.alone.then(|| Some((self.basis()?, self.prototype))).flatten();
-        let now = own.as_ref().map_or(self.draft.synthesis, |(basis, i)| self.draft.synthesis_of(basis, *i));
-        let step =
-            |now: usize, by: i32, least: usize, most: usize| now.saturating_add_signed(by as isize).clamp(least, most);
-        let (settings, decision) = match action {
-            Action::Steps(by) => {
-                let steps = step(now.steps, by * 5, 5, 1000);
-                (Synthesis { steps, ..now }, Decision::Steps(steps))
-            }
-            Action::Guidance(by) => {
-                let guidance = (now.guidance + 0.5 * f64::from(by)).clamp(0.0, 30.0);
-                (Synthesis { guidance, ..now }, Decision::Guidance(guidance))
-            }
-            Action::Noise(by) => {
-                let noise = step(now.noise, by * 10, 0, 999);
-                (Synthesis { noise, ..now }, Decision::Noise(noise))
-            }
-            _ => return None,
+    /// Settings of synthesis: of all pictures, or of the chosen ones alone.
+    fn synthesis(&self, change: impl Fn(&mut Synthesis)) -> Option<Decision> {
+        let (all, mut new) = (self.draft.synthesis, self.draft.synthesis);
+        if !self.alone {
+            change(&mut new);
+            return match new {
+                Synthesis { steps, .. } if steps != all.steps => Some(Decision::Steps(steps)),
+                Synthesis { noise, .. } if noise != all.noise => Some(Decision::Noise(noise)),
+                new if new != all => Some(Decision::Guidance(new.guidance)),
+                _ => None,
+            };
+        }
+        let basis = self.basis()?;
+        let own = |prototype| {
+            let mut own = self.draft.synthesis_of(&basis, prototype);
+            change(&mut own);
+            Decision::Own { basis: basis.clone(), prototype, settings: (own != all).then_some(own) }
         };
-        let Some((basis, prototype)) = own else { return Some(decision) };
-        let settings = (settings != self.draft.synthesis).then_some(settings);
-        Some(Decision::Own { basis, prototype, settings })
+        Decision::many(self.chosen().into_iter().map(own).collect())
+    }
+
+    /// Changes settings of synthesis.
+    pub(super) fn adjust(&mut self, change: impl Fn(&mut Synthesis)) -> Vec<Effect> {
+        self.synthesis(change).map_or(vec![], |d| self.decide(d))
     }
 
     /// Candidates of the selected prototype.

@@ -53,16 +53,24 @@ pub enum Decision {
     Runs(usize),
     Epochs(usize),
     Encoders(Vec<String>),
+    /// One step of undo that concerns several lines.
+    Many(Vec<Self>),
 }
 
 impl Decision {
+    /// Several as one; none if there are none.
+    pub fn many(mut list: Vec<Self>) -> Option<Self> {
+        if list.len() > 1 { Some(Self::Many(list)) } else { list.pop() }
+    }
+
     /// Moves of one slider follow each other as one decision.
     fn replaces(&self, last: &Self) -> bool {
-        use Decision::{Encoders, Epochs, Guidance, Noise, Own, Prototypes, Prune, Rank, Runs, Steps};
+        use Decision::{Encoders, Epochs, Guidance, Many, Noise, Own, Prototypes, Prune, Rank, Runs, Steps};
         let slider = match (self, last) {
             (Own { basis: a, prototype: i, .. }, Own { basis: b, prototype: j, .. }) => a == b && i == j,
             (Prototypes(_) | Prune(_) | Steps(_) | Guidance(_) | Noise(_) | Rank(_), _) => true,
             (Runs(_) | Epochs(_) | Encoders(_), _) => true,
+            (Many(a), Many(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.replaces(b)),
             _ => false,
         };
         slider && std::mem::discriminant(self) == std::mem::discriminant(last)
@@ -100,6 +108,10 @@ impl Decision {
             Self::Runs(n) => format!("{n} runs"),
             Self::Epochs(n) => format!("{n} epochs"),
             Self::Encoders(names) => format!("judged by {}", names.join(" and ")),
+            Self::Many(list) => {
+                let first = list.first().map_or(String::new(), Self::words);
+                format!("{first}, and {} more", list.len().saturating_sub(1))
+            }
         }
     }
 }
@@ -162,6 +174,7 @@ impl Draft {
             Decision::Runs(n) => self.protocol.runs = n,
             Decision::Epochs(n) => self.protocol.epochs = n,
             Decision::Encoders(names) => self.protocol.encoders = names,
+            Decision::Many(list) => list.iter().for_each(|d| self.apply(d)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Lists: a cursor that keeps its place, filters and sorting.
 
 use super::model::Proto;
+use std::collections::BTreeSet;
 
 /// The selected line of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,11 +55,11 @@ impl SortBy {
         }
     }
 
-    /// Prototype numbers whose caption contains `filter`, sorted; equals keep their number's order.
-    pub fn arrange(self, list: &[Proto], captions: &[String], filter: &str) -> Vec<usize> {
+    /// Pinned prototypes, then those whose caption contains `filter`; both sorted, equals by their number.
+    pub fn arrange(self, list: &[Proto], captions: &[String], filter: &str, pins: &BTreeSet<usize>) -> Vec<usize> {
         let filter = filter.to_lowercase();
-        let shows =
-            |i: &usize| filter.is_empty() || captions.get(*i).is_some_and(|c| c.to_lowercase().contains(&filter));
+        let has = |i: usize| filter.is_empty() || captions.get(i).is_some_and(|c| c.to_lowercase().contains(&filter));
+        let shows = |i: &usize| pins.contains(i) || has(*i);
         let mut order: Vec<usize> = (0..list.len()).filter(shows).collect();
         match self {
             Self::Similarity => order.sort_by(|&a, &b| list[b].similarity.total_cmp(&list[a].similarity)),
@@ -66,6 +67,7 @@ impl SortBy {
             Self::Tightness => order.sort_by(|&a, &b| list[a].tightness.total_cmp(&list[b].tightness)),
             Self::Caption => order.sort_by(|&a, &b| captions.get(a).cmp(&captions.get(b))),
         }
+        order.sort_by_key(|i| !pins.contains(i));
         order
     }
 }
@@ -90,8 +92,12 @@ mod tests {
         let proto = |similarity, support| Proto { similarity, support, ..Proto::default() };
         let list = [proto(0.9, 3), proto(0.8, 9), proto(0.7, 5)];
         let captions = ["a red circle", "a blue square", "A RED square"].map(String::from);
-        assert_eq!(SortBy::Support.arrange(&list, &captions, ""), [1, 2, 0]);
-        assert_eq!(SortBy::Support.arrange(&list, &captions, "red"), [2, 0]);
-        assert_eq!(SortBy::Similarity.arrange(&list, &captions, "green"), [0usize; 0]);
+        let arranged =
+            |by: SortBy, filter, pins: &[usize]| by.arrange(&list, &captions, filter, &pins.iter().copied().collect());
+        assert_eq!(arranged(SortBy::Support, "", &[]), [1, 2, 0]);
+        assert_eq!(arranged(SortBy::Support, "red", &[]), [2, 0]);
+        assert_eq!(arranged(SortBy::Similarity, "green", &[]), [0usize; 0]);
+        assert_eq!(arranged(SortBy::Support, "", &[0]), [0, 1, 2], "pinned ones are on top");
+        assert_eq!(arranged(SortBy::Support, "red", &[1]), [1, 2, 0], "and no filter hides them");
     }
 }

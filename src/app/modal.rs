@@ -39,8 +39,10 @@ pub enum Modal {
     Palette(Field, usize),
     /// Whether to leave although a job runs.
     Quit,
-    /// A line being typed.
+    /// The answer to a question, being typed.
     Ask(Asks, Field),
+    /// A command line, being typed.
+    Line(Field),
 }
 
 impl State {
@@ -66,6 +68,7 @@ impl State {
             },
             Some(Modal::Palette(query, at)) => self.palette_key(query, at, key),
             Some(Modal::Ask(asks, field)) => self.ask_key(asks, field, key),
+            Some(Modal::Line(field)) => self.line_key(field, key),
         }
     }
 
@@ -135,6 +138,7 @@ impl State {
                 field.insert(text);
                 *at = 0;
             }
+            Some(Modal::Line(field)) => field.insert(text),
             _ => {}
         }
         vec![]

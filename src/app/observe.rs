@@ -74,6 +74,10 @@ impl State {
 
     fn show_prototypes(&mut self, protos: Arc<Protos>) {
         self.prototype = self.prototype.min(protos.list.len().saturating_sub(1));
+        if self.protos.as_ref().is_none_or(|old| old.basis != protos.basis) {
+            self.pins.clear();
+            self.marked.clear();
+        }
         (self.protos, self.candidate.0) = (Some(protos), 0);
         self.refresh();
     }

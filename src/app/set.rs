@@ -90,7 +90,7 @@ impl State {
         let Some(protos) = self.protos.clone() else { return self.pairs.clear() };
         self.pairs = (0..protos.list.len()).map(|i| self.wanted(&protos, i)).collect();
         let captions: Vec<String> = self.pairs.iter().map(|p| p.caption.clone()).collect();
-        self.arranged = self.sort.arrange(&protos.list, &captions, &self.filter);
+        self.arranged = self.sort.arrange(&protos.list, &captions, &self.filter, &self.pins);
     }
 
     /// Names the whole set: its clustering and all its pairs.

@@ -7,6 +7,7 @@ use super::{
     job::{Job, JobId, Outcome},
     keys::Keys,
     lists::{Cursor, SortBy},
+    marks::Marks,
     modal::Modal,
     model::{Measured, Picture, Protos, Rows, Score, Summary},
 };
@@ -75,8 +76,10 @@ pub struct State {
     pub jobs: Vec<Job>,
     /// What was judged, oldest first.
     pub scores: Vec<Score>,
-    /// The log.
+    /// The log's latest lines.
     pub log: VecDeque<LogLine>,
+    /// How many lines it ever had.
+    pub said: u64,
     /// Real pictures by image number; an error stands for one that cannot be read.
     pub real: BTreeMap<u32, Result<Picture, String>>,
     pub(super) asked: BTreeSet<u32>,
@@ -97,6 +100,12 @@ pub struct State {
     pub candidate: Cursor,
     /// The selected pair, as a line of the worst-first list.
     pub pair: Cursor,
+    /// Marked pairs.
+    pub marked_rows: Marks<u32>,
+    /// Marked prototypes of the clustering on screen.
+    pub marked: Marks<usize>,
+    /// Its prototypes that stay on top of every list.
+    pub pins: BTreeSet<usize>,
     /// The selected score.
     pub run: Cursor,
     /// Settings of synthesis change the selected picture alone.
@@ -151,6 +160,7 @@ impl State {
             jobs: Vec::new(),
             scores: Vec::new(),
             log: VecDeque::new(),
+            said: 0,
             real: BTreeMap::new(),
             asked: BTreeSet::new(),
             order_of_real: VecDeque::new(),
@@ -162,6 +172,9 @@ impl State {
             prototype: 0,
             candidate: Cursor::default(),
             pair: Cursor::default(),
+            marked_rows: Marks::default(),
+            marked: Marks::default(),
+            pins: BTreeSet::new(),
             run: Cursor::default(),
             alone: false,
             job: None,
@@ -304,6 +317,7 @@ impl State {
             self.notice = Some((level, text.clone()));
         }
         self.log.push_back(LogLine { at: self.now, level, text });
+        self.said += 1;
         if self.log.len() > LOG_LINES {
             self.log.pop_front();
         }
@@ -316,17 +330,29 @@ impl State {
 
     /// The row under the cursor of the data pane.
     pub fn selected_row(&self) -> Option<u32> {
-        let measured = self.measured.as_ref()?;
-        match &self.pair_filter.1 {
-            Some(lines) => lines.get(self.pair.0).copied(),
-            None => measured.order.get(self.pair.0).copied(),
-        }
+        self.pair_lines().get(self.pair.0).copied()
     }
 
-    /// Number of lines in the data pane's list.
-    pub fn pair_lines(&self) -> usize {
-        let all = self.measured.as_ref().map_or(0, |m| m.order.len());
-        self.pair_filter.1.as_ref().map_or(all, Vec::len)
+    /// Rows in the data pane's list, as they are listed.
+    pub fn pair_lines(&self) -> &[u32] {
+        let all = self.measured.as_ref().map_or(&[][..], |m| &m.order);
+        self.pair_filter.1.as_deref().unwrap_or(all)
+    }
+
+    /// Pairs that an edit concerns.
+    pub fn chosen_rows(&self) -> Vec<u32> {
+        self.marked_rows.chosen(self.pair_lines(), self.pair.0)
+    }
+
+    /// Whether the prototype listed at `place` is marked or in the open range.
+    pub fn is_marked(&self, place: usize) -> bool {
+        let open = self.marked.open(&self.arranged, self.place());
+        self.arranged.get(place).is_some_and(|i| self.marked.has(*i)) || open.is_some_and(|o| o.contains(&place))
+    }
+
+    /// Prototypes that an edit concerns.
+    pub fn chosen(&self) -> Vec<usize> {
+        self.marked.chosen(&self.arranged, self.place())
     }
 }
 

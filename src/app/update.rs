@@ -32,6 +32,10 @@ impl State {
             Action::Turn(by) => self.show(self.pane.step(by)),
             Action::Help => self.modal = Some(Modal::Help(0)),
             Action::Palette => self.modal = Some(Modal::Palette(Field::default(), 0)),
+            Action::Line => self.modal = Some(Modal::Line(Field::default())),
+            Action::Mark | Action::Range => self.mark(action == Action::Range),
+            Action::Pin => self.pin(),
+            Action::Next(by) => self.next_line(by),
             Action::Back => self.back(),
             Action::Quit if self.is_busy() => self.modal = Some(Modal::Quit),
             Action::Quit => return vec![Effect::Quit],
@@ -110,6 +114,7 @@ impl State {
             self.inside = false;
         } else if self.zoom {
             self.zoom = false;
+        } else if self.unmark() {
         } else {
             self.filter_by("");
         }
@@ -139,7 +144,7 @@ impl State {
 
     fn step(&mut self, by: i64) {
         match self.pane {
-            Pane::Data => self.pair.step(by, self.pair_lines()),
+            Pane::Data => self.pair.step(by, self.pair_lines().len()),
             Pane::Captions if self.inside => {
                 let n = self.candidates();
                 self.candidate.step(by, n);
@@ -157,6 +162,58 @@ impl State {
                 let most = self.log.len().saturating_sub(1) as i64;
                 self.scrolled = (self.scrolled as i64 - by).clamp(0, most) as usize;
             }
+        }
+    }
+
+    /// Marks the line under the cursor and goes on to the next, or begins or ends a range there.
+    fn mark(&mut self, range: bool) {
+        let place = self.place();
+        match self.pane {
+            Pane::Data if range => {
+                let mut marks = std::mem::take(&mut self.marked_rows);
+                marks.range(self.pair_lines(), self.pair.0);
+                self.marked_rows = marks;
+            }
+            Pane::Data => {
+                self.selected_row().into_iter().for_each(|row| self.marked_rows.toggle(row));
+                self.step(1);
+            }
+            Pane::Captions if self.inside => {}
+            _ if range => self.marked.range(&self.arranged, place),
+            _ => {
+                self.arranged.get(place).into_iter().for_each(|i| self.marked.toggle(*i));
+                self.across(1);
+            }
+        }
+    }
+
+    /// Takes the marks of the pane's list away; whether there were any.
+    fn unmark(&mut self) -> bool {
+        if self.pane == Pane::Data { self.marked_rows.clear() } else { self.marked.clear() }
+    }
+
+    /// Pins what is chosen; lets it go if all of it is pinned.
+    fn pin(&mut self) {
+        let chosen = self.chosen();
+        if chosen.iter().all(|i| self.pins.contains(i)) {
+            self.pins.retain(|i| !chosen.contains(i));
+        } else {
+            self.pins.extend(chosen);
+        }
+        self.marked.clear();
+        self.refresh();
+    }
+
+    /// A line on or back, around the end.
+    fn next_line(&mut self, by: i32) {
+        let (at, len) = match self.pane {
+            Pane::Data => (self.pair.0, self.pair_lines().len()),
+            _ => (self.place(), self.arranged.len()),
+        };
+        if len > 0 {
+            let to = (at as i64 + i64::from(by)).rem_euclid(len as i64);
+            self.inside = false;
+            self.step(to - at as i64);
         }
     }
 
@@ -210,7 +267,7 @@ impl State {
         let Some(basis) = self.ready() else { return vec![] };
         let idle = |i: &usize| !matches!(self.image_state(*i), ImageState::Queued | ImageState::Forming(_));
         let chosen: Vec<usize> = match which {
-            Which::Selected => vec![self.prototype],
+            Which::Selected => self.chosen(),
             Which::Stale => self.outdated(),
         };
         let wanted: Vec<Wanted> = chosen.into_iter().filter(idle).map(|i| self.pairs[i].clone()).collect();
@@ -218,6 +275,7 @@ impl State {
             self.tell("fresh or on its way already; r rerolls a picture in the gallery");
             return vec![];
         }
+        self.marked.clear();
         vec![self.spawn(Work::Synthesise { basis, wanted })]
     }
 

@@ -4,6 +4,7 @@ pub mod canvas;
 pub mod halfblock;
 pub mod image;
 mod keymap;
+mod logfile;
 mod overlay;
 mod panels;
 mod run;

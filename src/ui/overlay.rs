@@ -1,7 +1,7 @@
 //! What lies over a pane: help, palette, the question before leaving. Printed from the table of commands.
 
 use super::canvas::Canvas;
-use crate::app::{Command, Field, Modal, State, matching, on};
+use crate::app::{Command, Field, Modal, State, completions, matching, on};
 use ratatui::layout::Rect;
 
 /// Draws what is on top, if anything is.
@@ -10,6 +10,7 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
         Some(Modal::Help(scroll)) => help(canvas, area, state, *scroll),
         Some(Modal::Palette(query, at)) => palette(canvas, area, state, query, *at),
         Some(Modal::Quit) => quit(canvas, area, state),
+        Some(Modal::Line(field)) => line(canvas, area, state, field),
         Some(Modal::Ask(..)) | None => {}
     }
 }
@@ -77,6 +78,28 @@ fn palette(canvas: &mut Canvas, area: Rect, state: &State, query: &Field, at: us
     }
     if found.is_empty() {
         canvas.put(inner.x, inner.y + 2, inner.width, "no command has these words", theme.dim);
+    }
+}
+
+/// What the command line may become, above it.
+fn line(canvas: &mut Canvas, area: Rect, state: &State, field: &Field) {
+    let theme = *canvas.theme;
+    let (settings, commands) = completions(state.pane, field.text());
+    let settings = settings.iter().map(|s| (format!("{} {}", s.name, s.value), s.title));
+    let lines: Vec<_> = settings.chain(commands.iter().map(|c| (c.id.to_owned(), c.title))).collect();
+    let height = (lines.len().max(1) as u16 + 2).min(area.height).min(14);
+    let at = Rect { y: area.bottom() - height, height, width: area.width.min(84), ..area };
+    let inner = canvas.dialog(at, "command line");
+    for (y, (name, title)) in (inner.y..inner.bottom()).zip(&lines) {
+        canvas.put(inner.x, y, 23, name, theme.accent);
+        canvas.put(inner.x + 24, y, inner.width.saturating_sub(24), title, theme.text);
+    }
+    if lines.is_empty() {
+        canvas.put(inner.x, inner.y, inner.width, "nothing begins so", theme.dim);
+    }
+    let over = lines.len().saturating_sub(usize::from(inner.height));
+    if over > 0 {
+        canvas.right(inner.x, inner.bottom(), inner.width, &format!(" {over} more "), theme.dim);
     }
 }
 

@@ -4,7 +4,9 @@
 use super::{
     canvas::Cells,
     image::{self, Agreed, Overlay, Ready, Wish},
-    keymap, terminal,
+    keymap,
+    logfile::LogFile,
+    terminal,
     theme::{Depth, Theme},
     view::{self, Drawn, Look},
 };
@@ -135,6 +137,8 @@ fn log_to(sender: &mpsc::UnboundedSender<Event>) {
 struct Loop {
     state: State,
     session: Session,
+    /// None where it cannot be written.
+    log: Option<LogFile>,
     look: Look,
     pixels: Wish,
     overlay: Overlay,
@@ -155,9 +159,14 @@ impl Loop {
         let terminal = Terminal::new(CrosstermBackend::new(std::io::stdout())).map_err(Error::io("terminal"))?;
         let started = Instant::now();
         let look = options.look();
+        let log = LogFile::beside(session.journal());
+        if let Err(e) = &log {
+            tracing::warn!("the log is not kept: {e}");
+        }
         Ok(Self {
             state,
             session,
+            log: log.ok(),
             look,
             pixels: if look.cells == Cells::Half { options.pixels } else { Wish::Cells },
             overlay: Overlay::default(),
@@ -277,6 +286,9 @@ impl Loop {
     fn apply(&mut self, event: Event) -> Result<()> {
         self.state.handle(Event::Tick(self.started.elapsed().as_millis() as u64));
         let effects = self.state.handle(event);
+        if let Some(log) = &mut self.log {
+            log.follow(&self.state);
+        }
         self.perform(effects)
     }
 

@@ -1,7 +1,7 @@
 //! The two lines at the foot: what runs, or what was said, or the line being typed; and the keys of the pane.
 
 use super::{canvas::Canvas, text};
-use crate::app::{Action, Asks, COMMANDS, Command, Field, Job, Level, Modal, Pane, State, Status, count, duration};
+use crate::app::{Action, COMMANDS, Command, Field, Job, Level, Modal, Pane, State, Status, count, duration};
 use ratatui::layout::Rect;
 
 /// Draws both lines; returns where the text cursor stands, if a line is being typed.
@@ -14,7 +14,12 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) -> Option<(u16, u16)
             &[("Enter", "accept"), ("Esc", "leave it"), ("Ctrl-W", "cut a word"), ("Ctrl-U", "cut to the start")]
                 .map(|(key, words)| (key.to_owned(), words, None)),
         );
-        return Some(typing(canvas, upper, *asks, field));
+        return Some(typing(canvas, upper, &asks.title(), field));
+    }
+    if let Some(Modal::Line(field)) = &state.modal {
+        let keys = [("Enter", "do it"), ("Tab", "complete"), ("Esc", "leave it"), ("Ctrl-P", "find by words")];
+        footer(canvas, lower, &keys.map(|(key, words)| (key.to_owned(), words, None)));
+        return Some(typing(canvas, upper, "", field));
     }
     let running = state.jobs.iter().rev().find(|j| j.status == Status::Running);
     let alive = state.jobs.iter().filter(|j| j.is_alive()).count();
@@ -83,9 +88,9 @@ fn hint(state: &State) -> String {
     }
 }
 
-fn typing(canvas: &mut Canvas, area: Rect, asks: Asks, field: &Field) -> (u16, u16) {
+fn typing(canvas: &mut Canvas, area: Rect, asks: &str, field: &Field) -> (u16, u16) {
     let theme = *canvas.theme;
-    let label = format!("{} › ", asks.title());
+    let label = if asks.is_empty() { ":".to_owned() } else { format!("{asks} › ") };
     let used = canvas.put(area.x, area.y, area.width / 2, &label, theme.accent);
     let (x, room) = (area.x + used, usize::from(area.width.saturating_sub(used + 1)));
     let (before, after) = field.parts();

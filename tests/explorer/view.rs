@@ -83,12 +83,14 @@ fn data_while_embedding_and_after() {
     news(&mut state, id, News::Cosines((0..30).map(|i| 0.2 + 0.01 * (i % 11 * (i % 7)) as f32).collect()));
     picture_of("data_running", &mut state);
     let mut state = clustered();
-    keys(&mut state, "j j x k v");
+    keys(&mut state, "j j x k K");
     picture_of("data_done", &mut state);
     keys(&mut state, "/ b l u e");
     picture_of("data_filtering", &mut state);
     keys(&mut state, "Enter s");
     picture_of("data_plane", &mut state);
+    keys(&mut state, "Esc g Space v j j");
+    picture_of("data_marked", &mut state);
 }
 
 #[test]
@@ -103,6 +105,8 @@ fn prototypes_while_clustering_and_after() {
     let mut state = clustered();
     show(&mut state, Pane::Prototypes);
     picture_of("prototypes_done", &mut state);
+    keys(&mut state, "j p j Space Space");
+    picture_of("prototypes_marked", &mut state);
     keys(&mut state, "+");
     picture_of("prototypes_running", &mut state);
     let id = state.latest(|w| matches!(w, Work::Prototypes(_))).unwrap().id;
@@ -162,7 +166,7 @@ fn the_log_tells_what_happened() {
 
 #[test]
 fn what_lies_on_top() {
-    for (name, press) in [("help", "?"), ("palette", "Ctrl-P s y n")] {
+    for (name, press) in [("help", "?"), ("palette", "Ctrl-P s y n"), ("line", ": p r")] {
         let mut state = synthesised();
         keys(&mut state, press);
         picture_of(name, &mut state);
@@ -191,7 +195,7 @@ fn every_size_is_drawn_without_a_panic() {
             show(&mut state, pane);
             for width in [1, 79, 80, 81, 99, 100, 119, 160, 250] {
                 for height in [1, 24, 25, 31, 40, 80] {
-                    for press in ["z", "z", "?", "Esc", ":", "Esc"] {
+                    for press in ["z", "z", "?", "Esc", ":", "Esc", "Ctrl-P", "Esc"] {
                         keys(&mut state, press);
                         draw(&mut state, (width, height), &look());
                     }

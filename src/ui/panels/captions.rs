@@ -31,7 +31,7 @@ fn list(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
     if !state.draft.prefix.is_empty() {
         remark.push_str(" · prefixed");
     }
-    canvas.title(area, "Captions", &remark);
+    canvas.title(area, "Captions", &prototypes::remark(state, remark));
     let room = usize::from(area.height.saturating_sub(1));
     let at = state.place();
     let top = Cursor(at).top(state.arranged.len(), room);
@@ -39,6 +39,8 @@ fn list(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
         let Some(pair) = state.pairs.get(n) else { continue };
         let (sign, style) = prototypes::mark(canvas, &state.image_state(n));
         canvas.right(area.x, y, 4, &(n + 1).to_string(), theme.dim);
+        let badge = prototypes::badge(canvas, state.is_marked(top + i), state.pins.contains(&n));
+        canvas.put(area.x + 4, y, 1, badge, theme.accent);
         canvas.put(area.x + 5, y, 1, sign, style);
         let mark = match state.draft.captions.get(&(protos.basis.clone(), n)) {
             Some(own) if own.row.is_some() => "chosen ",

@@ -4,6 +4,7 @@ use crate::{
     app::{Action, Cursor, Measured, State, Status, Work, below, count, keeps, kept_count, percent},
     ui::{
         canvas::{Canvas, columns, rows},
+        panels::prototypes::badge,
         scatter,
     },
 };
@@ -166,17 +167,22 @@ fn column(canvas: &mut Canvas, area: Rect, x: u16, share: f64, style: ratatui::s
 
 fn pairs(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured) {
     let theme = *canvas.theme;
-    let n = state.pair_lines();
-    let remark = match state.pair_filter.0.as_str() {
+    let (lines, marks) = (state.pair_lines(), &state.marked_rows);
+    let n = lines.len();
+    let mut remark = match state.pair_filter.0.as_str() {
         "" => format!("{} of {}", count((state.pair.0 + 1).min(n)), count(n)),
         words => {
             format!("\"{}\" {} of {}", crate::ui::text::fit(words, 16), count((state.pair.0 + 1).min(n)), count(n))
         }
     };
-    canvas.title(area, "Pairs, worst match first", &remark);
+    let marked = marks.count(lines, state.pair.0);
+    if marked > 0 {
+        remark.insert_str(0, &format!("{} marked · ", count(marked)));
+    }
+    canvas.title(area, "Pairs, worst first", &remark);
+    let open = marks.open(lines, state.pair.0);
     let room = usize::from(area.height.saturating_sub(1));
     let top = state.pair.top(n, room);
-    let lines = state.pair_filter.1.as_deref().unwrap_or(&measured.order);
     for (i, (y, &row)) in (area.y + 1..area.bottom()).zip(lines.iter().skip(top)).enumerate() {
         let kept = keeps(measured, &state.draft, row);
         let (mark, style) = match (state.draft.by_hand.get(&row), kept) {
@@ -193,6 +199,9 @@ fn pairs(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured) {
             &format!("{:.3}", measured.cosines[row as usize]),
             if kept { theme.text } else { theme.warn },
         );
+        if marks.has(row) || open.as_ref().is_some_and(|o| o.contains(&(top + i))) {
+            canvas.put(area.x + 9, y, 1, badge(canvas, true, false), theme.accent);
+        }
         let caption = state.rows.captions.get(row as usize).map_or("", String::as_str);
         canvas.put(area.x + 10, y, area.width.saturating_sub(10), caption, if kept { theme.text } else { theme.dim });
         canvas.touch_line(area.x, y, area.width, Action::PickRow(row));

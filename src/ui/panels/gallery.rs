@@ -32,6 +32,7 @@ fn grid(canvas: &mut Canvas, area: Rect, state: &State, across: usize) {
         canvas.picture(inner, state.picture(n));
         let (sign, style) = prototypes::mark(canvas, &image);
         let label = (n + 1).to_string();
+        let badge = prototypes::badge(canvas, state.is_marked(i), state.pins.contains(&n));
         let line = y + CELL.1 - 1;
         let words = match image {
             ImageState::Forming(step) => format!("step {step}"),
@@ -43,6 +44,7 @@ fn grid(canvas: &mut Canvas, area: Rect, state: &State, across: usize) {
             CELL.0 - 3,
             &[(&label, theme.text), (" ", theme.text), (sign, style), (" ", theme.text), (&words, theme.dim)],
         );
+        canvas.put(x, line, 1, badge, theme.accent);
         canvas.touch(Rect { height: CELL.1, ..inner }, Action::PickPrototype(n));
         if i == at {
             canvas.shade(x, line, CELL.0 - 2, theme.selected);
@@ -71,7 +73,11 @@ fn large(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
     let (text, real) = rows(rest, facts);
     let lines = canvas.paragraph(Rect { height: facts - 4 + u16::from(facts > 5), ..text }, &pair.caption, theme.text);
     let (d, own) = (pair.settings, pair.settings != state.draft.synthesis);
-    let scope = if state.alone { " · keys change this one" } else { "" };
+    let scope = match (state.alone, state.marked.count(&state.arranged, state.place())) {
+        (false, _) => String::new(),
+        (true, 0) => " · keys change this one".to_owned(),
+        (true, n) => format!(" · keys change the {n} marked"),
+    };
     let own = if own { " · its own" } else { "" };
     let words = format!("steps {} · guidance {:.1} · noise {}{own}{scope}", d.steps, d.guidance, d.noise);
     canvas.put(text.x, text.y + lines, text.width, &words, theme.dim);

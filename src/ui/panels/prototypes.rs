@@ -88,13 +88,34 @@ pub fn mark(canvas: &Canvas, state: &ImageState) -> (&'static str, Style) {
     }
 }
 
+/// The sign of a line that is marked, pinned, or both.
+pub fn badge(canvas: &Canvas, marked: bool, pinned: bool) -> &'static str {
+    match (marked, pinned, canvas.ascii) {
+        (false, false, _) => " ",
+        (true, false, false) => "▪",
+        (false, true, false) => "▴",
+        (true, true, false) => "◆",
+        (true, false, true) => "=",
+        (false, true, true) => "^",
+        (true, true, true) => "@",
+    }
+}
+
+/// How many lines are marked, and what is in the title besides.
+pub fn remark(state: &State, words: String) -> String {
+    match state.marked.count(&state.arranged, state.place()) {
+        0 => words,
+        n => format!("{} marked · {words}", count(n)),
+    }
+}
+
 fn table(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
     let theme = *canvas.theme;
     let remark = match state.filter.as_str() {
         "" => format!("by {}", state.sort.name()),
         words => format!("\"{}\" {} of {}", crate::ui::text::fit(words, 16), state.arranged.len(), protos.list.len()),
     };
-    canvas.title(area, "Prototypes", &remark);
+    canvas.title(area, "Prototypes", &self::remark(state, remark));
     let y = area.y + 1;
     for (x, width, words) in [(0, 4, "#"), (5, 6, "cosine"), (12, 7, "support"), (20, 6, "tight")] {
         canvas.right(area.x + x, y, width, words, theme.dim);
@@ -109,6 +130,8 @@ fn table(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
     for (i, (y, &n)) in (area.y + 2..area.bottom()).zip(state.arranged.iter().skip(top)).enumerate() {
         let (Some(proto), Some(pair)) = (protos.list.get(n), state.pairs.get(n)) else { continue };
         canvas.right(area.x, y, 4, &(n + 1).to_string(), theme.dim);
+        let sign = badge(canvas, state.is_marked(top + i), state.pins.contains(&n));
+        canvas.put(area.x + 4, y, 1, sign, theme.accent);
         canvas.right(area.x + 5, y, 6, &format!("{:.3}", proto.similarity), theme.text);
         canvas.right(area.x + 12, y, 7, &count(proto.support), theme.text);
         canvas.right(area.x + 20, y, 6, &format!("{:.3}", proto.tightness), theme.text);

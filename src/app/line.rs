@@ -1,0 +1,167 @@
+//! The command line: any command by its name, or a setting with its value.
+
+use super::{
+    action::{Action, Pane},
+    commands::{Command, on},
+    decision::Decision,
+    event::Effect,
+    field::Field,
+    key::Key,
+    modal::Modal,
+    state::State,
+};
+
+/// Something that takes a value.
+pub struct Setting {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What stands for its value in the list.
+    pub value: &'static str,
+    /// In a sentence.
+    pub title: &'static str,
+    set: fn(&mut State, &str) -> Result<Vec<Effect>, String>,
+}
+
+const fn s(
+    name: &'static str,
+    value: &'static str,
+    title: &'static str,
+    set: fn(&mut State, &str) -> Result<Vec<Effect>, String>,
+) -> Setting {
+    Setting { name, value, title, set }
+}
+
+/// All settings.
+pub const SETTINGS: &[Setting] = &[
+    s("prototypes", "N", "Number of prototypes", |state, v| Ok(state.set_prototypes(number(v)?))),
+    s("prune", "PERCENT", "Share of pairs pruned", |state, v| {
+        Ok(state.update(Action::ThresholdAt(number(v.trim_end_matches('%').trim())?)))
+    }),
+    s("steps", "N", "Denoising steps", |state, v| {
+        let n = number::<usize>(v)?;
+        Ok(state.adjust(|s| s.steps = n.clamp(1, 1000)))
+    }),
+    s("guidance", "G", "Guidance by the caption", |state, v| {
+        let g = number::<f64>(v).ok().filter(|g| g.is_finite()).ok_or_else(|| not_a_number(v))?;
+        Ok(state.adjust(|s| s.guidance = g.clamp(0.0, 30.0)))
+    }),
+    s("noise", "N", "Noise level on the image prototype", |state, v| {
+        let n = number::<usize>(v)?;
+        Ok(state.adjust(|s| s.noise = n.min(999)))
+    }),
+    s("runs", "N", "Runs for each encoder", |state, v| {
+        let n = number::<usize>(v)?.clamp(1, 100);
+        Ok(state.decide(Decision::Runs(n)))
+    }),
+    s("epochs", "N", "Epochs of a run", |state, v| {
+        let n = number::<usize>(v)?.clamp(1, 10_000);
+        Ok(state.decide(Decision::Epochs(n)))
+    }),
+    s("caption", "WORDS", "Caption of the selected prototype", |state, v| Ok(state.write_caption(state.prototype, v))),
+    s("prefix", "WORDS", "Words in front of every automatic caption", |state, v| {
+        Ok(state.decide(Decision::Prefix(v.to_owned())))
+    }),
+    s("filter", "WORDS", "Only lines that contain these words", |state, v| {
+        state.filter_by(v);
+        Ok(vec![])
+    }),
+    s("go", "N", "To a pair or prototype by its number", |state, v| {
+        let n = number::<usize>(v)?;
+        Ok(match state.pane {
+            Pane::Data => state.update(Action::PickRow(u32::try_from(n).map_err(|_| not_a_number(v))?)),
+            _ if (1..=state.pairs.len()).contains(&n) => state.update(Action::PickPrototype(n - 1)),
+            _ => return Err(format!("there is no prototype {n}")),
+        })
+    }),
+    s("export", "DIR", "Write the set into a folder", |state, v| Ok(state.export(v))),
+];
+
+fn not_a_number(value: &str) -> String {
+    format!("`{}` is not such a number", crate::fsio::printable(value))
+}
+
+fn number<T: std::str::FromStr>(value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| not_a_number(value))
+}
+
+/// What a line may become: its first word's completions, settings before commands.
+pub fn completions(pane: Pane, line: &str) -> (Vec<&'static Setting>, Vec<&'static Command>) {
+    let word = line.trim_start().split(' ').next().unwrap_or_default();
+    // Once the word stands, only what it names is of interest.
+    let whole = line.trim_start().len() > word.len();
+    let fits = |name: &str| if whole { name == word } else { name.starts_with(word) };
+    (SETTINGS.iter().filter(|s| fits(s.name)).collect(), on(pane).filter(|c| fits(c.id)).collect())
+}
+
+impl State {
+    /// A key while a command line is typed.
+    pub(super) fn line_key(&mut self, mut field: Field, key: Key) -> Vec<Effect> {
+        match key {
+            Key::Esc | Key::Ctrl('c') => return vec![],
+            // As in vi: deleting the last character of nothing leaves.
+            Key::Backspace if field.text().is_empty() => return vec![],
+            Key::Enter => return self.carry_out(field.text().trim()),
+            Key::Tab => field = Field::new(&completed(self.pane, field.text())),
+            key => drop(field.key(key)),
+        }
+        self.modal = Some(Modal::Line(field));
+        vec![]
+    }
+
+    fn carry_out(&mut self, line: &str) -> Vec<Effect> {
+        let (word, value) = line.split_once(' ').map_or((line, ""), |(word, value)| (word, value.trim()));
+        let command = on(self.pane).find(|c| c.id == word).filter(|_| value.is_empty());
+        let setting = SETTINGS.iter().find(|s| s.name == word);
+        match (command, setting) {
+            _ if word.is_empty() => vec![],
+            (Some(command), _) => self.update(command.action),
+            (None, Some(s)) if value.is_empty() && s.value != "WORDS" => {
+                self.tell(format!("{word} takes a value: {word} {}", s.value));
+                vec![]
+            }
+            (None, Some(setting)) => (setting.set)(self, value).unwrap_or_else(|why| {
+                self.tell(format!("{word}: {why}"));
+                vec![]
+            }),
+            (None, None) => {
+                self.tell(format!("nothing here is called `{}`; Tab completes", crate::fsio::printable(word)));
+                vec![]
+            }
+        }
+    }
+}
+
+/// The line with its first word as long as all completions agree; where only one is left, a space if it takes a value.
+fn completed(pane: Pane, line: &str) -> String {
+    let (settings, commands) = completions(pane, line);
+    let names: Vec<&str> = settings.iter().map(|s| s.name).chain(commands.iter().map(|c| c.id)).collect();
+    let Some(first) = names.first().filter(|_| !line.trim().contains(' ')) else { return line.to_owned() };
+    if names.iter().all(|name| name == first) {
+        return format!("{first}{}", if settings.is_empty() { "" } else { " " });
+    }
+    let shared = |a: &str, b: &str| a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count();
+    let common = names.iter().map(|name| shared(first, name)).min().unwrap_or(0);
+    first[..common].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_completed_as_far_as_all_names_agree() {
+        assert_eq!(completed(Pane::Data, "gu"), "guidance ");
+        assert_eq!(completed(Pane::Data, "fil"), "filter ");
+        assert_eq!(completed(Pane::Data, "pane.p"), "pane.pr");
+        assert_eq!(completed(Pane::Data, "pr"), "pr");
+        assert_eq!(completed(Pane::Data, "zzz"), "zzz");
+        assert_eq!(completed(Pane::Data, "guidance 3"), "guidance 3");
+    }
+
+    #[test]
+    fn settings_have_names_of_their_own() {
+        let unique: std::collections::BTreeSet<_> = SETTINGS.iter().map(|s| s.name).collect();
+        assert_eq!(unique.len(), SETTINGS.len());
+        assert!(SETTINGS.iter().all(|s| !s.name.contains(' ')));
+    }
+}
