@@ -8,7 +8,6 @@ use protostill::{
     config::Config,
     data::world::{DEFAULT_SEED, WorldSpec, dataset},
     journal::Journal,
-    models::demo,
     pipeline::{
         store::Store,
         workbench::{Checkpoints, Workbench},
@@ -61,9 +60,8 @@ impl Program {
         let sink = Arc::new(move |event| drop(send.send(event)));
         let store = home.join("store");
         let open = Box::new(move || {
-            let checkpoints = Checkpoints { clip: demo::clip(), decoder: demo::decoder(), encoders: demo::encoders() };
             let world = dataset(&WorldSpec { scenes: 2000, noise: 0.0, seed: DEFAULT_SEED })?;
-            Ok(Workbench::new(world, checkpoints, Store::open(store)?, candle_core::Device::Cpu))
+            Ok(Workbench::new(world, Checkpoints::demo(), Store::open(store)?, candle_core::Device::Cpu))
         });
         let state = State::new(session::draft(&config));
         let journal = Journal::create(&home.join("s.jsonl"), &config).unwrap();

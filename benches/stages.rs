@@ -9,7 +9,6 @@ use protostill::{
         ImageId,
         world::{DEFAULT_SEED, WorldSpec, dataset},
     },
-    models::demo,
     pipeline::{
         Ctx,
         cluster::{ClusterSettings, fit, fit_from},
@@ -43,7 +42,7 @@ fn time<T>(what: &str, work: impl FnOnce() -> T) -> T {
 fn the_demo() {
     let home = tempfile::tempdir().unwrap();
     let config = Config::load(None).unwrap().checked().unwrap();
-    let checkpoints = Checkpoints { clip: demo::clip(), decoder: demo::decoder(), encoders: demo::encoders() };
+    let checkpoints = Checkpoints::demo();
     let spec = WorldSpec { scenes: config.data.scenes, noise: 0.0, seed: DEFAULT_SEED };
     let world = time("demo: draw the world", || dataset(&spec).unwrap());
     let store = Store::open(home.path().to_owned()).unwrap();

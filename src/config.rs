@@ -59,7 +59,8 @@ pub struct Data {
     pub noise: f32,
 }
 
-/// Which checkpoints: `demo`, or a folder in the library's own layout.
+/// Which checkpoints: `demo`, a folder in the library's own layout, or a name on the Hugging Face hub (`org/model` or
+/// `org/model@revision`) that its cache has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Models {
@@ -67,8 +68,15 @@ pub struct Models {
     pub clip: String,
     /// A diffusers `StableUnCLIPImg2ImgPipeline` for the same CLIP image space.
     pub decoder: String,
-    /// The folder with a timm model per evaluation encoder.
+    /// The folder with a timm model per evaluation encoder; encoders with a name on the hub need none.
+    #[serde(default = "Models::shipped")]
     pub encoders: String,
+}
+
+impl Models {
+    fn shipped() -> String {
+        "demo".into()
+    }
 }
 
 impl Data {

@@ -1,8 +1,9 @@
 //! Names for artefacts: a hash of everything that made them.
 
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fmt;
+use std::{fmt, fs::File, io, path::Path};
 
 /// SHA-256, in hex, of a stage's name, its settings and the fingerprints of its inputs.
 /// Whatever changes a result changes its fingerprint, so no stale result can be taken for a fresh one.
@@ -13,6 +14,17 @@ impl Fingerprint {
     /// Of raw bytes, such as a file.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         Self(format!("{:x}", Sha256::digest(bytes)))
+    }
+
+    /// Of a file's bytes, without holding them all.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the file.
+    pub fn of_file(path: &Path) -> Result<Self> {
+        let mut hash = Sha256::new();
+        let mut feed = || io::copy(&mut io::BufReader::with_capacity(1 << 20, File::open(path)?), &mut hash);
+        feed().map_err(Error::io(path))?;
+        Ok(Self(format!("{:x}", hash.finalize())))
     }
 
     /// Of a stage: its `name`, its `settings` (in serde's field order) and its `inputs`.

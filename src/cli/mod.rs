@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     data::{self, Dataset, world as demo},
     error::{Error, Result},
-    models::{demo as shipped, weights::Checkpoint},
+    models::{demo as shipped, hub::Hub, weights::Checkpoint},
     pipeline::{
         store::Store,
         workbench::{Checkpoints, Workbench},
@@ -23,7 +23,7 @@ use crate::{
 };
 use args::{Cli, Command, Global};
 use candle_core::Device;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Carries out a command.
 ///
@@ -82,10 +82,12 @@ fn config(global: &Global) -> Result<Config> {
 
 /// The data set, the checkpoints and the store of `config`; nothing is loaded yet but the captions.
 fn workbench(global: &Global, config: &Config) -> Result<Workbench> {
+    let hub = Hub::from_env(|name| std::env::var_os(name));
     let checkpoints = Checkpoints {
-        clip: checkpoint(&config.models.clip, shipped::clip)?,
-        decoder: checkpoint(&config.models.decoder, shipped::decoder)?,
-        encoders: checkpoint(&config.models.encoders, shipped::encoders)?,
+        clip: checkpoint(&config.models.clip, shipped::clip, &hub)?,
+        decoder: checkpoint(&config.models.decoder, shipped::decoder, &hub)?,
+        encoders: checkpoint(&config.models.encoders, shipped::encoders, &hub)?,
+        hub,
     };
     Ok(Workbench::new(dataset(config)?, checkpoints, store(global)?, Device::Cpu))
 }
@@ -108,14 +110,9 @@ fn store(global: &Global) -> Result<Store> {
     })
 }
 
-/// `demo` is what ships in the binary; anything else is a folder.
-fn checkpoint(name: &str, shipped: fn() -> Checkpoint) -> Result<Checkpoint> {
-    if name == "demo" {
-        return Ok(shipped());
-    }
-    let folder = PathBuf::from(name);
-    std::fs::metadata(&folder).map_err(Error::io(&folder))?;
-    Ok(Checkpoint::Folder(folder))
+/// `demo` is what ships in the binary; anything else is a folder or a name on the hub.
+fn checkpoint(name: &str, shipped: fn() -> Checkpoint, hub: &Hub) -> Result<Checkpoint> {
+    if name == "demo" { Ok(shipped()) } else { Checkpoint::open(name, hub) }
 }
 
 /// The size of the one pool of threads that everything computes on.

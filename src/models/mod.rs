@@ -6,6 +6,7 @@ pub mod demo;
 pub mod dense;
 pub mod encoders;
 pub mod head;
+pub mod hub;
 pub mod loss;
 pub mod tokenizer;
 pub mod unclip;

@@ -1,5 +1,7 @@
-//! The only place that opens checkpoints: a folder in a library's own layout, or one that ships in the binary.
+//! The only place that opens checkpoints: a folder in a library's own layout, a snapshot in the hub's cache, or what
+//! ships in the binary.
 
+use super::hub::{Hub, Name};
 use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
@@ -14,6 +16,13 @@ use std::path::{Path, PathBuf};
 pub enum Checkpoint {
     /// A folder on disk; weights are memory-mapped.
     Folder(PathBuf),
+    /// A model of the Hugging Face hub, as it lies in the cache.
+    Snapshot {
+        /// Its name there.
+        name: Name,
+        /// The folder of the revision's files.
+        folder: PathBuf,
+    },
     /// Files inside the binary: path and bytes, sorted by path.
     Embedded {
         /// What to call it in messages.
@@ -23,7 +32,34 @@ pub enum Checkpoint {
     },
 }
 
+/// Stem of the weights that transformers and timm write.
+pub const MODEL: &str = "model";
+/// Stem of the weights that diffusers writes.
+pub const DIFFUSERS: &str = "diffusion_pytorch_model";
+/// What follows the stem, best first. An index names the shards beside it.
+const ENDINGS: [&str; 4] =
+    [".safetensors", ".safetensors.index.json", ".fp16.safetensors", ".safetensors.index.fp16.json"];
+/// Endings of files that Python unpickles.
+const PICKLES: [&str; 5] = ["bin", "pt", "pth", "ckpt", "pkl"];
+
 impl Checkpoint {
+    /// `name` is a folder, or else a name on the hub: `org/model` or `org/model@revision`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there is no such folder and the hub's cache has no such model.
+    pub fn open(name: &str, hub: &Hub) -> Result<Self> {
+        let folder = PathBuf::from(name);
+        if folder.is_dir() {
+            return Ok(Self::Folder(folder));
+        }
+        let Some(name) = Name::parse(name) else {
+            std::fs::metadata(&folder).map_err(Error::io(&folder))?;
+            return Err(Error::input(folder, "a checkpoint is a folder or a name on the Hugging Face hub, not a file"));
+        };
+        let folder = hub.snapshot(&name)?;
+        Ok(Self::Snapshot { name, folder })
+    }
+
     /// The part of a pipeline in the sub-folder `name`, e.g. `unet`.
     pub fn part(&self, name: &str) -> Part<'_> {
         Part { checkpoint: self, prefix: format!("{name}/") }
@@ -46,7 +82,7 @@ impl Part<'_> {
     /// What to call `file` in messages.
     pub fn path(&self, file: &str) -> PathBuf {
         match self.checkpoint {
-            Checkpoint::Folder(dir) => dir.join(&self.prefix).join(file),
+            Checkpoint::Folder(dir) | Checkpoint::Snapshot { folder: dir, .. } => dir.join(&self.prefix).join(file),
             Checkpoint::Embedded { name, .. } => Path::new(name).join(format!("{}{file}", self.prefix)),
         }
     }
@@ -54,92 +90,152 @@ impl Part<'_> {
     /// The bytes of `file`.
     ///
     /// # Errors
-    /// [`Error::Io`] naming the file.
+    /// [`Error::Io`] naming the file, [`Error::Input`] with the command that fetches it if it belongs to a hub's model.
     pub fn bytes(&self, file: &str) -> Result<Vec<u8>> {
         match self.checkpoint {
-            Checkpoint::Folder(_) => std::fs::read(self.path(file)).map_err(Error::io(self.path(file))),
-            Checkpoint::Embedded { .. } => self.embedded(file).map(<[u8]>::to_vec),
+            Checkpoint::Embedded { .. } => self.embedded(file).map(<[u8]>::to_vec).ok_or_else(|| self.missing(file)),
+            _ if !self.has(file) => Err(self.missing(file)),
+            _ => std::fs::read(self.path(file)).map_err(Error::io(self.path(file))),
         }
     }
 
     /// Whether the checkpoint has `file`.
     pub fn has(&self, file: &str) -> bool {
         match self.checkpoint {
-            Checkpoint::Folder(_) => self.path(file).is_file(),
-            Checkpoint::Embedded { .. } => self.embedded(file).is_ok(),
+            Checkpoint::Embedded { .. } => self.embedded(file).is_some(),
+            _ => self.path(file).is_file(),
         }
     }
 
     /// `file` as JSON.
     ///
     /// # Errors
-    /// [`Error::Io`] if it is missing, [`Error::Input`] naming line and column if it does not parse.
+    /// As [`Part::bytes`]; [`Error::Input`] naming line and column if it does not parse.
     pub fn json<T: DeserializeOwned>(&self, file: &str) -> Result<T> {
         serde_json::from_slice(&self.bytes(file)?).map_err(|e| Error::input(self.path(file), e.to_string()))
     }
 
-    /// The weights in the first of `files` that exists, cast to `dtype` as they are used. `X.safetensors.index.json`
-    /// stands for its shards.
+    /// Which file holds the weights of `stem`, or names their shards: `model` is looked for as `model.safetensors`,
+    /// `model.safetensors.index.json`, and these in half precision.
     ///
     /// # Errors
-    /// [`Error::Input`] if the header lies or the file is a pickle; [`Error::Io`] if none of `files` exists.
-    pub fn weights(&self, files: &[&str], dtype: DType, device: &Device) -> Result<VarBuilder<'static>> {
-        let file = files.iter().find(|f| self.has(f)).copied().unwrap_or(files[0]);
-        let wrong = |e: candle_core::Error| Error::input(self.path(file), format!("not a safetensors file: {e}"));
-        match self.checkpoint {
-            Checkpoint::Embedded { .. } => {
-                VarBuilder::from_buffered_safetensors(self.embedded(file)?.to_vec(), dtype, device).map_err(wrong)
-            }
-            Checkpoint::Folder(_) => {
-                let paths = self.shards(file)?;
-                for path in &paths {
-                    std::fs::File::open(path).map_err(Error::io(path))?;
-                }
-                // SAFETY: the map is read-only; a checkpoint that another program truncates meanwhile is outside
-                // what any reader of memory-mapped files can guard against.
-                #[allow(unsafe_code)]
-                unsafe { VarBuilder::from_mmaped_safetensors(&paths, dtype, device) }.map_err(wrong)
+    /// As [`Part::bytes`] if there is none; [`Error::Input`] saying how to convert them if there are but pickles.
+    pub fn weights_file(&self, stem: &str) -> Result<String> {
+        let mut names = ENDINGS.iter().map(|ending| format!("{stem}{ending}"));
+        if let Some(found) = names.find(|name| self.has(name)) {
+            return Ok(found);
+        }
+        let first = format!("{stem}{}", ENDINGS[0]);
+        match self.pickle() {
+            None => Err(self.missing(&first)),
+            Some(pickle) => {
+                let message = format!(
+                    "is missing; `{pickle}` beside it is a pickle, which can run any code when it is read, so it is not. \
+                     Convert it once, where it lies: python -c \"import torch; from safetensors.torch import save_file; \
+                     save_file({{k: v.clone() for k, v in torch.load('{pickle}', map_location='cpu', \
+                     weights_only=True).items()}}, '{first}', {{'format': 'pt'}})\""
+                );
+                Err(Error::input(self.path(&first), message))
             }
         }
     }
 
-    /// SHA-256 over configuration and weights, so that results name what made them.
+    /// The weights of `stem`, float32, float16 or bfloat16, cast to `dtype` as they are used.
     ///
     /// # Errors
-    /// [`Error::Io`] naming the file.
-    pub fn fingerprint(&self, files: &[&str]) -> Result<Fingerprint> {
+    /// As [`Part::weights_file`]; [`Error::Input`] if a header lies or a shard lies elsewhere.
+    pub fn weights(&self, stem: &str, dtype: DType, device: &Device) -> Result<VarBuilder<'static>> {
+        let file = self.weights_file(stem)?;
+        let wrong = |e: candle_core::Error| Error::input(self.path(&file), format!("not a safetensors file: {e}"));
+        if let Checkpoint::Embedded { .. } = self.checkpoint {
+            return VarBuilder::from_buffered_safetensors(self.bytes(&file)?, dtype, device).map_err(wrong);
+        }
+        let paths: Vec<PathBuf> = self.shards(&file)?.iter().map(|shard| self.path(shard)).collect();
+        for path in &paths {
+            std::fs::File::open(path).map_err(Error::io(path))?;
+        }
+        // SAFETY: the map is read-only; a checkpoint that another program truncates meanwhile is outside
+        // what any reader of memory-mapped files can guard against.
+        #[allow(unsafe_code)]
+        unsafe { VarBuilder::from_mmaped_safetensors(&paths, dtype, device) }.map_err(wrong)
+    }
+
+    /// SHA-256 over the weights of `stem`, if there is one, and those of `settings` that exist, so that results name what
+    /// made them.
+    ///
+    /// # Errors
+    /// As [`Part::weights_file`]; [`Error::Io`] naming the file.
+    pub fn fingerprint(&self, stem: Option<&str>, settings: &[&str]) -> Result<Fingerprint> {
+        let mut files: Vec<String> = settings.iter().filter(|f| self.has(f)).map(|f| (*f).to_owned()).collect();
+        if let Some(stem) = stem {
+            files.extend(self.shards(&self.weights_file(stem)?)?);
+        }
         let mut all = Vec::new();
-        for file in files.iter().filter(|f| self.has(f)) {
-            all.push((*file, Fingerprint::of_bytes(&self.bytes(file)?)));
+        for file in files {
+            let hash = match self.checkpoint {
+                Checkpoint::Embedded { .. } => Fingerprint::of_bytes(&self.bytes(&file)?),
+                _ => Fingerprint::of_file(&self.path(&file))?,
+            };
+            all.push((file, hash));
         }
         Ok(Fingerprint::of_stage("checkpoint", &all, &[]))
     }
 
-    fn shards(&self, file: &str) -> Result<Vec<PathBuf>> {
+    /// The files that `file` stands for: itself, or the shards it names, all of them there.
+    fn shards(&self, file: &str) -> Result<Vec<String>> {
         #[derive(serde::Deserialize)]
         struct Index {
             weight_map: std::collections::BTreeMap<String, String>,
         }
-        if !file.ends_with(".index.json") {
-            return Ok(vec![self.path(file)]);
+        if !file.ends_with(".json") {
+            return Ok(vec![file.to_owned()]);
         }
         let index: Index = self.json(file)?;
         let names: std::collections::BTreeSet<String> = index.weight_map.into_values().collect();
+        let wrong = |message: String| Err(Error::input(self.path(file), message));
+        if names.is_empty() {
+            return wrong("names no shards".into());
+        }
         for name in &names {
             // A shard lies beside its index and nowhere else.
+            let shown = crate::fsio::printable(name);
             if name.contains(['/', '\\']) || name.contains("..") {
-                return Err(Error::input(self.path(file), format!("shard `{name}` lies outside the checkpoint")));
+                return wrong(format!("shard `{shown}` lies outside the checkpoint"));
+            }
+            if !name.ends_with(".safetensors") {
+                return wrong(format!("shard `{shown}` is not a safetensors file"));
+            }
+            if !self.has(name) {
+                return Err(self.missing(name));
             }
         }
-        Ok(names.iter().map(|n| self.path(n)).collect())
+        Ok(names.into_iter().collect())
     }
 
-    fn embedded(&self, file: &str) -> Result<&'static [u8]> {
-        let Checkpoint::Embedded { files, .. } = self.checkpoint else { unreachable!("asked of a folder") };
+    fn missing(&self, file: &str) -> Error {
+        let path = self.path(file);
+        match self.checkpoint {
+            Checkpoint::Snapshot { name, .. } => {
+                let file = format!("{}{file}", self.prefix);
+                Error::input(path, format!("is not in the cache; fetch it with: {}", name.fetch_command(Some(&file))))
+            }
+            _ => Error::Io { path, source: std::io::ErrorKind::NotFound.into() },
+        }
+    }
+
+    /// The first pickle in the part's folder, by name.
+    fn pickle(&self) -> Option<String> {
+        let entries = std::fs::read_dir(self.path("")).ok()?;
+        let names = entries.flatten().filter_map(|e| e.file_name().into_string().ok());
+        let pickled = |name: &String| name.rsplit_once('.').is_some_and(|(_, end)| PICKLES.contains(&end));
+        // The name goes into a command: one that would need quoting is not offered.
+        let plain = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        names.filter(pickled).filter(plain).min()
+    }
+
+    fn embedded(&self, file: &str) -> Option<&'static [u8]> {
+        let Checkpoint::Embedded { files, .. } = self.checkpoint else { return None };
         let name = format!("{}{file}", self.prefix);
-        let found = files.iter().find(|(path, _)| *path == name);
-        found
-            .map(|(_, bytes)| *bytes)
-            .ok_or_else(|| Error::Io { path: self.path(file), source: std::io::ErrorKind::NotFound.into() })
+        files.iter().find(|(path, _)| *path == name).map(|(_, bytes)| *bytes)
     }
 }

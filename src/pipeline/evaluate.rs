@@ -25,7 +25,7 @@ use std::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Names of the image encoders.
+    /// Names of the image encoders: sub-folders of the encoders' folder, or names on the hub.
     pub encoders: Vec<String>,
     /// Trainings with different initialisation.
     pub runs: usize,
@@ -118,7 +118,7 @@ impl Settings {
 /// What one image encoder sees: frozen features, one row per image.
 #[derive(Clone, Copy, Debug)]
 pub struct Images<'a> {
-    /// The encoder's name, as in [`Settings::encoders`].
+    /// The encoder's name, as in [`Settings::encoders`] but without the organisation of the hub.
     pub encoder: &'a str,
     /// Of the distilled images, `[M, c]`.
     pub train: ArrayView2<'a, f32>,

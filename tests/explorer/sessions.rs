@@ -4,7 +4,6 @@ use protostill::{
     app::{Event, Key, State, Which},
     config::Config,
     journal::{self, Journal},
-    models::demo,
     pipeline::{
         Ctx,
         store::Store,
@@ -50,7 +49,7 @@ fn open(home: &Path) -> Open {
     Box::new(move || {
         let world =
             protostill::data::world::WorldSpec { scenes: 60, noise: 0.0, seed: protostill::data::world::DEFAULT_SEED };
-        let checkpoints = Checkpoints { clip: demo::clip(), decoder: demo::decoder(), encoders: demo::encoders() };
+        let checkpoints = Checkpoints::demo();
         Ok(Workbench::new(
             protostill::data::world::dataset(&world)?,
             checkpoints,

@@ -16,14 +16,12 @@ use crate::{
     fingerprint::Fingerprint,
     models::{
         tokenizer::Tokenizer,
-        weights::{Checkpoint, Part},
+        weights::{Checkpoint, MODEL, Part},
     },
 };
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Linear, Module};
 
-/// Where transformers puts weights, in the order they are looked for.
-const FILES: &[&str] = &["model.safetensors", "model.safetensors.index.json", "model.fp16.safetensors"];
 /// What a result depends on besides the weights.
 const SETTINGS: [&str; 6] =
     ["config.json", "preprocessor_config.json", "tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json"];
@@ -61,7 +59,7 @@ impl Clip {
             let message = format!("makes images of {side:?}, but the vision tower takes {want}x{want}");
             return Err(Error::input(part.path("preprocessor_config.json"), message));
         }
-        let vb = part.weights(FILES, dtype, device)?;
+        let vb = part.weights(MODEL, dtype, device)?;
         let width = config.projection_dim;
         let projection = candle_nn::linear_no_bias(config.text.hidden_size, width, vb.pp("text_projection"));
         Ok(Self {
@@ -72,7 +70,7 @@ impl Clip {
             tokenizer: Tokenizer::load(&part)?,
             width,
             device: device.clone(),
-            fingerprint: part.fingerprint(&[FILES, &SETTINGS].concat())?,
+            fingerprint: part.fingerprint(Some(MODEL), &SETTINGS)?,
         })
     }
 

@@ -3,7 +3,7 @@
 use super::{config::TowerConfig, transformer::Transformer};
 use crate::{
     error::{Error, Result},
-    models::weights::Part,
+    models::weights::{MODEL, Part},
 };
 use candle_core::{DType, Device, Result as TensorResult, Tensor};
 use candle_nn::{LayerNorm, Module, VarBuilder};
@@ -27,7 +27,7 @@ impl TextTower {
     /// [`Error::Io`] if a file is missing, [`Error::Input`] if it does not hold such a model.
     pub fn load(part: &Part<'_>, dtype: DType, device: &Device) -> Result<Self> {
         let config = TowerConfig::read(part, &part.json("config.json")?, false)?;
-        let vb = part.weights(super::FILES, dtype, device)?;
+        let vb = part.weights(MODEL, dtype, device)?;
         Self::new(&config, vb.pp("text_model")).map_err(super::unfit(part))
     }
 

@@ -3,7 +3,7 @@
 use super::{config::TowerConfig, transformer::Transformer};
 use crate::{
     error::{Error, Result},
-    models::weights::Part,
+    models::weights::{MODEL, Part},
 };
 use candle_core::{DType, Device, Result as TensorResult, Tensor};
 use candle_nn::{LayerNorm, Linear, Module, VarBuilder};
@@ -29,7 +29,7 @@ impl VisionTower {
     /// [`Error::Io`] if a file is missing, [`Error::Input`] if it does not hold such a model.
     pub fn load(part: &Part<'_>, dtype: DType, device: &Device) -> Result<Self> {
         let config = TowerConfig::read(part, &part.json("config.json")?, true)?;
-        let vb = part.weights(super::FILES, dtype, device)?;
+        let vb = part.weights(MODEL, dtype, device)?;
         Self::new(&config, config.projection_dim, vb).map_err(super::unfit(part))
     }
 

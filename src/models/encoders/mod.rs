@@ -61,7 +61,7 @@ impl Encoder {
     pub fn load(part: &Part<'_>) -> Result<Self> {
         let path = part.path("config.json");
         let config: Config = part.json("config.json")?;
-        let tensors = Tensors::open(part, "model.safetensors")?;
+        let tensors = Tensors::open(part)?;
         let args = match &config.model_args {
             serde_json::Value::Null => empty(),
             args => args.clone(),

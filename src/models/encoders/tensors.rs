@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Result},
     models::{
         dense::{LayerNorm, Linear},
-        weights::Part,
+        weights::{MODEL, Part},
     },
 };
 use candle_core::{DType, Device};
@@ -19,8 +19,9 @@ pub struct Tensors {
 }
 
 impl Tensors {
-    pub fn open(part: &Part<'_>, file: &'static str) -> Result<Self> {
-        Ok(Self { vars: part.weights(&[file], DType::F32, &Device::Cpu)?, path: part.path(file) })
+    pub fn open(part: &Part<'_>) -> Result<Self> {
+        let path = part.path(&part.weights_file(MODEL)?);
+        Ok(Self { vars: part.weights(MODEL, DType::F32, &Device::Cpu)?, path })
     }
 
     pub fn has(&self, name: &str) -> bool {

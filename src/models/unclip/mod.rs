@@ -24,19 +24,13 @@ use crate::{
     models::{
         clip::TextTower,
         tokenizer::Tokenizer,
-        weights::{Checkpoint, Part},
+        weights::{Checkpoint, DIFFUSERS, Part},
     },
 };
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use image::RgbImage;
 
-/// What files a network's weights may be in, best first.
-const WEIGHTS: &[&str] = &[
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.safetensors.index.json",
-    "diffusion_pytorch_model.fp16.safetensors",
-];
 /// Pixels decoded at once: bounds the decoder's memory.
 const DECODED: usize = 1 << 17;
 
@@ -84,8 +78,8 @@ fn load<T>(
     device: &Device,
     build: impl FnOnce(VarBuilder<'_>) -> candle_core::Result<T>,
 ) -> Result<T> {
-    let file = WEIGHTS.iter().find(|f| part.has(f)).unwrap_or(&WEIGHTS[0]);
-    build(part.weights(WEIGHTS, dtype, device)?).map_err(|e| Error::input(part.path(file), e.to_string()))
+    let file = part.path(&part.weights_file(DIFFUSERS)?);
+    build(part.weights(DIFFUSERS, dtype, device)?).map_err(|e| Error::input(file, e.to_string()))
 }
 
 impl Unclip {

@@ -3,7 +3,7 @@
 use super::{config::NormalizerConfig, schedule::Schedule, unet::sinusoids};
 use crate::{
     error::{Error, Result},
-    models::weights::Part,
+    models::weights::{DIFFUSERS, Part},
 };
 use candle_core::{DType, Device};
 use rand::{Rng, SeedableRng};
@@ -28,13 +28,13 @@ impl Noising {
     /// Reads both parts of the checkpoint.
     pub fn load(normalizer: &Part<'_>, scheduler: &Part<'_>) -> Result<Self> {
         let width = normalizer.json::<NormalizerConfig>("config.json")?.embedding_dim;
-        let file = "diffusion_pytorch_model.safetensors";
-        let vb = normalizer.weights(&[file], DType::F32, &Device::Cpu)?;
+        let vb = normalizer.weights(DIFFUSERS, DType::F32, &Device::Cpu)?;
+        let file = normalizer.path(&normalizer.weights_file(DIFFUSERS)?);
         let row = |name| -> candle_core::Result<Vec<f32>> { vb.get((1, width), name)?.flatten_all()?.to_vec1() };
-        let wrong = |e: candle_core::Error| Error::input(normalizer.path(file), e.to_string());
+        let wrong = |e: candle_core::Error| Error::input(&file, e.to_string());
         let (mean, std) = (row("mean").map_err(wrong)?, row("std").map_err(wrong)?);
         if std.iter().any(|s| !s.is_normal()) {
-            return Err(Error::input(normalizer.path(file), "`std` must be finite and not 0"));
+            return Err(Error::input(&file, "`std` must be finite and not 0"));
         }
         Ok(Self { mean, std, schedule: Schedule::load(scheduler)? })
     }

@@ -5,6 +5,7 @@ use crate::{
     data::{ImageSource, Pair},
     error::Result,
     fingerprint::Fingerprint,
+    models::weights::{DIFFUSERS, MODEL},
     pipeline::{
         Ctx, dense,
         distilled::{DistilledPair, DistilledSet},
@@ -18,23 +19,25 @@ use image::RgbImage;
 use ndarray::{Array2, ArrayView1};
 use std::sync::Arc;
 
-/// Parts of a decoder and their files, in the layouts that diffusers and transformers write.
-const DECODER: [(&str, &[&str]); 7] = [
-    ("image_noising_scheduler", &["scheduler_config.json"]),
-    ("image_normalizer", NETWORK),
-    ("scheduler", &["scheduler_config.json"]),
-    ("text_encoder", NETWORK),
-    ("tokenizer", &["tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"]),
-    ("unet", NETWORK),
-    ("vae", NETWORK),
+/// Parts of a decoder: stem of their weights and their other files, in the layouts that diffusers and transformers write.
+const DECODER: [(&str, Option<&str>, &[&str]); 7] = [
+    ("image_noising_scheduler", None, &["scheduler_config.json"]),
+    ("image_normalizer", Some(DIFFUSERS), &["config.json"]),
+    ("scheduler", None, &["scheduler_config.json"]),
+    ("text_encoder", Some(MODEL), &["config.json"]),
+    ("tokenizer", None, TOKENIZER),
+    ("unet", Some(DIFFUSERS), &["config.json"]),
+    ("vae", Some(DIFFUSERS), &["config.json"]),
 ];
-const NETWORK: &[&str] = &["config.json", "model.safetensors", "diffusion_pytorch_model.safetensors"];
+const TOKENIZER: &[&str] =
+    &["tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"];
 
 impl Workbench {
     /// Names the decoder: a hash of every file of it that an image depends on.
     fn decoder_name(&self) -> Result<Arc<Fingerprint>> {
         self.decoder_name.get(|| {
-            let parts = DECODER.iter().map(|(part, files)| self.checkpoints.decoder.part(part).fingerprint(files));
+            let decoder = &self.checkpoints.decoder;
+            let parts = DECODER.iter().map(|(part, stem, files)| decoder.part(part).fingerprint(*stem, files));
             Ok(Fingerprint::of_stage("decoder", &parts.collect::<Result<Vec<_>>>()?, &[]))
         })
     }

@@ -21,7 +21,7 @@ use crate::{
     data::Dataset,
     error::Result,
     fingerprint::Fingerprint,
-    models::{clip::Clip, unclip::Unclip, weights::Checkpoint},
+    models::{clip::Clip, demo, hub::Hub, unclip::Unclip, weights::Checkpoint},
 };
 use candle_core::{DType, Device};
 pub use make::image_seed;
@@ -59,6 +59,15 @@ pub struct Checkpoints {
     pub decoder: Checkpoint,
     /// A folder with a timm encoder in each sub-folder.
     pub encoders: Checkpoint,
+    /// Where encoders are that have a name on the hub.
+    pub hub: Hub,
+}
+
+impl Checkpoints {
+    /// Those that ship in the binary, and no cache.
+    pub fn demo() -> Self {
+        Self { clip: demo::clip(), decoder: demo::decoder(), encoders: demo::encoders(), hub: Hub::new("") }
+    }
 }
 
 /// The prototypes of a data set and everything that led to them.

@@ -5,7 +5,11 @@ use crate::{
     data::{ImageId, ImageSource, Split},
     error::{Error, Result},
     fingerprint::Fingerprint,
-    models::{encoders::Encoder, weights::Checkpoint},
+    models::{
+        encoders::Encoder,
+        hub::{Hub, Name},
+        weights::{Checkpoint, MODEL},
+    },
     pipeline::{
         Ctx,
         arrays::Arrays,
@@ -36,7 +40,7 @@ impl Workbench {
         let val = settings.selection == evaluate::Selection::Validation;
         let mut sides = Vec::new();
         for name in &settings.encoders {
-            let encoder = Student::load(&self.checkpoints.encoders, name)?;
+            let encoder = Student::load(&self.checkpoints.encoders, &self.checkpoints.hub, name)?;
             let train = encode_features(&encoder.network, &images, ctx)?;
             let test = self.features(&encoder, "test", &self.dataset.test, ctx)?;
             let val = if val { Some(self.features(&encoder, "val", &self.dataset.val, ctx)?) } else { None };
@@ -61,7 +65,7 @@ impl Workbench {
             let images: Vec<_> = sides
                 .iter()
                 .map(|(name, train, test, val)| evaluate::Images {
-                    encoder: name,
+                    encoder: name.rsplit_once('/').map_or(name, |(_, model)| model),
                     train: train.view(),
                     test: test.view(),
                     val: val.as_ref().map(Array2::view),
@@ -103,16 +107,18 @@ struct Student {
 }
 
 impl Student {
-    fn load(folder: &Checkpoint, name: &str) -> Result<Self> {
-        if name.is_empty() || name.contains(['/', '\\']) || name.contains("..") {
+    /// `name` is a sub-folder of `folder`, or a name on the hub.
+    fn load(folder: &Checkpoint, hub: &Hub, name: &str) -> Result<Self> {
+        let on_hub = Name::parse(name).map(|_| Checkpoint::open(name, hub)).transpose()?;
+        if on_hub.is_none() && (name.is_empty() || name.contains(['/', '\\']) || name.contains("..")) {
             return Err(Error::setting("evaluation.encoders", format!("`{name}` is not the name of an encoder")));
         }
-        let part = folder.part(name);
-        if !part.has("config.json") {
+        let part = on_hub.as_ref().map_or_else(|| folder.part(name), Checkpoint::root);
+        if on_hub.is_none() && !part.has("config.json") {
             let message = format!("no encoder `{name}`: {} is missing", part.path("config.json").display());
             return Err(Error::setting("evaluation.encoders", message));
         }
-        let fingerprint = part.fingerprint(&["config.json", "model.safetensors"])?;
+        let fingerprint = part.fingerprint(Some(MODEL), &["config.json"])?;
         Ok(Self { name: name.to_owned(), network: Encoder::load(&part)?, fingerprint })
     }
 }

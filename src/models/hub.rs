@@ -1,0 +1,155 @@
+//! Names on the Hugging Face hub, and the cache that its own libraries keep on disk: `models--org--name` with `refs/main`
+//! (the commit a name stands for) and `snapshots/COMMIT` (its files, as links to `blobs` or, where there are no links,
+//! the files themselves).
+
+use crate::error::{Error, Result};
+use std::path::PathBuf;
+
+/// A model on the hub: `org/model`, or `org/model@revision`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    repo: String,
+    revision: Option<String>,
+}
+
+impl Name {
+    /// Reads a name; `None` if the hub could have no such model.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (repo, revision) = match text.split_once('@') {
+            Some((repo, revision)) => (repo, Some(revision)),
+            None => (text, None),
+        };
+        let (org, model) = repo.split_once('/')?;
+        let safe = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        // Names become folders: none may climb, hide or meet another's (`--` stands for `/` there).
+        let plain = |s: &str| !s.is_empty() && s.chars().all(safe) && !s.starts_with(['.', '-']) && !s.contains("..");
+        let named = [org, model].iter().all(|s| s.len() <= 96 && plain(s) && !s.contains("--") && !s.ends_with('.'));
+        let known = revision.is_none_or(|r| r.len() <= 255 && r.split('/').all(plain));
+        (named && known).then(|| Self { repo: repo.into(), revision: revision.map(Into::into) })
+    }
+
+    /// The branch, tag or commit: `main` if none was named.
+    pub fn revision(&self) -> &str {
+        self.revision.as_deref().unwrap_or("main")
+    }
+
+    /// What to type to have `file`, or all files, in the cache.
+    pub fn fetch_command(&self, file: Option<&str>) -> String {
+        let file = file.map(|f| format!(" {f}")).unwrap_or_default();
+        let revision = self.revision.as_ref().map(|r| format!(" --revision {r}")).unwrap_or_default();
+        format!("hf download {}{file}{revision}", self.repo)
+    }
+
+    /// Its folder in the cache.
+    fn folder(&self) -> String {
+        format!("models--{}", self.repo.replace('/', "--"))
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.revision {
+            Some(revision) => write!(f, "{}@{revision}", self.repo),
+            None => f.write_str(&self.repo),
+        }
+    }
+}
+
+/// Where the hub's files are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hub {
+    cache: PathBuf,
+}
+
+impl Hub {
+    /// The cache in the folder `cache`.
+    pub fn new(cache: impl Into<PathBuf>) -> Self {
+        Self { cache: cache.into() }
+    }
+
+    /// The cache where `huggingface_hub` has it: `HF_HUB_CACHE`, else `HF_HOME/hub`, else `huggingface/hub` under
+    /// `XDG_CACHE_HOME` or `~/.cache`. `var` looks up an environment variable.
+    pub fn from_env(var: impl Fn(&str) -> Option<std::ffi::OsString>) -> Self {
+        let path = |name: &str| var(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let home = || match (path("HOME"), path("USERPROFILE")) {
+            (Some(home), _) | (None, Some(home)) => home,
+            _ => PathBuf::from("."),
+        };
+        let cache = || path("XDG_CACHE_HOME").unwrap_or_else(|| home().join(".cache"));
+        let from_home = || path("HF_HOME").unwrap_or_else(|| cache().join("huggingface")).join("hub");
+        Self::new(path("HF_HUB_CACHE").unwrap_or_else(from_home))
+    }
+
+    /// The folder of the files of `name`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the command that fetches it if the cache does not have it, or if a ref is no commit.
+    pub fn snapshot(&self, name: &Name) -> Result<PathBuf> {
+        let model = self.cache.join(name.folder());
+        let entry = model.join("refs").join(name.revision());
+        // A revision is a branch or tag, which a ref resolves, or a commit.
+        let commit = match std::fs::read_to_string(&entry) {
+            Ok(text) => text.trim().to_owned(),
+            Err(_) => name.revision().to_owned(),
+        };
+        let is_commit = |c: &str| (7..=64).contains(&c.len()) && c.bytes().all(|b| b.is_ascii_hexdigit());
+        if entry.is_file() && !is_commit(&commit) {
+            return Err(Error::input(entry, "does not hold a commit"));
+        }
+        let folder = model.join("snapshots").join(&commit);
+        if is_commit(&commit) && folder.is_dir() {
+            return Ok(folder);
+        }
+        let place = self.cache.display();
+        let message =
+            format!("no such folder, and not in the hub's cache {place}; fetch it with: {}", name.fetch_command(None));
+        Err(Error::input(name.to_string(), message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::ffi::OsString;
+
+    #[test]
+    fn names_that_could_climb_out_of_the_cache_are_no_names() {
+        for good in ["openai/clip-vit-large-patch14", "timm/nf_resnet50.ra2_in1k@main", "a/b@refs/pr/1", "a/b@v1.0"] {
+            assert_eq!(Name::parse(good).unwrap().to_string(), good);
+        }
+        let bad = [
+            "clip",
+            "/etc/passwd",
+            "../a",
+            "a/..",
+            "a/b/c",
+            "a/b@",
+            "a/b@../c",
+            "a/b@/c",
+            "a/b c",
+            "a/b;ls",
+            "a--b/c",
+            "~/a",
+            "./a",
+            "",
+        ];
+        for bad in bad {
+            assert_eq!(Name::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_cache_is_where_huggingface_hub_looks() {
+        let with = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<(String, OsString)> = pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+            Hub::from_env(move |name| pairs.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone())).cache
+        };
+        let all = [("HF_HUB_CACHE", "/c"), ("HF_HOME", "/h"), ("XDG_CACHE_HOME", "/x"), ("HOME", "/me")];
+        let expected = ["/c", "/h/hub", "/x/huggingface/hub", "/me/.cache/huggingface/hub"];
+        for (i, expected) in expected.iter().enumerate() {
+            assert_eq!(with(&all[i..]), PathBuf::from(expected));
+        }
+        assert_eq!(with(&[("HF_HUB_CACHE", ""), ("HF_HOME", "/h")]), PathBuf::from("/h/hub"));
+    }
+}

@@ -1,0 +1,198 @@
+//! Where checkpoints may lie and in which files: folders, the hub's cache, shards, half precision, pickles.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use candle_core::{DType, Device, Tensor};
+use common::golden;
+use protostill::{
+    error::Result,
+    models::{clip::Clip, hub::Hub, weights::Checkpoint},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::{Path, PathBuf},
+};
+
+const COMMIT: &str = "32bd64288804d66eefd0ccbe215aa642df71cc41";
+
+/// The tiny CLIP's files, without those in `without`.
+fn copy_clip(to: &Path, without: &[&str]) {
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(golden("clip")).unwrap() {
+        let file = file.unwrap();
+        if !without.contains(&file.file_name().to_str().unwrap()) {
+            fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+}
+
+fn weights() -> HashMap<String, Tensor> {
+    candle_core::safetensors::load(golden("clip/model.safetensors"), &Device::Cpu).unwrap()
+}
+
+fn load(checkpoint: &Checkpoint) -> Result<Clip> {
+    Clip::load(checkpoint, DType::F32, &Device::Cpu)
+}
+
+fn features(clip: &Clip) -> Vec<f32> {
+    let ids = vec![clip.tokenizer().ids("a man in a red shirt").unwrap()];
+    clip.encode_texts(&ids).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn truth() -> Vec<f32> {
+    features(&load(&Checkpoint::Folder(golden("clip"))).unwrap())
+}
+
+/// The tiny CLIP in a folder, its weights in two shards and an index.
+fn sharded(dir: &Path) -> PathBuf {
+    copy_clip(dir, &["model.safetensors"]);
+    let (mut map, mut shards) = (BTreeMap::new(), [HashMap::new(), HashMap::new()]);
+    for (i, (name, tensor)) in weights().into_iter().enumerate() {
+        map.insert(name.clone(), format!("model-0000{}-of-00002.safetensors", i % 2 + 1));
+        shards[i % 2].insert(name, tensor);
+    }
+    for (i, shard) in shards.iter().enumerate() {
+        let file = dir.join(format!("model-0000{}-of-00002.safetensors", i + 1));
+        candle_core::safetensors::save(shard, file).unwrap();
+    }
+    let index = serde_json::json!({"metadata": {"total_size": 1}, "weight_map": map});
+    let path = dir.join("model.safetensors.index.json");
+    fs::write(&path, index.to_string()).unwrap();
+    path
+}
+
+#[test]
+fn shards_are_the_checkpoint_and_count_in_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    sharded(dir.path());
+    let checkpoint = Checkpoint::Folder(dir.path().into());
+    let clip = load(&checkpoint).unwrap();
+    assert_eq!(features(&clip), truth());
+    let shard = dir.path().join("model-00002-of-00002.safetensors");
+    let mut bytes = fs::read(&shard).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&shard, bytes).unwrap();
+    assert_ne!(load(&checkpoint).unwrap().fingerprint(), clip.fingerprint());
+}
+
+#[test]
+fn a_shard_that_is_missing_or_elsewhere_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = sharded(dir.path());
+    let checkpoint = Checkpoint::Folder(dir.path().into());
+    let text = fs::read_to_string(&index).unwrap();
+    for (name, expected) in [
+        ("../secret.safetensors", "outside"),
+        ("/etc/passwd", "outside"),
+        ("pytorch_model.bin", "not a safetensors file"),
+        ("model-00003-of-00002.safetensors", "model-00003-of-00002.safetensors: "),
+    ] {
+        fs::write(&index, text.replace("model-00001-of-00002.safetensors", name)).unwrap();
+        let message = load(&checkpoint).unwrap_err().to_string();
+        assert!(message.contains(expected) && message.contains("model"), "{message}");
+    }
+    for broken in ["{\"weight_map\": {}}", "{\"weight_map\": ", "[]"] {
+        fs::write(&index, broken).unwrap();
+        let message = load(&checkpoint).unwrap_err().to_string();
+        assert!(message.contains("index.json"), "{message}");
+    }
+}
+
+#[test]
+fn half_precision_weights_load_by_either_name() {
+    let truth = truth();
+    for (dtype, file) in [(DType::F16, "model.fp16.safetensors"), (DType::BF16, "model.safetensors")] {
+        let dir = tempfile::tempdir().unwrap();
+        copy_clip(dir.path(), &["model.safetensors"]);
+        let half: HashMap<_, _> = weights().into_iter().map(|(n, t)| (n, t.to_dtype(dtype).unwrap())).collect();
+        candle_core::safetensors::save(&half, dir.path().join(file)).unwrap();
+        let found = features(&load(&Checkpoint::Folder(dir.path().into())).unwrap());
+        let norm = |v: &mut dyn Iterator<Item = f32>| v.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+        let off = norm(&mut found.iter().zip(&truth).map(|(a, b)| a - b)) / norm(&mut truth.iter().copied());
+        assert!(off > 0.0 && off < 1e-2, "{dtype:?}: {off}");
+    }
+}
+
+#[test]
+fn pickles_are_refused_with_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_clip(dir.path(), &["model.safetensors"]);
+    fs::write(dir.path().join("pytorch_model.bin"), b"\x80\x02}q\x00.").unwrap();
+    let message = load(&Checkpoint::Folder(dir.path().into())).unwrap_err().to_string();
+    for part in ["model.safetensors", "`pytorch_model.bin`", "pickle", "weights_only=True", "save_file"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+/// A cache with the tiny CLIP as `org/clip`; files are links into `blobs` where `links`.
+fn cache(dir: &Path, links: bool) -> Hub {
+    let model = dir.join("models--org--clip");
+    let snapshot = model.join("snapshots").join(COMMIT);
+    fs::create_dir_all(model.join("refs")).unwrap();
+    fs::write(model.join("refs/main"), COMMIT).unwrap();
+    if !links {
+        copy_clip(&snapshot, &[]);
+        return Hub::new(dir);
+    }
+    copy_clip(&model.join("blobs"), &[]);
+    fs::create_dir_all(&snapshot).unwrap();
+    for blob in fs::read_dir(model.join("blobs")).unwrap() {
+        let (from, name) = (blob.as_ref().unwrap().path(), blob.as_ref().unwrap().file_name());
+        fs::rename(&from, from.with_file_name(format!("0{}", name.to_str().unwrap()))).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(format!("../../blobs/0{}", name.to_str().unwrap()), snapshot.join(name)).unwrap();
+    }
+    Hub::new(dir)
+}
+
+#[test]
+fn a_hub_name_is_found_in_the_cache_with_links_and_without() {
+    let truth = truth();
+    for links in [false, cfg!(unix)] {
+        let dir = tempfile::tempdir().unwrap();
+        let hub = cache(dir.path(), links);
+        for name in ["org/clip", "org/clip@main", &format!("org/clip@{COMMIT}")] {
+            assert_eq!(features(&load(&Checkpoint::open(name, &hub).unwrap()).unwrap()), truth, "{name}");
+        }
+        let message = Checkpoint::open("org/clip@v2", &hub).unwrap_err().to_string();
+        assert!(message.contains("hf download org/clip --revision v2"), "{message}");
+    }
+}
+
+#[test]
+fn what_the_cache_lacks_is_named_with_the_command_that_fetches_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = cache(dir.path(), false);
+    let message = Checkpoint::open("org/other", &hub).unwrap_err().to_string();
+    assert!(message.contains("hf download org/other") && message.contains(dir.path().to_str().unwrap()), "{message}");
+    let snapshot = dir.path().join("models--org--clip/snapshots").join(COMMIT);
+    for file in ["model.safetensors", "config.json"] {
+        fs::remove_file(snapshot.join(file)).unwrap();
+        let message = load(&Checkpoint::open("org/clip@main", &hub).unwrap()).unwrap_err().to_string();
+        assert!(message.contains(&format!("hf download org/clip {file} --revision main")), "{message}");
+    }
+}
+
+#[test]
+fn a_ref_that_is_no_commit_leads_nowhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = cache(dir.path(), false);
+    for text in ["../../../..", "", "main", &"f".repeat(500)] {
+        fs::write(dir.path().join("models--org--clip/refs/main"), text).unwrap();
+        let message = Checkpoint::open("org/clip", &hub).unwrap_err().to_string();
+        assert!(message.contains("does not hold a commit"), "{message}");
+    }
+}
+
+#[test]
+fn a_file_is_no_checkpoint_and_a_missing_folder_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::new(dir.path());
+    let file = dir.path().join("model.ckpt");
+    fs::write(&file, "x").unwrap();
+    for name in [file.to_str().unwrap(), "/no/such/folder"] {
+        assert!(Checkpoint::open(name, &hub).unwrap_err().to_string().contains(name));
+    }
+}
