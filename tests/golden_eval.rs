@@ -7,7 +7,7 @@ use protostill::{
     data::{ImageId, ImageSource},
     models::{
         dense::{LayerNorm, Linear, normalise_rows},
-        encoders::Encoder,
+        encoders::{Encoder, Features},
         head::Head,
         weights::Checkpoint,
     },
@@ -90,8 +90,8 @@ fn logits_are_timms(folder: &Path) {
     let numbers = Numbers::open(&folder.join("golden.safetensors"));
     let x: Array4<f32> = numbers.f64("x").mapv(|v| v as f32).into_dimensionality::<Ix4>().unwrap();
     let expected = numbers.matrix("logits");
-    assert_eq!((encoder.side(), encoder.classes()), (x.dim().3, expected.ncols()));
-    let found = encoder.logits(x.view()).unwrap();
+    assert_eq!((encoder.side(), encoder.width(Features::Logits)), (x.dim().3, expected.ncols()));
+    let found = encoder.encode(x.view(), Features::Logits).unwrap();
     assert_eq!(found.dim(), expected.dim());
     assert!(off(&found, &expected) < 1e-4, "{folder:?}: {}", off(&found, &expected));
 }
@@ -112,22 +112,12 @@ fn an_images_features_are_those_of_pillow_and_timm() {
         let image = ImageSource::Memory(image::RgbImage::from_raw(50, 37, rgb).unwrap());
         let black = ImageSource::Memory(image::RgbImage::new(3, 200));
         let images = [vec![image], vec![black; 40]].concat();
-        let found = encode_features(&encoder, &images, &Ctx::quiet()).unwrap();
+        let found = encode_features(&encoder, Features::Logits, &images, &Ctx::quiet()).unwrap();
         assert!(off(found.row(0), &numbers.matrix("rgb_logits")) < 1e-4, "{name}");
         assert_eq!((found.nrows(), found.row(1)), (41, found.row(40)), "{name}: later batches keep their place");
         let missing = ImageSource::File("no/such.png".into());
-        let message = encode_features(&encoder, &[missing], &Ctx::quiet()).unwrap_err().to_string();
+        let message = encode_features(&encoder, Features::Logits, &[missing], &Ctx::quiet()).unwrap_err().to_string();
         assert!(message.contains("no/such.png"), "{message}");
-    }
-}
-
-/// `timm_encoders.py OUT --full`, then `PROTOSTILL_TIMM=OUT cargo test --release --test golden_eval -- --ignored full`.
-#[test]
-#[ignore = "needs 120 MB of weights"]
-fn full_size_encoders_give_timms_logits() {
-    let folder = PathBuf::from(std::env::var("PROTOSTILL_TIMM").unwrap());
-    for name in ["vit_tiny_patch16_224", "nf_resnet50"] {
-        logits_are_timms(&folder.join(name));
     }
 }
 
@@ -139,11 +129,11 @@ fn an_images_logits_depend_neither_on_its_batch_nor_on_the_threads() {
         let n = encoder.side();
         let x = Array4::from_shape_simple_fn((5, 3, n, n), || rng.random_range(-2f32..2.0));
         let pool = |n| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
-        let [one, four] = [1, 4].map(|n| pool(n).install(|| encoder.logits(x.view()).unwrap()));
+        let [one, four] = [1, 4].map(|n| pool(n).install(|| encoder.encode(x.view(), Features::Logits).unwrap()));
         assert_eq!(one, four, "{name}");
-        let alone = encoder.logits(x.slice(s![3..4, .., .., ..])).unwrap();
+        let alone = encoder.encode(x.slice(s![3..4, .., .., ..]), Features::Logits).unwrap();
         assert_eq!(alone.row(0), one.row(3), "{name}");
-        assert!(encoder.logits(x.slice(s![.., .., 1.., ..])).is_err());
+        assert!(encoder.encode(x.slice(s![.., .., 1.., ..]), Features::Logits).is_err());
     }
 }
 
@@ -160,14 +150,17 @@ fn with_config(name: &str, edit: impl FnOnce(&mut serde_json::Value)) -> tempfil
 #[test]
 fn what_an_encoder_cannot_be_is_said_with_file_and_setting() {
     type Edit = fn(&mut serde_json::Value);
-    let cases: [(&str, Edit, &str); 9] = [
-        ("vit", |c| c["architecture"] = "resnet50".into(), "architecture `resnet50`"),
+    let cases: [(&str, Edit, &str); 12] = [
+        ("vit", |c| c["architecture"] = "convnext_tiny".into(), "architecture `convnext_tiny`"),
         ("vit", |c| c["model_args"]["num_heads"] = 5.into(), "num_heads 5 does not divide the width 24"),
         ("vit", |c| c["model_args"]["num_heads"] = 0.into(), "num_heads 0"),
         ("vit", |c| c["model_args"]["depth"] = 3.into(), "model_args.depth is 3, but the weights say 2"),
         ("vit", |c| c["model_args"]["qk_norm"] = true.into(), "unknown field `qk_norm`"),
         ("vit", |c| c["architecture"] = "nf_resnet50".into(), "unknown field `img_size`"),
-        ("nf_resnet", |c| c["model_args"]["act_layer"] = "silu".into(), "act_layer `silu`"),
+        ("nf_resnet", |c| c["model_args"]["act_layer"] = "mish".into(), "act_layer `mish`"),
+        ("nf_resnet", |c| c["model_args"]["stem_type"] = "3x3".into(), "stem_type is 3x3, but the weights say a 7x7"),
+        ("nf_resnet", |c| c["num_classes"] = 7.into(), "num_classes is 7, but the weights say 40"),
+        ("nf_resnet", |c| c["global_pool"] = "max".into(), "global_pool `max`"),
         ("nf_resnet", |c| c["model_args"]["depths"] = vec![1, 1, 1, 1].into(), "model_args.depths"),
         ("nf_resnet", |c| c["pretrained_cfg"]["input_size"] = vec![1, 64, 64].into(), "input_size"),
     ];
@@ -186,6 +179,16 @@ fn missing_and_misshapen_tensors_are_named() {
     });
     let message = load(missing.path()).unwrap_err().to_string();
     assert!(message.contains("`stem.conv.weight` is missing") && message.contains("model.safetensors"), "{message}");
+
+    for (architecture, first) in [("resnet50", "conv1.weight"), ("mobilenetv2_100", "conv_stem.weight")] {
+        let other = with_config("vit", |c| {
+            c["architecture"] = architecture.into();
+            c["global_pool"] = "avg".into();
+            c["model_args"] = serde_json::json!({});
+        });
+        let message = load(other.path()).unwrap_err().to_string();
+        assert!(message.contains(&format!("`{first}` is missing")), "{message}");
+    }
 
     let cut = with_config("vit", |_| ());
     let bytes = fs::read(cut.path().join("model.safetensors")).unwrap();

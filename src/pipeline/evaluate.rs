@@ -9,7 +9,7 @@ use super::{
 use crate::{
     data::ImageId,
     error::{Error, Result},
-    models::{dense::normalise_rows, head::Head},
+    models::{dense::normalise_rows, encoders::Features, head::Head},
 };
 use ndarray::{Array2, ArrayView2, s};
 use rand::SeedableRng;
@@ -27,6 +27,8 @@ use std::{
 pub struct Settings {
     /// Names of the image encoders: sub-folders of the encoders' folder, or names on the hub.
     pub encoders: Vec<String>,
+    /// What of them describes an image.
+    pub features: Features,
     /// Trainings with different initialisation.
     pub runs: usize,
     /// Passes over the distilled pairs.
@@ -78,7 +80,20 @@ impl Default for Settings {
     fn default() -> Self {
         let Training { epochs, lr, momentum, weight_decay, batch, temperature, dropout, drop_at } = Training::default();
         let (encoders, selection) = (vec!["nf_resnet".into(), "vit".into()], Selection::Last);
-        Self { encoders, runs: 5, epochs, lr, momentum, weight_decay, batch, temperature, dropout, drop_at, selection }
+        Self {
+            encoders,
+            features: Features::Logits,
+            runs: 5,
+            epochs,
+            lr,
+            momentum,
+            weight_decay,
+            batch,
+            temperature,
+            dropout,
+            drop_at,
+            selection,
+        }
     }
 }
 

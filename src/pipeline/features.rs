@@ -4,7 +4,7 @@ use super::Ctx;
 use crate::{
     data::{ImageSource, pixels},
     error::Result,
-    models::encoders::Encoder,
+    models::encoders::{Encoder, Features},
 };
 use ndarray::{Array2, Array4, Axis, s};
 use rayon::prelude::*;
@@ -12,15 +12,15 @@ use rayon::prelude::*;
 /// Images in memory at once.
 const BATCH: usize = 32;
 
-/// Logits of every image, `[images, classes]`, in order. Images are squashed to the encoder's side by Pillow's bicubic
+/// Features of every image, `[images, width]`, in order. Images are squashed to the encoder's side by Pillow's bicubic
 /// and standardised with CLIP's constants, as the protocol does for every encoder.
 ///
 /// # Errors
 /// [`crate::error::Error::Input`] or [`crate::error::Error::Io`] naming an image that cannot be read,
 /// [`crate::error::Error::Cancelled`] within a batch of cancelling.
-pub fn encode_features(encoder: &Encoder, images: &[ImageSource], ctx: &Ctx) -> Result<Array2<f32>> {
+pub fn encode_features(encoder: &Encoder, kind: Features, images: &[ImageSource], ctx: &Ctx) -> Result<Array2<f32>> {
     let side = encoder.side();
-    let mut features = Array2::zeros((images.len(), encoder.classes()));
+    let mut features = Array2::zeros((images.len(), encoder.width(kind)));
     for (i, batch) in images.chunks(BATCH).enumerate() {
         ctx.step("encode images", i * BATCH, images.len())?;
         let planes = batch
@@ -31,7 +31,7 @@ pub fn encode_features(encoder: &Encoder, images: &[ImageSource], ctx: &Ctx) -> 
         for (mut image, planes) in x.axis_iter_mut(Axis(0)).zip(planes) {
             image.iter_mut().zip(planes?).for_each(|(to, from)| *to = from);
         }
-        features.slice_mut(s![i * BATCH..i * BATCH + batch.len(), ..]).assign(&encoder.logits(x.view())?);
+        features.slice_mut(s![i * BATCH..i * BATCH + batch.len(), ..]).assign(&encoder.encode(x.view(), kind)?);
     }
     ctx.step("encode images", images.len(), images.len())?;
     Ok(features)

@@ -1,11 +1,10 @@
 #!/usr/bin/env python
 """Random image encoders in timm's hub layout, and timm's logits for random images.
 
-Usage: timm_encoders.py OUT [--full]
+Usage: timm_encoders.py OUT
   OUT/<name>/{config.json,model.safetensors,golden.safetensors}; golden holds x [2, 3, n, n] and their logits, and an image
   rgb [h, w, 3] with the logits of it squashed by Pillow's bicubic and standardised with CLIP's constants.
-  `tests/golden/timm` holds the reduced ones; --full writes vit_tiny_patch16_224 and nf_resnet50 (120 MB) instead, for
-  `PROTOSTILL_TIMM=OUT cargo test --release --test golden_eval -- --ignored full`.
+  `tests/golden/timm` holds them; timm_full.py makes those at full size.
 """
 import json
 import os
@@ -27,7 +26,6 @@ REDUCED = [
     ("nf_resnet", "nf_resnet50", NF, 64, 40, 24),
     ("nf_resnet_odd", "nf_resnet50", NF_ODD, 75, 12, 25),
 ]
-FULL = [("vit_tiny_patch16_224", "vit_tiny_patch16_224", {}, 224, 1000, 21), ("nf_resnet50", "nf_resnet50", {}, 224, 1000, 22)]
 
 
 @torch.no_grad()
@@ -70,5 +68,5 @@ def write(out, name, architecture, args, side, classes, seed):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for model in FULL if "--full" in sys.argv else REDUCED:
+    for model in REDUCED:
         write(sys.argv[1], *model)

@@ -1,13 +1,13 @@
-//! Convolution and pooling of one image `[channels, height, width]`, convolution as im2col and a matrix product.
+//! Convolution, activation and pooling of one image `[channels, height, width]`, convolution as im2col and a matrix
+//! product.
 
 use super::tensors::Tensors;
-use crate::error::Result;
+use crate::{error::Result, models::dense};
 use ndarray::{Array1, Array2, Array3, ArrayView3, Axis, CowArray, Ix2, s};
 
-/// A convolution with scaled weight standardisation (timm's `ScaledStdConv2d`), standardised once at load:
-/// `w = gain γ / √fan_in · (w - mean) / √(var + eps)` per output channel.
+/// A convolution; what normalises it is worked into its weights once, at load.
 #[derive(Debug)]
-pub struct StdConv {
+pub struct Conv {
     weight: Array2<f32>, // [out, in/groups · k · k]
     bias: Array1<f32>,
     kernel: usize,
@@ -15,11 +15,46 @@ pub struct StdConv {
     groups: usize,
 }
 
-impl StdConv {
-    /// Reads `name.{weight, bias, gain}` for `channels` inputs; `gamma` corrects for the activation before it.
-    pub fn load(t: &Tensors, name: &str, channels: usize, stride: usize, gamma: f64, eps: f64) -> Result<Self> {
+impl Conv {
+    /// timm's `ScaledConv2d`, `name.{weight, bias, gain}`, for `channels` inputs: per output channel
+    /// `w = gain γ / √fan_in · (w - mean) / √(var + eps)`; `gamma` corrects for the activation before it.
+    pub fn standardised(
+        t: &Tensors,
+        name: &str,
+        channels: usize,
+        stride: usize,
+        (gamma, eps): (f64, f64),
+    ) -> Result<Self> {
+        let mut conv = Self::bare(t, name, channels, stride)?;
+        let gain = t.vector(&format!("{name}.gain"), conv.out())?;
+        for (mut row, &gain) in conv.weight.rows_mut().into_iter().zip(&gain) {
+            let fan_in = row.len() as f64;
+            let mean = row.iter().map(|&v| f64::from(v)).sum::<f64>() / fan_in;
+            let var = row.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / fan_in;
+            let scale = f64::from(gain) * gamma / fan_in.sqrt() / (var + eps).sqrt();
+            row.mapv_inplace(|v| ((f64::from(v) - mean) * scale) as f32);
+        }
+        conv.bias = t.vector(&format!("{name}.bias"), conv.out())?;
+        Ok(conv)
+    }
+
+    /// `name.weight` without a bias, followed by the batch norm `norm` (PyTorch's, eps 1e-5) with its running statistics.
+    pub fn normed(t: &Tensors, name: &str, norm: &str, channels: usize, stride: usize) -> Result<Self> {
+        let mut conv = Self::bare(t, name, channels, stride)?;
+        let read = |what: &str| t.vector(&format!("{norm}.{what}"), conv.out());
+        let (gain, bias, mean, var) = (read("weight")?, read("bias")?, read("running_mean")?, read("running_var")?);
+        for (i, mut row) in conv.weight.rows_mut().into_iter().enumerate() {
+            let scale = f64::from(gain[i]) / (f64::from(var[i]) + 1e-5).sqrt();
+            row.mapv_inplace(|v| (f64::from(v) * scale) as f32);
+            conv.bias[i] = (f64::from(bias[i]) - f64::from(mean[i]) * scale) as f32;
+        }
+        Ok(conv)
+    }
+
+    /// `name.weight` for `channels` inputs, as it is; its shape says how they are grouped.
+    fn bare(t: &Tensors, name: &str, channels: usize, stride: usize) -> Result<Self> {
         let weight_name = format!("{name}.weight");
-        let (shape, mut weight) = t.matrix(&weight_name)?;
+        let (shape, weight) = t.matrix(&weight_name)?;
         let [out, per_group, kernel, same] = shape[..] else {
             return Err(t.misfit(&weight_name, &shape, "[out, in, k, k]"));
         };
@@ -27,15 +62,7 @@ impl StdConv {
         if kernel != same || kernel % 2 == 0 || groups * per_group != channels || groups == 0 || out % groups != 0 {
             return Err(t.misfit(&weight_name, &shape, &format!("an odd square kernel over {channels} channels")));
         }
-        let gain = t.vector(&format!("{name}.gain"), out)?;
-        for (mut row, &gain) in weight.rows_mut().into_iter().zip(&gain) {
-            let fan_in = row.len() as f64;
-            let mean = row.iter().map(|&v| f64::from(v)).sum::<f64>() / fan_in;
-            let var = row.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / fan_in;
-            let scale = f64::from(gain) * gamma / fan_in.sqrt() / (var + eps).sqrt();
-            row.mapv_inplace(|v| ((f64::from(v) - mean) * scale) as f32);
-        }
-        Ok(Self { weight, bias: t.vector(&format!("{name}.bias"), out)?, kernel, stride, groups })
+        Ok(Self { weight, bias: Array1::zeros(out), kernel, stride, groups })
     }
 
     /// Number of output channels.
@@ -143,4 +170,40 @@ fn pool(
         let (rows, columns) = window(2 * oy, 2 * ox, height, width);
         reduce(&mut rows.flat_map(|y| columns.clone().map(move |x| (y, x))).map(|(y, at)| x[[c, y, at]]))
     })
+}
+
+/// Mean over the image, `[channels]`.
+pub fn average(x: ArrayView3<'_, f32>) -> Array1<f32> {
+    let pixels = (x.dim().1 * x.dim().2) as f32;
+    x.sum_axis(Axis(2)).sum_axis(Axis(1)) / pixels
+}
+
+/// What stands between two convolutions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `max(x, 0)`
+    Relu,
+    /// `min(max(x, 0), 6)`
+    Relu6,
+    /// `x sigmoid(x)`
+    Silu,
+    /// The exact one, with erf.
+    Gelu,
+}
+
+impl Activation {
+    /// Element by element.
+    pub fn apply(self, x: &mut Array3<f32>) {
+        match self {
+            Self::Relu => x.mapv_inplace(|v| v.max(0.0)),
+            Self::Relu6 => x.mapv_inplace(|v| v.clamp(0.0, 6.0)),
+            Self::Silu => x.mapv_inplace(|v| v * sigmoid(v)),
+            Self::Gelu => x.mapv_inplace(dense::gelu),
+        }
+    }
+}
+
+/// `1 / (1 + e^-x)`
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
 }

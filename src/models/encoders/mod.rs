@@ -1,34 +1,54 @@
 //! Frozen image encoders of the evaluation protocol, from a folder as timm puts it on the Hugging Face hub:
-//! `config.json` and `model.safetensors`. Their *logits* are the image features.
+//! `config.json` and `model.safetensors`. Their *logits* are the protocol's image features; the pooled features before
+//! the classifier can be had instead.
 //!
 //! Every image is computed alone and on one thread; images run beside each other. So an image's features do not depend
 //! on its batch or on the number of threads.
 
 mod conv;
-mod nf_resnet;
+mod mobilenet;
+mod nfnet;
+mod resnet;
 mod tensors;
 mod vit;
 
-use super::weights::Part;
+use super::{dense::Linear, weights::Part};
 use crate::error::{Error, Result};
-use ndarray::{Array1, Array2, ArrayView3, ArrayView4};
+use ndarray::{Array1, Array2, ArrayView3, ArrayView4, Axis};
 use rayon::prelude::*;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::Path;
 use tensors::Tensors;
-
-pub use nf_resnet::NfResnet;
-pub use vit::Vit;
 
 /// Side that the protocol squashes images to, for encoders that take any size.
 pub const PROTOCOL_SIDE: usize = 224;
 
-/// A frozen classifier whose logits serve as image features.
+/// What of an encoder describes an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Features {
+    /// The classifier's output, as in the protocol.
+    #[default]
+    Logits,
+    /// Its input: timm's `forward_head(pre_logits=True)`.
+    Pooled,
+}
+
+/// A frozen classifier whose logits, or what they are made of, serve as image features.
 #[derive(Debug)]
-pub enum Encoder {
-    /// timm's `VisionTransformer`.
-    Vit(Vit),
-    /// timm's `NormFreeNet` in its ResNet form.
-    NfResnet(NfResnet),
+pub struct Encoder {
+    body: Body,
+    head: Linear,
+    side: usize,
+}
+
+#[derive(Debug)]
+enum Body {
+    Vit(vit::Vit),
+    NormFree(nfnet::NormFreeNet),
+    Resnet(resnet::Resnet),
+    Mobilenet(mobilenet::Mobilenet),
 }
 
 /// timm's hub configuration, as far as it matters here.
@@ -36,9 +56,11 @@ pub enum Encoder {
 struct Config {
     architecture: String,
     #[serde(default)]
+    num_classes: Option<usize>,
+    #[serde(default)]
     global_pool: Option<String>,
-    #[serde(default = "empty")]
-    model_args: serde_json::Value,
+    #[serde(default)]
+    model_args: Option<serde_json::Map<String, Value>>,
     pretrained_cfg: Pretrained,
 }
 
@@ -47,72 +69,60 @@ struct Pretrained {
     input_size: [usize; 3],
 }
 
-fn empty() -> serde_json::Value {
-    serde_json::Value::Object(serde_json::Map::new())
-}
-
 impl Encoder {
     /// Reads `config.json` and `model.safetensors`. Sizes come from the weights; `model_args` (the overrides given to
     /// `timm.create_model`) say what shapes cannot, such as the number of heads.
     ///
     /// # Errors
-    /// [`Error::Input`] naming the file and the setting or tensor if the architecture is neither a `VisionTransformer`
-    /// (`vit_*`) nor an NF-ResNet (`nf_resnet*`), uses an option outside these, or a tensor is missing or misshapen.
+    /// [`Error::Input`] naming the file and the setting or tensor if the architecture is none of those listed in
+    /// [`Self::ARCHITECTURES`], uses an option outside these, or a tensor is missing or misshapen.
     pub fn load(part: &Part<'_>) -> Result<Self> {
         let path = part.path("config.json");
-        let config: Config = part.json("config.json")?;
-        let tensors = Tensors::open(part)?;
-        let args = match &config.model_args {
-            serde_json::Value::Null => empty(),
-            args => args.clone(),
-        };
-        let wrong = |e: serde_json::Error| Error::input(&path, format!("model_args: {e}"));
+        let mut config: Config = part.json("config.json")?;
         let refused = |what: String| Err(Error::input(&path, what));
         let [channels, height, width] = config.pretrained_cfg.input_size;
         if channels != 3 || height != width || height == 0 || height > 4096 {
             return refused(format!("input_size {:?}: expected [3, n, n]", config.pretrained_cfg.input_size));
         }
-        let pool = config.global_pool.as_deref();
-        if config.architecture.starts_with("vit_") {
-            if let Some(pool) = pool.filter(|p| *p != "token") {
-                return refused(format!("global_pool `{pool}` is not supported: only `token`"));
-            }
-            let args = serde_json::from_value(args).map_err(wrong)?;
-            Ok(Self::Vit(Vit::load(&tensors, &args, &path)?))
-        } else if config.architecture.starts_with("nf_resnet") {
-            if let Some(pool) = pool.filter(|p| *p != "avg") {
-                return refused(format!("global_pool `{pool}` is not supported: only `avg`"));
-            }
-            let args = serde_json::from_value(args).map_err(wrong)?;
-            // The reference squashes to 224 whatever the encoder was trained at; a smaller training size is kept.
-            Ok(Self::NfResnet(NfResnet::load(&tensors, &args, &path, height.min(PROTOCOL_SIDE))?))
-        } else {
-            let name = crate::fsio::printable(&config.architecture);
-            refused(format!("architecture `{name}`: expected vit_* (VisionTransformer) or nf_resnet* (NormFreeNet)"))
+        let mut args = config.model_args.take().unwrap_or_default();
+        // Rates of training only.
+        args.retain(|key, _| key != "drop_rate" && key != "drop_path_rate");
+        let told = args.remove("num_classes").and_then(|n| n.as_u64()).map(|n| n as usize).or(config.num_classes);
+        let tensors = Tensors::open(part)?;
+        let (body, head) = Body::load(&tensors, &config, Value::Object(args), &path)?;
+        let head = tensors.linear(head, body.width())?;
+        if let Some(told) = told.filter(|told| *told != head.bias.len()) {
+            return refused(format!("num_classes is {told}, but the weights say {}", head.bias.len()));
         }
+        let side = match &body {
+            Body::Vit(vit) => vit.side(),
+            // The reference squashes to 224 whatever the encoder was trained at; a smaller training size is kept.
+            _ => height.min(PROTOCOL_SIDE),
+        };
+        Ok(Self { body, head, side })
     }
+
+    /// timm's names of what can be loaded; `*` stands for any ending.
+    pub const ARCHITECTURES: &str = "vit_*, nf_resnet*, nf_regnet_b*, nfnet_l*, nfnet_f*, resnetN, mobilenetv2_*";
 
     /// Width and height of the images it takes, in pixels.
     pub fn side(&self) -> usize {
-        match self {
-            Self::Vit(vit) => vit.side(),
-            Self::NfResnet(net) => net.side(),
-        }
+        self.side
     }
 
     /// Width of the features.
-    pub fn classes(&self) -> usize {
-        match self {
-            Self::Vit(vit) => vit.classes(),
-            Self::NfResnet(net) => net.classes(),
+    pub fn width(&self, features: Features) -> usize {
+        match features {
+            Features::Logits => self.head.weight.nrows(),
+            Features::Pooled => self.head.weight.ncols(),
         }
     }
 
-    /// Normalised pixels `[b, 3, side, side]` to logits `[b, classes]`.
+    /// Normalised pixels `[b, 3, side, side]` to features `[b, width]`.
     ///
     /// # Errors
     /// [`Error::Shape`] for images of another size.
-    pub fn logits(&self, pixels: ArrayView4<'_, f32>) -> Result<Array2<f32>> {
+    pub fn encode(&self, pixels: ArrayView4<'_, f32>, features: Features) -> Result<Array2<f32>> {
         let (side, found) = (self.side(), pixels.dim());
         if (found.1, found.2, found.3) != (3, side, side) {
             let expected = format!("[_, 3, {side}, {side}]");
@@ -122,16 +132,70 @@ impl Encoder {
                 found: format!("{:?}", pixels.shape()),
             });
         }
-        let mut logits = Array2::zeros((pixels.dim().0, self.classes()));
-        let rows: Vec<_> = logits.rows_mut().into_iter().zip(pixels.outer_iter()).collect();
-        rows.into_par_iter().for_each(|(mut row, image)| row.assign(&self.one(image)));
-        Ok(logits)
+        let mut out = Array2::zeros((pixels.dim().0, self.width(features)));
+        let rows: Vec<_> = out.rows_mut().into_iter().zip(pixels.outer_iter()).collect();
+        rows.into_par_iter().for_each(|(mut row, image)| row.assign(&self.one(image, features)));
+        Ok(out)
     }
 
-    fn one(&self, image: ArrayView3<'_, f32>) -> Array1<f32> {
+    fn one(&self, image: ArrayView3<'_, f32>, features: Features) -> Array1<f32> {
+        let pooled = self.body.pooled(image);
+        match features {
+            Features::Logits => self.head.forward(pooled.view().insert_axis(Axis(0))).remove_axis(Axis(0)),
+            Features::Pooled => pooled,
+        }
+    }
+}
+
+impl Body {
+    /// The network before the classifier, and the classifier's name.
+    fn load(t: &Tensors, config: &Config, args: Value, path: &Path) -> Result<(Self, &'static str)> {
+        let name = config.architecture.as_str();
+        let plain = || match args.as_object().and_then(|a| a.keys().next()) {
+            Some(key) => {
+                Err(Error::input(path, format!("model_args: unknown field `{}`", crate::fsio::printable(key))))
+            }
+            None => Ok(()),
+        };
+        let found = if name.starts_with("vit_") {
+            (Self::Vit(vit::Vit::load(t, args, path)?), "head", "token")
+        } else if nfnet::knows(name) {
+            (Self::NormFree(nfnet::NormFreeNet::load(t, name, args, path)?), "head.fc", "avg")
+        } else if resnet::knows(name) {
+            plain()?;
+            (Self::Resnet(resnet::Resnet::load(t)?), "fc", "avg")
+        } else if mobilenet::knows(name) {
+            plain()?;
+            (Self::Mobilenet(mobilenet::Mobilenet::load(t)?), "classifier", "avg")
+        } else {
+            let name = crate::fsio::printable(name);
+            return Err(Error::input(path, format!("architecture `{name}`: expected {}", Encoder::ARCHITECTURES)));
+        };
+        let (body, head, pool) = found;
+        match config.global_pool.as_deref().filter(|told| *told != pool) {
+            Some(told) => {
+                let told = crate::fsio::printable(told);
+                Err(Error::input(path, format!("global_pool `{told}` is not supported: only `{pool}`")))
+            }
+            None => Ok((body, head)),
+        }
+    }
+
+    fn width(&self) -> usize {
         match self {
-            Self::Vit(vit) => vit.forward(image),
-            Self::NfResnet(net) => net.forward(image),
+            Self::Vit(net) => net.width(),
+            Self::NormFree(net) => net.width(),
+            Self::Resnet(net) => net.width(),
+            Self::Mobilenet(net) => net.width(),
+        }
+    }
+
+    fn pooled(&self, image: ArrayView3<'_, f32>) -> Array1<f32> {
+        match self {
+            Self::Vit(net) => net.pooled(image),
+            Self::NormFree(net) => net.pooled(image),
+            Self::Resnet(net) => net.pooled(image),
+            Self::Mobilenet(net) => net.pooled(image),
         }
     }
 }

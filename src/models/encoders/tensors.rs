@@ -77,7 +77,9 @@ impl Tensors {
     fn linear_of(&self, name: &str, fan_in: usize, out: Option<usize>) -> Result<Linear> {
         let weight_name = format!("{name}.weight");
         let (shape, weight) = self.matrix(&weight_name)?;
-        if shape.len() != 2 || weight.dim() != (out.unwrap_or(weight.nrows()), fan_in) {
+        // A convolution over single pixels is a linear layer, too.
+        let flat = shape.len() >= 2 && shape[2..].iter().all(|n| *n == 1);
+        if !flat || weight.dim() != (out.unwrap_or(weight.nrows()), fan_in) {
             let rows = out.map_or("_".into(), |n| n.to_string());
             return Err(self.misfit(&weight_name, &shape, &format!("[{rows}, {fan_in}]")));
         }

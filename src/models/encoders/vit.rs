@@ -7,6 +7,7 @@ use crate::{
 };
 use ndarray::{Array1, Array2, ArrayView3, Axis, s};
 use serde::Deserialize;
+use serde_json::Value;
 use std::path::Path;
 
 /// LayerNorm's epsilon in timm's vision transformers.
@@ -17,22 +18,17 @@ const HEAD_WIDTH: usize = 64;
 /// Arguments of `VisionTransformer` that may stand in `model_args`; what the weights also say is checked against them.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Args {
+struct Args {
     img_size: Option<usize>,
     patch_size: Option<usize>,
     embed_dim: Option<usize>,
     depth: Option<usize>,
     num_heads: Option<usize>,
-    num_classes: Option<usize>,
     #[allow(dead_code, reason = "the weights' shapes say it")]
     mlp_ratio: Option<f64>,
-    #[allow(dead_code, reason = "rates of training only")]
-    drop_rate: Option<f64>,
-    #[allow(dead_code, reason = "rates of training only")]
-    drop_path_rate: Option<f64>,
 }
 
-/// A vision transformer; see the module.
+/// A vision transformer without its head; see the module.
 #[derive(Debug)]
 pub struct Vit {
     patch: usize,
@@ -43,7 +39,6 @@ pub struct Vit {
     positions: Array2<f32>, // [1 + grid grid, width]
     blocks: Vec<Block>,
     norm: LayerNorm,
-    head: Linear,
 }
 
 #[derive(Debug)]
@@ -57,7 +52,8 @@ struct Block {
 }
 
 impl Vit {
-    pub(super) fn load(t: &Tensors, args: &Args, config: &Path) -> Result<Self> {
+    pub fn load(t: &Tensors, args: Value, config: &Path) -> Result<Self> {
+        let args: Args = serde_json::from_value(args).map_err(|e| Error::input(config, format!("model_args: {e}")))?;
         let outside = ["reg_token", "norm_pre.weight", "fc_norm.weight", "attn_pool.latent", "head_dist.weight"];
         let in_block = ["blocks.0.ls1.gamma", "blocks.0.attn.q_norm.weight", "blocks.0.mlp.norm.weight"];
         if let Some(name) = outside.iter().chain(&in_block).find(|name| t.has(name)) {
@@ -82,14 +78,13 @@ impl Vit {
         let positions = Array2::from_shape_vec((tokens, width), positions).map_err(|e| t.wrong(e.to_string()))?;
         let depth = (0..).take_while(|i| t.has(&format!("blocks.{i}.norm1.weight"))).count();
         let blocks = (0..depth).map(|i| Block::load(t, i, width)).collect::<Result<_>>()?;
-        let head = t.linear("head", width)?;
         let heads = args.num_heads.unwrap_or((width / HEAD_WIDTH).max(1));
         if heads == 0 || width % heads != 0 {
             return Err(Error::input(config, format!("num_heads {heads} does not divide the width {width}")));
         }
         let (class, norm) = (t.vector("cls_token", width)?, t.layer_norm("norm", width, EPS)?);
-        let net = Self { patch, grid, heads, embed, class, positions, blocks, norm, head };
-        net.agree(args, config)?;
+        let net = Self { patch, grid, heads, embed, class, positions, blocks, norm };
+        net.agree(&args, config)?;
         Ok(net)
     }
 
@@ -100,7 +95,6 @@ impl Vit {
             ("patch_size", args.patch_size, self.patch),
             ("embed_dim", args.embed_dim, self.class.len()),
             ("depth", args.depth, self.blocks.len()),
-            ("num_classes", args.num_classes, self.classes()),
         ];
         match told.iter().find(|(_, told, found)| told.is_some_and(|t| t != *found)) {
             None => Ok(()),
@@ -111,16 +105,18 @@ impl Vit {
         }
     }
 
-    pub(super) fn side(&self) -> usize {
+    /// Side of the images it takes, in pixels.
+    pub fn side(&self) -> usize {
         self.grid * self.patch
     }
 
-    pub(super) fn classes(&self) -> usize {
-        self.head.bias.len()
+    /// Width of the pooled features: the class token's.
+    pub fn width(&self) -> usize {
+        self.class.len()
     }
 
-    /// `[3, side, side]` to logits `[classes]`.
-    pub(super) fn forward(&self, image: ArrayView3<'_, f32>) -> Array1<f32> {
+    /// `[3, side, side]` to pooled features `[width]`.
+    pub fn pooled(&self, image: ArrayView3<'_, f32>) -> Array1<f32> {
         let mut x = self.positions.clone(); // [tokens, width]
         let mut class = x.row_mut(0);
         class += &self.class;
@@ -129,8 +125,7 @@ impl Vit {
         for block in &self.blocks {
             block.forward(&mut x, self.heads);
         }
-        let class = self.norm.forward(x.slice(s![..1, ..]));
-        self.head.forward(class.view()).remove_axis(Axis(0))
+        self.norm.forward(x.slice(s![..1, ..])).remove_axis(Axis(0))
     }
 
     /// One row per patch, ordered as the embedding's weights: channel, row, column.

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
     models::{
-        encoders::Encoder,
+        encoders::{Encoder, Features},
         hub::{Hub, Name},
         weights::{Checkpoint, MODEL},
     },
@@ -41,9 +41,9 @@ impl Workbench {
         let mut sides = Vec::new();
         for name in &settings.encoders {
             let encoder = Student::load(&self.checkpoints.encoders, &self.checkpoints.hub, name)?;
-            let train = encode_features(&encoder.network, &images, ctx)?;
-            let test = self.features(&encoder, "test", &self.dataset.test, ctx)?;
-            let val = if val { Some(self.features(&encoder, "val", &self.dataset.val, ctx)?) } else { None };
+            let train = encode_features(&encoder.network, settings.features, &images, ctx)?;
+            let test = self.features(&encoder, settings.features, "test", ctx)?;
+            let val = if val { Some(self.features(&encoder, settings.features, "val", ctx)?) } else { None };
             sides.push((name, train, test, val));
         }
         let mut content = Arrays::new().with_f32("text", &set.text_prototypes);
@@ -89,11 +89,12 @@ impl Workbench {
     }
 
     /// Features `[I, c]` of a split's images.
-    fn features(&self, encoder: &Student, part: &str, split: &Split, ctx: &Ctx) -> Result<Array2<f32>> {
+    fn features(&self, encoder: &Student, kind: Features, part: &str, ctx: &Ctx) -> Result<Array2<f32>> {
+        let split = if part == "val" { &self.dataset.val } else { &self.dataset.test };
         must_have(part, split)?;
-        let name = Fingerprint::of_stage("features", &part, &[&self.dataset.fingerprint, &encoder.fingerprint]);
+        let name = Fingerprint::of_stage("features", &(part, kind), &[&self.dataset.fingerprint, &encoder.fingerprint]);
         let arrays = self.staged(&format!("{} {part} images", encoder.name), &name, || {
-            Ok(Arrays::new().with_f32("image", &encode_features(&encoder.network, &split.images, ctx)?))
+            Ok(Arrays::new().with_f32("image", &encode_features(&encoder.network, kind, &split.images, ctx)?))
         })?;
         arrays.f32("image")
     }

@@ -1,0 +1,74 @@
+#!/usr/bin/env python
+"""What timm's evaluation encoders compute at their full size, for weights that anyone can make again.
+
+Usage: timm_full.py   (writes tests/golden/timm/full.json and full.safetensors)
+
+Weights are not stored: every number is a hash of its tensor's name and its place, see `numbers`; the test makes the same
+ones from names and shapes. The images, 8 x 8 tiles hashed likewise, are 64 pixels a side, but for the vision transformer.
+"""
+import json
+import os
+
+import numpy as np
+import timm
+import torch
+from safetensors.torch import save_file
+
+OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tests", "golden", "timm")
+NAMES = ["vit_tiny_patch16_224", "nf_resnet50", "resnet18", "resnet50", "mobilenetv2_100", "nf_regnet_b1", "nfnet_l0"]
+CLASSES, SHOWN = 10, 32
+
+
+def numbers(name, count):
+    """`count` numbers in [-1, 1): splitmix64 from the FNV-1a hash of `name`, of which the upper 24 bits count."""
+    seed = 0xCBF29CE484222325
+    for byte in name.encode():
+        seed = (seed ^ byte) * 0x100000001B3 % 2**64
+    z = np.uint64(seed) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((z ^ (z >> np.uint64(31))) >> np.uint64(40)).astype(np.float64) / 2**23 - 1
+
+
+def weight(name, shape):
+    """Gains and variances near 1, biases and means near 0, none of them exactly; matrices keep a signal's size."""
+    u = numbers(name, int(np.prod(shape)))
+    if name.endswith((".gain", "running_var")) or (name.endswith("weight") and len(shape) == 1):
+        u = 1 + 0.2 * u
+    elif len(shape) >= 2 and not name.endswith(("pos_embed", "cls_token")):
+        u = u * np.sqrt(5 / np.prod(shape[1:]))
+    else:
+        u = 0.2 * u
+    return torch.from_numpy(u.astype(np.float32).reshape(shape))
+
+
+@torch.no_grad()
+def record(architecture):
+    model = timm.create_model(architecture, pretrained=False, num_classes=CLASSES).eval()
+    shapes = {k: list(v.shape) for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    model.load_state_dict({k: weight(k, s) for k, s in shapes.items()}, strict=False)
+    side = 224 if architecture.startswith("vit") else 64
+    config = {"architecture": architecture, "num_classes": CLASSES, "num_features": model.num_features,
+              "global_pool": "token" if architecture.startswith("vit") else "avg",
+              "pretrained_cfg": dict(model.pretrained_cfg, input_size=[3, side, side], num_classes=CLASSES)}
+    tiles = torch.from_numpy(numbers("image", 2 * 3 * 8 * 8).astype(np.float32)).reshape(2, 3, 8, 8)
+    x = 2 * tiles.repeat_interleave(side // 8, 2).repeat_interleave(side // 8, 3)
+    features = model.forward_features(x)
+    pooled, logits = model.forward_head(features, pre_logits=True), model(x)
+    change = ((logits[0] - logits[1]).norm() / logits.norm()).item()
+    print(f"{architecture:24} {sum(np.prod(s) for s in shapes.values()) / 1e6:6.1f} M weights; two images' logits differ by {change:.2g} of their norm")
+    assert 0.02 < change and logits.isfinite().all(), "the image would not show in the result"
+    return {"config": config, "tensors": {k: ",".join(map(str, s)) for k, s in shapes.items()}}, {
+        f"{architecture}/logits": logits, f"{architecture}/pooled": pooled[:, :SHOWN].contiguous()}
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    about, results = {}, {}
+    for name in NAMES:
+        about[name], found = record(name)
+        results |= found
+    with open(os.path.join(OUT, "full.json"), "w") as f:
+        json.dump(about, f, indent=0)
+        f.write("\n")
+    save_file(results, os.path.join(OUT, "full.safetensors"))
