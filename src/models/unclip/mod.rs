@@ -228,30 +228,33 @@ impl Unclip {
         run().map_err(failed)?
     }
 
-    /// Pixels of `latents [b, c, h, w]`.
+    /// Images of `latents [b, c, h, w]`.
     ///
     /// # Errors
     /// [`Error::Tensor`] if the shape does not fit.
     pub fn decode(&self, latents: &Tensor) -> Result<Vec<RgbImage>> {
+        let (b, _, h, w) = latents.dims4().map_err(Error::tensor("VAE decoder"))?;
+        let (high, wide) = (h * self.decoder.scale(), w * self.decoder.scale());
+        let many = (DECODED / (high * wide).max(1)).max(1);
         let mut images = Vec::new();
-        let mut run = || -> candle_core::Result<()> {
-            let x = latents.permute((0, 2, 3, 1))?.contiguous()?.to_dtype(self.dtype)?;
-            let (b, h, w, _) = x.dims4()?;
-            let (high, wide) = (h * self.decoder.scale(), w * self.decoder.scale());
-            let many = (DECODED / (high * wide)).max(1);
-            for from in (0..b).step_by(many) {
-                let y = self.decoder.run(&x.narrow(0, from, many.min(b - from))?)?;
-                let y: Vec<f32> = y.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?;
-                for one in y.chunks_exact(high * wide * 3) {
-                    // As diffusers: (x / 2 + 0.5), clamped, times 255, rounded half to even.
-                    let byte = |v: &f32| ((v / 2. + 0.5).clamp(0., 1.) * 255.).round_ties_even() as u8;
-                    images.extend(RgbImage::from_raw(wide as u32, high as u32, one.iter().map(byte).collect()));
-                }
+        for from in (0..b).step_by(many) {
+            let run = || self.pixels(&latents.narrow(0, from, many.min(b - from))?)?.flatten_all()?.to_vec1::<f32>();
+            for one in run().map_err(Error::tensor("VAE decoder"))?.chunks_exact(high * wide * 3) {
+                // As diffusers: (x / 2 + 0.5), clamped, times 255, rounded half to even.
+                let byte = |v: &f32| ((v / 2. + 0.5).clamp(0., 1.) * 255.).round_ties_even() as u8;
+                images.extend(RgbImage::from_raw(wide as u32, high as u32, one.iter().map(byte).collect()));
             }
-            Ok(())
-        };
-        run().map_err(Error::tensor("VAE decoder"))?;
+        }
         Ok(images)
+    }
+
+    /// What the decoder makes of `latents [b, c, h, w]`: float32 on the CPU, `[b, H, W, 3]`, about -1 to 1.
+    ///
+    /// # Errors
+    /// candle's, if the shape does not fit.
+    pub fn pixels(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
+        let x = latents.permute((0, 2, 3, 1))?.contiguous()?.to_dtype(self.dtype)?;
+        self.decoder.run(&x)?.to_dtype(DType::F32)?.to_device(&Device::Cpu)
     }
 
     /// Class embeddings and attention contexts of the batch; the unconditional half, if any, comes first, with zeros
