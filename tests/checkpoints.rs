@@ -157,7 +157,7 @@ fn a_hub_name_is_found_in_the_cache_with_links_and_without() {
             assert_eq!(features(&load(&Checkpoint::open(name, &hub).unwrap()).unwrap()), truth, "{name}");
         }
         let message = Checkpoint::open("org/clip@v2", &hub).unwrap_err().to_string();
-        assert!(message.contains("hf download org/clip --revision v2"), "{message}");
+        assert!(message.contains("protostill fetch org/clip@v2"), "{message}");
     }
 }
 
@@ -166,12 +166,15 @@ fn what_the_cache_lacks_is_named_with_the_command_that_fetches_it() {
     let dir = tempfile::tempdir().unwrap();
     let hub = cache(dir.path(), false);
     let message = Checkpoint::open("org/other", &hub).unwrap_err().to_string();
-    assert!(message.contains("hf download org/other") && message.contains(dir.path().to_str().unwrap()), "{message}");
+    assert!(
+        message.contains("protostill fetch org/other") && message.contains(dir.path().to_str().unwrap()),
+        "{message}"
+    );
     let snapshot = dir.path().join("models--org--clip/snapshots").join(COMMIT);
     for file in ["model.safetensors", "config.json"] {
         fs::remove_file(snapshot.join(file)).unwrap();
         let message = load(&Checkpoint::open("org/clip@main", &hub).unwrap()).unwrap_err().to_string();
-        assert!(message.contains(&format!("hf download org/clip {file} --revision main")), "{message}");
+        assert!(message.contains(file) && message.contains("protostill fetch org/clip@main"), "{message}");
     }
 }
 

@@ -76,8 +76,18 @@ pub enum Command {
     Stats,
     /// Draw the demo world as a data set on disk
     World(World),
+    /// Fetch checkpoints from the Hugging Face hub into its cache
+    Fetch(Fetch),
     /// Versions, device, paths, and what the store holds
     Info,
+}
+
+/// Options of `fetch`.
+#[derive(Debug, Args)]
+pub struct Fetch {
+    /// Models as org/model or org/model@revision [default: those that the settings name]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
 }
 
 /// Options of `distill`.

@@ -5,6 +5,7 @@ pub mod args;
 mod compare;
 mod distill;
 mod evaluate;
+mod fetch;
 mod info;
 mod progress;
 mod stats;
@@ -36,6 +37,7 @@ pub fn run(cli: &Cli, terminal: &dyn Fn() -> Vec<(&'static str, String)>) -> Res
         #[cfg(feature = "tui")]
         Command::Explore(_) | Command::Replay(_) => Err(no_explorer()),
         Command::World(args) => world::run(&cli.global, args),
+        Command::Fetch(args) => fetch::run(&cli.global, args),
         Command::Info => info::run(&cli.global, &terminal()),
         Command::Stats => stats::run(&cli.global),
         Command::Distill(args) => distill::run(&cli.global, args),
@@ -57,8 +59,10 @@ pub fn parts(global: &Global) -> Result<(Config, impl Fn(&Config) -> Result<Work
         let folder = Path::new(&config.data.source);
         config.data.source = std::fs::canonicalize(folder).map_err(Error::io(folder))?.display().to_string();
     }
+    // Before the explorer has the screen.
+    fetch::missing(global, &config, &hub())?;
     let global = global.clone();
-    Ok((config, move |config: &Config| workbench(&global, config)))
+    Ok((config, move |config: &Config| bench(&global, config)))
 }
 
 /// A context that shows progress as the command line asks.
@@ -80,9 +84,19 @@ fn config(global: &Global) -> Result<Config> {
     Ok(config)
 }
 
-/// The data set, the checkpoints and the store of `config`; nothing is loaded yet but the captions.
+fn hub() -> Hub {
+    Hub::from_env(|name| std::env::var_os(name))
+}
+
+/// [`bench`], with what it takes fetched from the hub.
 fn workbench(global: &Global, config: &Config) -> Result<Workbench> {
-    let hub = Hub::from_env(|name| std::env::var_os(name));
+    fetch::missing(global, config, &hub())?;
+    bench(global, config)
+}
+
+/// The data set, the checkpoints and the store of `config`; nothing is loaded yet but the captions.
+fn bench(global: &Global, config: &Config) -> Result<Workbench> {
+    let hub = hub();
     let checkpoints = Checkpoints {
         clip: checkpoint(&config.models.clip, shipped::clip, &hub)?,
         decoder: checkpoint(&config.models.decoder, shipped::decoder, &hub)?,

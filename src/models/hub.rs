@@ -2,7 +2,12 @@
 //! (the commit a name stands for) and `snapshots/COMMIT` (its files, as links to `blobs` or, where there are no links,
 //! the files themselves).
 
+mod client;
+mod fetch;
+mod transfer;
+
 use crate::error::{Error, Result};
+pub use fetch::Fetched;
 use std::path::PathBuf;
 
 /// A model on the hub: `org/model`, or `org/model@revision`.
@@ -33,11 +38,9 @@ impl Name {
         self.revision.as_deref().unwrap_or("main")
     }
 
-    /// What to type to have `file`, or all files, in the cache.
-    pub fn fetch_command(&self, file: Option<&str>) -> String {
-        let file = file.map(|f| format!(" {f}")).unwrap_or_default();
-        let revision = self.revision.as_ref().map(|r| format!(" --revision {r}")).unwrap_or_default();
-        format!("hf download {}{file}{revision}", self.repo)
+    /// What to type to have its files in the cache.
+    pub fn fetch_command(&self) -> String {
+        format!("protostill fetch {self}")
     }
 
     /// Its folder in the cache.
@@ -55,29 +58,66 @@ impl std::fmt::Display for Name {
     }
 }
 
-/// Where the hub's files are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Whether `text` is the hash of a commit or a file, and so harmless as a file's name.
+fn is_hash(text: &str) -> bool {
+    (7..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// Something that no message, log or file may show.
+#[derive(Clone)]
+struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Where the hub is and where its files are kept.
+#[derive(Clone, Debug)]
 pub struct Hub {
     cache: PathBuf,
+    endpoint: String,
+    token: Option<Secret>,
+    token_file: Option<PathBuf>,
+    offline: bool,
 }
 
 impl Hub {
-    /// The cache in the folder `cache`.
+    /// The cache in the folder `cache`, and nothing beyond it.
     pub fn new(cache: impl Into<PathBuf>) -> Self {
-        Self { cache: cache.into() }
+        Self { cache: cache.into(), endpoint: String::new(), token: None, token_file: None, offline: true }
     }
 
-    /// The cache where `huggingface_hub` has it: `HF_HUB_CACHE`, else `HF_HOME/hub`, else `huggingface/hub` under
-    /// `XDG_CACHE_HOME` or `~/.cache`. `var` looks up an environment variable.
+    /// As `huggingface_hub` finds it. The cache: `HF_HUB_CACHE`, else `HF_HOME/hub`, else `huggingface/hub` under
+    /// `XDG_CACHE_HOME` or `~/.cache`. The hub: `HF_ENDPOINT`. The token: `HF_TOKEN`, else in the file `HF_TOKEN_PATH`, else
+    /// `HF_HOME/token`. No connection is made where `HF_HUB_OFFLINE` is set. `var` looks up an environment variable.
     pub fn from_env(var: impl Fn(&str) -> Option<std::ffi::OsString>) -> Self {
         let path = |name: &str| var(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-        let home = || match (path("HOME"), path("USERPROFILE")) {
-            (Some(home), _) | (None, Some(home)) => home,
-            _ => PathBuf::from("."),
-        };
-        let cache = || path("XDG_CACHE_HOME").unwrap_or_else(|| home().join(".cache"));
-        let from_home = || path("HF_HOME").unwrap_or_else(|| cache().join("huggingface")).join("hub");
-        Self::new(path("HF_HUB_CACHE").unwrap_or_else(from_home))
+        let text = |name: &str| path(name).map(|v| v.to_string_lossy().trim().to_owned());
+        let user = || path("HOME").or_else(|| path("USERPROFILE")).unwrap_or_else(|| ".".into());
+        let cache = || path("XDG_CACHE_HOME").unwrap_or_else(|| user().join(".cache"));
+        let home = path("HF_HOME").unwrap_or_else(|| cache().join("huggingface"));
+        let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
+        let offline = text("HF_HUB_OFFLINE").unwrap_or_default().to_uppercase();
+        Self {
+            cache: path("HF_HUB_CACHE").unwrap_or_else(|| home.join("hub")),
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            token: text("HF_TOKEN").map(Secret),
+            token_file: Some(path("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"))),
+            offline: ["1", "ON", "YES", "TRUE"].contains(&offline.as_str()),
+        }
+    }
+
+    /// Whether no connection is made.
+    pub fn is_offline(&self) -> bool {
+        self.offline
+    }
+
+    /// The token, if there is one.
+    fn token(&self) -> Option<Secret> {
+        let read = || std::fs::read_to_string(self.token_file.as_ref()?).ok();
+        self.token.clone().or_else(|| read().map(|t| Secret(t.trim().to_owned()))).filter(|t| !t.0.is_empty())
     }
 
     /// The folder of the files of `name`.
@@ -92,17 +132,16 @@ impl Hub {
             Ok(text) => text.trim().to_owned(),
             Err(_) => name.revision().to_owned(),
         };
-        let is_commit = |c: &str| (7..=64).contains(&c.len()) && c.bytes().all(|b| b.is_ascii_hexdigit());
-        if entry.is_file() && !is_commit(&commit) {
+        if entry.is_file() && !is_hash(&commit) {
             return Err(Error::input(entry, "does not hold a commit"));
         }
         let folder = model.join("snapshots").join(&commit);
-        if is_commit(&commit) && folder.is_dir() {
+        if is_hash(&commit) && folder.is_dir() {
             return Ok(folder);
         }
         let place = self.cache.display();
         let message =
-            format!("no such folder, and not in the hub's cache {place}; fetch it with: {}", name.fetch_command(None));
+            format!("no such folder, and not in the hub's cache {place}; fetch it with: {}", name.fetch_command());
         Err(Error::input(name.to_string(), message))
     }
 }

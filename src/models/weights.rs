@@ -37,7 +37,7 @@ pub const MODEL: &str = "model";
 /// Stem of the weights that diffusers writes.
 pub const DIFFUSERS: &str = "diffusion_pytorch_model";
 /// What follows the stem, best first. An index names the shards beside it.
-const ENDINGS: [&str; 4] =
+pub(super) const ENDINGS: [&str; 4] =
     [".safetensors", ".safetensors.index.json", ".fp16.safetensors", ".safetensors.index.fp16.json"];
 /// Endings of files that Python unpickles.
 const PICKLES: [&str; 5] = ["bin", "pt", "pth", "ckpt", "pkl"];
@@ -216,8 +216,7 @@ impl Part<'_> {
         let path = self.path(file);
         match self.checkpoint {
             Checkpoint::Snapshot { name, .. } => {
-                let file = format!("{}{file}", self.prefix);
-                Error::input(path, format!("is not in the cache; fetch it with: {}", name.fetch_command(Some(&file))))
+                Error::input(path, format!("is not in the cache; fetch it with: {}", name.fetch_command()))
             }
             _ => Error::Io { path, source: std::io::ErrorKind::NotFound.into() },
         }

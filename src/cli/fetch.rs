@@ -1,0 +1,71 @@
+//! `protostill fetch`, and the fetching that other commands do when the cache lacks what the settings name.
+
+use super::{
+    args::{Fetch, Global},
+    config, hub, print_json, progress,
+};
+use crate::{
+    config::Config,
+    error::{Error, Result},
+    models::hub::{Fetched, Hub, Name},
+    pipeline::Ctx,
+};
+use serde_json::json;
+use std::path::Path;
+
+pub fn run(global: &Global, args: &Fetch) -> Result<()> {
+    let (hub, ctx) = (hub(), progress::ctx(global.progress));
+    let mut all = Vec::new();
+    for name in names(global, args)? {
+        let found = one(&hub, &name, &ctx)?;
+        if !global.json {
+            println!(
+                "{name}: {} files, {:.1} MB, in {}",
+                found.files,
+                found.bytes as f64 / 1e6,
+                found.folder.display()
+            );
+        }
+        all.push(json!({"name": name.to_string(), "files": found.files, "bytes": found.bytes, "folder": found.folder}));
+    }
+    if global.json {
+        print_json(&json!(all));
+    }
+    Ok(())
+}
+
+/// Fetches what the settings name and the cache lacks. Offline it does nothing: opening says what is missing.
+pub fn missing(global: &Global, config: &Config, hub: &Hub) -> Result<()> {
+    let lacking = named(config).into_iter().filter(|name| !hub.is_offline() && hub.snapshot(name).is_err());
+    let ctx = progress::ctx(global.progress);
+    lacking.map(|name| one(hub, &name, &ctx)).try_for_each(|found| found.map(drop))
+}
+
+fn one(hub: &Hub, name: &Name, ctx: &Ctx) -> Result<Fetched> {
+    // In megabytes, and never 0 of 0.
+    let mega = |bytes: u64| (bytes / 1_000_000) as usize + 1;
+    hub.fetch(name, &mut |done, total| ctx.step("fetch, MB", mega(done), mega(total)))
+}
+
+/// The names given, or those of the settings.
+fn names(global: &Global, args: &Fetch) -> Result<Vec<Name>> {
+    let parse = |name: &String| {
+        let wrong = || Error::setting("NAME", format!("`{name}` is not org/model or org/model@revision"));
+        Name::parse(name).ok_or_else(wrong)
+    };
+    if !args.names.is_empty() {
+        return args.names.iter().map(parse).collect();
+    }
+    let names = named(&config(global)?);
+    if names.is_empty() {
+        return Err(Error::setting("models", "the settings name nothing on the hub; name a model, or give --config"));
+    }
+    Ok(names)
+}
+
+/// What of the settings stands for a model on the hub.
+fn named(config: &Config) -> Vec<Name> {
+    let models = [&config.models.clip, &config.models.decoder, &config.models.encoders];
+    let all = models.into_iter().chain(&config.evaluation.encoders).filter(|name| !Path::new(name).is_dir());
+    all.filter_map(|name| Name::parse(name)).collect()
+}

@@ -1,0 +1,114 @@
+//! HTTP as the hub speaks it: redirects to other hosts, answers from the middle of a file, refusals.
+//!
+//! Not by the crate hf-hub (0.5), which compares neither length nor hash, appends a whole answer to half a file, sends the
+//! token on to wherever it is redirected, cannot be stopped, and knows two of the seven environment variables.
+
+use super::{Hub, Secret};
+use std::{io::Read, time::Duration};
+
+/// Redirects followed for one file.
+const REDIRECTS: usize = 10;
+
+/// Why an answer did not come.
+pub enum Failure {
+    /// It may come if asked again: a cut connection, an overloaded server.
+    Again(String),
+    /// It will not.
+    Final(String),
+}
+
+/// An answer's body and where in the file it starts.
+pub struct Answer {
+    pub start: u64,
+    pub body: Box<dyn Read>,
+}
+
+pub struct Client {
+    agent: ureq::Agent,
+    /// Scheme and host that the token is for, with a slash.
+    origin: String,
+    token: Option<Secret>,
+}
+
+impl Client {
+    pub fn new(hub: &Hub) -> Result<Self, Failure> {
+        let host = ["https://", "http://"].iter().find_map(|s| Some((s, hub.endpoint.strip_prefix(s)?)));
+        let Some((scheme, rest)) = host else {
+            return Err(Failure::Final("HF_ENDPOINT must start with https:// or http://".into()));
+        };
+        let origin = format!("{scheme}{}/", rest.split('/').next().unwrap_or_default());
+        let config = ureq::Agent::config_builder()
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .timeout_connect(Some(Duration::from_secs(30)))
+            .timeout_recv_response(Some(Duration::from_secs(60)));
+        Ok(Self { agent: config.build().into(), origin, token: hub.token() })
+    }
+
+    /// The content of `url` from byte `from` on; an answer may start earlier than asked.
+    pub fn get(&self, url: &str, from: u64) -> Result<Answer, Failure> {
+        let mut url = url.to_owned();
+        for _ in 0..=REDIRECTS {
+            let response = self.ask(&url, from)?;
+            let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok());
+            let status = response.status().as_u16();
+            match status {
+                200 | 206 => {
+                    let range =
+                        header("content-range").and_then(|r| r.strip_prefix("bytes ")?.split('-').next()?.parse().ok());
+                    let start = if status == 206 { range.unwrap_or(from) } else { 0 };
+                    return Ok(Answer { start, body: Box::new(response.into_body().into_reader()) });
+                }
+                301 | 302 | 303 | 307 | 308 => url = self.redirected(header("location").unwrap_or_default())?,
+                _ => return Err(refusal(status, self.token.is_some())),
+            }
+        }
+        Err(Failure::Final(format!("more than {REDIRECTS} redirects")))
+    }
+
+    fn ask(&self, url: &str, from: u64) -> Result<ureq::http::Response<ureq::Body>, Failure> {
+        let mut request = self.agent.get(url).header("Accept-Encoding", "identity");
+        // The token is the hub's alone: redirects lead to other people's hosts.
+        if let Some(Secret(token)) = self.token.as_ref().filter(|_| url.starts_with(&self.origin)) {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        if from > 0 {
+            request = request.header("Range", format!("bytes={from}-"));
+        }
+        request.call().map_err(|e| match e {
+            // Messages of ours only: ureq's may hold an address, and that a signature.
+            ureq::Error::Io(e) => Failure::Again(e.to_string()),
+            ureq::Error::Timeout(_) => Failure::Again("no answer in time".into()),
+            ureq::Error::HostNotFound => Failure::Again("the hub's host is not known".into()),
+            ureq::Error::Http(_) => Failure::Final("the token or an address has characters that HTTP forbids".into()),
+            ureq::Error::Rustls(e) => Failure::Final(format!("TLS: {e}")),
+            _ => Failure::Again("the connection failed".into()),
+        })
+    }
+
+    fn redirected(&self, location: &str) -> Result<String, Failure> {
+        match location {
+            l if l.starts_with("https://") || l.starts_with("http://") && self.origin.starts_with("http://") => {
+                Ok(l.to_owned())
+            }
+            l if l.starts_with('/') && !l.starts_with("//") => Ok(format!("{}{}", self.origin, &l[1..])),
+            _ => Err(Failure::Final("redirected to nowhere that can be followed".into())),
+        }
+    }
+}
+
+/// What a status other than success means for the person who asked.
+fn refusal(status: u16, token: bool) -> Failure {
+    match status {
+        401 | 403 => {
+            let token =
+                if token { "the token that was sent may not read it" } else { "no token was sent: set HF_TOKEN" };
+            Failure::Final(format!(
+                "the hub refuses ({status}): unknown, private, or gated by conditions to accept; {token}"
+            ))
+        }
+        404 => Failure::Final("the hub has no such model, revision or file (404)".into()),
+        408 | 429 | 500.. => Failure::Again(format!("the hub is busy or broken ({status})")),
+        _ => Failure::Final(format!("the hub answered {status}")),
+    }
+}
