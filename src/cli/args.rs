@@ -39,7 +39,8 @@ pub struct Global {
     /// Folder for finished stages [default: $XDG_CACHE_HOME/protostill]
     #[arg(long, global = true, value_name = "DIR")]
     pub store: Option<PathBuf>,
-    /// The data set: `world` for the demo, or a folder (Karpathy lists, or ImageFolder with metadata.jsonl)
+    /// The data set: `world` for the demo, or a folder (Karpathy lists, ImageFolder with metadata.jsonl, webdataset
+    /// shards, ready embeddings), or a pattern of shards such as 'train-{000..012}.tar'
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
 }

@@ -57,7 +57,11 @@ pub fn parts(global: &Global) -> Result<(Config, impl Fn(&Config) -> Result<Work
     if config.data.source != "world" {
         // A session may be reopened from another folder.
         let folder = Path::new(&config.data.source);
-        config.data.source = std::fs::canonicalize(folder).map_err(Error::io(folder))?.display().to_string();
+        let whole = match data::webdataset::is_pattern(folder) && !folder.exists() {
+            true => std::path::absolute(folder),
+            false => std::fs::canonicalize(folder),
+        };
+        config.data.source = whole.map_err(Error::io(folder))?.display().to_string();
     }
     // Before the explorer has the screen.
     fetch::missing(global, &config, &hub())?;

@@ -2,7 +2,11 @@
 
 use crate::error::{Error, Result};
 use image::{DynamicImage, ImageFormat, ImageReader, Limits, RgbImage};
-use std::{io::Cursor, path::Path};
+use std::{
+    fs::File,
+    io::{Cursor, Read, Seek, SeekFrom},
+    path::Path,
+};
 
 /// Widest and tallest image read, in pixels: more is an attack or a mistake.
 const MAX_SIDE: u32 = 16_384;
@@ -29,7 +33,25 @@ pub fn decode_rgb(path: &Path) -> Result<RgbImage> {
     decode_bytes(path, &bytes)
 }
 
-/// The same for `bytes` in memory; `path` is for messages only.
+/// Reads `length` bytes from `offset` of `file`: an image inside a larger file. `name` is for messages.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be read or ends before, [`Error::Input`] if that is too large for an image.
+pub fn read_part(file: &Path, name: &Path, offset: u64, length: u64) -> Result<Vec<u8>> {
+    if length > MAX_FILE {
+        return Err(Error::input(name, format!("{length} bytes: too large for an image")));
+    }
+    let read = || {
+        let mut from = File::open(file)?;
+        from.seek(SeekFrom::Start(offset))?;
+        let mut bytes = vec![0; length as usize];
+        from.read_exact(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(Error::io(name))
+}
+
+/// As [`decode_rgb`], for `bytes` in memory; `path` is for messages only.
 ///
 /// # Errors
 /// As [`decode_rgb`].

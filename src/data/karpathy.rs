@@ -23,6 +23,29 @@ pub(super) struct Row {
     pub caption: Vec<String>,
 }
 
+/// Captions that come without an image beside them: a string, strings, or an object that holds either.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct Captions(#[serde(deserialize_with = "one_or_many")] Vec<String>);
+
+#[derive(Deserialize)]
+struct Captioned {
+    #[serde(alias = "text")]
+    caption: Captions,
+}
+
+impl Captions {
+    /// Reads `"…"`, `["…"]` or `{"caption": either}`, for which `text` is taken too; other keys are ignored.
+    pub(super) fn from_json(bytes: &[u8]) -> serde_json::Result<Vec<String>> {
+        let bytes = without_mark(bytes);
+        let captions = match bytes.trim_ascii_start().first() {
+            Some(b'{') => serde_json::from_slice::<Captioned>(bytes)?.caption,
+            _ => serde_json::from_slice(bytes)?,
+        };
+        Ok(captions.0)
+    }
+}
+
 /// Reads a flat list: `[{"image": path, "caption": string or strings}]`; other keys are ignored.
 ///
 /// # Errors

@@ -2,7 +2,10 @@
 
 use crate::{error::Result, fingerprint::Fingerprint};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Position of an image in its [`Split`]; an image owns several captions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,6 +32,17 @@ pub struct Pair {
 pub enum ImageSource {
     /// A PNG, JPEG or WebP file.
     File(PathBuf),
+    /// Such a file inside a larger one, where it is read in place.
+    Member {
+        /// The larger file.
+        file: Arc<Path>,
+        /// What to call it in messages; leads nowhere.
+        name: PathBuf,
+        /// Its first byte.
+        offset: u64,
+        /// Its size in bytes.
+        length: u64,
+    },
     /// Pixels in memory (RGB), as the demo world draws them and as synthesis leaves them.
     Memory(image::RgbImage),
 }
@@ -77,6 +91,9 @@ impl ImageSource {
         match self {
             Self::Memory(pixels) => Ok(pixels.clone()),
             Self::File(path) => decode::decode_rgb(path),
+            Self::Member { file, name, offset, length } => {
+                decode::decode_bytes(name, &decode::read_part(file, name, *offset, *length)?)
+            }
         }
     }
 }
@@ -87,6 +104,8 @@ mod imagefolder;
 mod karpathy;
 pub mod pixels;
 pub mod source;
+mod tarfile;
+pub mod webdataset;
 pub mod world;
 
 pub use source::open;

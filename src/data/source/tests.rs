@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::data::world;
+use crate::data::{ImageSource, world};
 use std::time::Duration;
 
 /// A folder with these files; those ending in `.json` or `.jsonl` hold the text, the others are images.
@@ -41,7 +41,7 @@ fn images_are_found_in_the_root_first_and_then_in_its_folders() {
     let set = open(dir.path()).unwrap();
     let at = |split: &Split, i: usize| match &split.images[i] {
         ImageSource::File(path) => path.strip_prefix(dir.path()).unwrap().display().to_string(),
-        ImageSource::Memory(_) => panic!("not a file"),
+        other => panic!("not a file: {other:?}"),
     };
     assert_eq!([at(&set.train, 0), at(&set.train, 1), at(&set.test, 0)], ["aaa/a.png", "b.png", "pics/b.png"]);
 }

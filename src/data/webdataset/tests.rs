@@ -1,0 +1,129 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::data::{Dataset, ImageSource, open};
+use std::{fs, io::Cursor};
+
+fn png(n: u8) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image::RgbImage::from_pixel(3, 2, image::Rgb([n, 0, 9])).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// Content by extension: pictures are drawn, everything else is the text.
+fn shard(path: &Path, members: &[(&str, &str)]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut to = tar::Builder::new(Vec::new());
+    for (n, (name, text)) in members.iter().enumerate() {
+        let picture = [".png", ".jpg", ".webp", ".JPEG"].iter().any(|e| name.ends_with(e));
+        let bytes = if picture { png(n as u8) } else { text.as_bytes().to_vec() };
+        let mut header = tar::Header::new_gnu();
+        // Hostile names are what tars of strangers hold; the crate itself would refuse to write them.
+        header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_size(bytes.len() as u64);
+        header.set_cksum();
+        to.append(&header, bytes.as_slice()).unwrap();
+    }
+    fs::write(path, to.into_inner().unwrap()).unwrap();
+}
+
+fn captions(set: &Dataset) -> Vec<(u32, &str)> {
+    set.train.pairs.iter().map(|p| (p.image.0, p.caption.as_str())).collect()
+}
+
+#[test]
+fn keys_end_at_the_first_dot_of_the_last_component() {
+    assert_eq!(key_and_extension("a.b/c.seg.png"), Some(("a.b/c", "seg.png")));
+    assert_eq!(key_and_extension("0001.jpg"), Some(("0001", "jpg")));
+    for name in ["noext", "a.b/noext", ".hidden", "a/.hidden.png", "__key__.txt", "dot."] {
+        assert_eq!(key_and_extension(name), None, "{name}");
+    }
+}
+
+#[test]
+fn captions_come_as_lines_or_as_any_usual_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let members = [
+        ("0.png", ""),
+        ("0.txt", "One.\n\nTwo!\n"),
+        ("1.json", r#""three""#),
+        ("1.jpg", ""),
+        ("2.webp", ""),
+        ("2.json", r#"{"url":"x","text":["four","five"],"n":1}"#),
+        ("3.JPEG", ""),
+        ("3.json", r#"{"caption":"six"}"#),
+        ("3.txt", "the text is preferred"),
+        ("4.png", ""),
+        ("5.txt", "no image"),
+        ("6.cls", "7"),
+    ];
+    shard(&dir.path().join("a.tar"), &members);
+    let set = open(dir.path()).unwrap();
+    let expected = [(0, "one"), (0, "two"), (1, "three"), (2, "four"), (2, "five"), (3, "the text is preferred")];
+    assert_eq!(captions(&set), expected);
+    let first = |i: usize| set.train.images[i].decode().unwrap().get_pixel(0, 0).0[0];
+    assert_eq!([first(0), first(1), first(2), first(3)], [0, 3, 4, 6]);
+}
+
+#[test]
+fn shards_are_told_apart_by_folder_by_name_and_by_pattern() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["x-train-00.tar", "x-train-01.tar", "val/00.tar", "test/00.tar", "x_test_9.tar"] {
+        shard(&dir.path().join(name), &[("0.png", ""), ("0.txt", "same key in every shard")]);
+    }
+    let sizes = |s: &Dataset| [s.train.images.len(), s.val.images.len(), s.test.images.len()];
+    assert_eq!(sizes(&open(dir.path()).unwrap()), [2, 1, 2]);
+    assert_eq!(sizes(&open(&dir.path().join("x-train-{00..01}.tar")).unwrap()), [2, 0, 0]);
+    assert_eq!(sizes(&open(&dir.path().join("{val,test}/{00..00}.tar")).unwrap()), [0, 1, 1]);
+    assert_eq!(sizes(&open(&dir.path().join("x-train-00.tar")).unwrap()), [1, 0, 0]);
+    let text = open(&dir.path().join("x-train-{00..02}.tar")).unwrap_err().to_string();
+    assert!(text.contains("x-train-02.tar: there is no such shard"), "{text}");
+}
+
+#[test]
+fn patterns_keep_their_width_and_nonsense_is_refused() {
+    let text = |p: &str| expand(Path::new(p)).map(|v| v.iter().map(|p| p.display().to_string()).collect::<Vec<_>>());
+    assert_eq!(text("a/{008..010}.tar").unwrap(), ["a/008.tar", "a/009.tar", "a/010.tar"]);
+    assert_eq!(text("{a,b}{1..2}").unwrap(), ["a1", "a2", "b1", "b2"]);
+    for bad in ["{3..1}", "{x..y}", "{}", "{one}", "{0..999999999}", "{0..9999}{0..9999}", "{1..2", "{-1..2}"] {
+        assert!(text(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn names_that_climb_out_are_only_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    shard(
+        &dir.path().join("a.tar"),
+        &[("../../etc/x.png", ""), ("../../etc/x.txt", "hi"), ("/abs.png", ""), ("/abs.txt", "ho")],
+    );
+    let set = open(dir.path()).unwrap();
+    assert_eq!(captions(&set), [(0, "hi"), (1, "ho")]);
+    assert_eq!(set.train.images[0].decode().unwrap().dimensions(), (3, 2));
+    assert!(matches!(&set.train.images[0], ImageSource::Member { file, .. } if file.ends_with("a.tar")));
+}
+
+#[test]
+fn two_members_of_one_kind_and_key_are_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    shard(&dir.path().join("a.tar"), &[("0.png", ""), ("0.txt", "x"), ("1.png", ""), ("0.jpg", "")]);
+    let text = open(dir.path()).unwrap_err().to_string();
+    assert!(text.contains("a.tar: byte ") && text.contains("\"0.png\" and \"0.jpg\" have one key"), "{text}");
+}
+
+#[test]
+fn broken_json_and_broken_images_name_shard_and_member() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tar");
+    shard(&path, &[("0.png", ""), ("0.json", "{\"caption\":7}")]);
+    let text = open(dir.path()).unwrap_err().to_string();
+    assert!(
+        text.contains("a.tar: byte ") && text.contains("\"0.json\"") && text.contains("a caption or a list"),
+        "{text}"
+    );
+    shard(&path, &[("0.png", ""), ("0.txt", "x")]);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[530] ^= 0xff;
+    fs::write(&path, bytes).unwrap();
+    let text = open(dir.path()).unwrap().train.images[0].decode().unwrap_err().to_string();
+    assert!(text.contains("a.tar/0.png: not a readable image"), "{text}");
+}
