@@ -25,12 +25,19 @@ const MAX_FILE: u64 = 1 << 29;
 /// [`Error::Io`] if the file cannot be read; [`Error::Input`] if it is not an image, is cut off, or its header claims
 /// more than 16,384 pixels a side or 89 million in all. Such a claim is met before anything is allocated for it.
 pub fn decode_rgb(path: &Path) -> Result<RgbImage> {
+    decode_bytes(path, &read_file(path)?)
+}
+
+/// Reads an image file as it is.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read, [`Error::Input`] if it is too large for an image.
+pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     let length = std::fs::metadata(path).map_err(Error::io(path))?.len();
     if length > MAX_FILE {
         return Err(Error::input(path, format!("{length} bytes: too large for an image")));
     }
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    decode_bytes(path, &bytes)
+    std::fs::read(path).map_err(Error::io(path))
 }
 
 /// Reads `length` bytes from `offset` of `file`: an image inside a larger file. `name` is for messages.

@@ -1,6 +1,9 @@
 //! Captioned image sets, whatever they come from. Knows no tensors and no models.
 
-use crate::{error::Result, fingerprint::Fingerprint};
+use crate::{
+    error::{Error, Result},
+    fingerprint::Fingerprint,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     path::{Path, PathBuf},
@@ -43,6 +46,8 @@ pub enum ImageSource {
         /// Its size in bytes.
         length: u64,
     },
+    /// Nowhere: an image of this name that is known by its features only.
+    Absent(PathBuf),
     /// Pixels in memory (RGB), as the demo world draws them and as synthesis leaves them.
     Memory(image::RgbImage),
 }
@@ -54,6 +59,8 @@ pub struct Split {
     pub images: Vec<ImageSource>,
     /// One row per caption.
     pub pairs: Vec<Pair>,
+    /// Features that came with it: they take the place of embedding.
+    pub ready: Option<embeddings::Ready>,
 }
 
 /// A captioned image set with its three splits.
@@ -91,6 +98,10 @@ impl ImageSource {
         match self {
             Self::Memory(pixels) => Ok(pixels.clone()),
             Self::File(path) => decode::decode_rgb(path),
+            Self::Absent(name) => Err(Error::input(
+                name,
+                "there are only features of this image; measuring recall, real pairs and pictures need the image itself",
+            )),
             Self::Member { file, name, offset, length } => {
                 decode::decode_bytes(name, &decode::read_part(file, name, *offset, *length)?)
             }
@@ -100,8 +111,11 @@ impl ImageSource {
 
 pub mod caption;
 pub mod decode;
+pub mod embeddings;
 mod imagefolder;
 mod karpathy;
+pub mod npy;
+mod parquet;
 pub mod pixels;
 pub mod source;
 mod tarfile;

@@ -1,13 +1,17 @@
 //! Finds out how a data set lies on disk and reads it, once and checked: every image is there before a stage begins.
 
 use crate::{
-    data::{Dataset, Split, imagefolder, karpathy, webdataset},
+    data::{
+        Dataset, Split,
+        embeddings::{self, Features},
+        imagefolder, karpathy, webdataset,
+    },
     error::{Error, Result},
     fingerprint::Fingerprint,
     fsio::printable,
 };
 pub(crate) use build::stays_inside;
-pub(super) use build::{Listed, Origin, stamp};
+pub(super) use build::{Listed, Origin, absence, check_relative, locate, stamp, tidy};
 pub use build::{MAX_WORD_BYTES, MAX_WORDS};
 use sha2::{Digest, Sha256};
 use std::{
@@ -27,6 +31,7 @@ pub(super) enum Part {
     Test,
 }
 
+/// The splits and what they are called.
 pub(super) const PARTS: [(Part, &str); 3] = [(Part::Train, "train"), (Part::Val, "val"), (Part::Test, "test")];
 
 /// Reads the captioned image set at `path`, a folder or one of its caption files. Understood are, in this order:
@@ -36,7 +41,8 @@ pub(super) const PARTS: [(Part, &str); 3] = [(Part::Train, "train"), (Part::Val,
 /// - BLIP's flat lists: `NAME_train.json`, `NAME_val.json`, `NAME_test.json`;
 /// - Karpathy's own `dataset_NAME.json`;
 /// - webdataset shards: `.tar` files here or in `train/`, `val/`, `test/`, one of them, or a pattern such as
-///   `shards/{00000..00012}.tar` (see [`webdataset`] for what a shard holds and which split it belongs to).
+///   `shards/{00000..00012}.tar` (see [`webdataset`] for what a shard holds and which split it belongs to);
+/// - ready [`embeddings`]: clip-retrieval's folders, or `.npy` and `.npz` files beside any of the lists above.
 ///
 /// The images of Karpathy's lists are looked for relative to the folder, then to each of its direct sub-folders in
 /// alphabetical order. Splits that are absent are empty. Captions are normalised; those that hold no word are skipped,
@@ -49,16 +55,20 @@ pub(super) const PARTS: [(Part, &str); 3] = [(Part::Train, "train"), (Part::Val,
 /// [`Error::Input`] naming file, row and path: not a known layout, malformed JSON, a path that climbs out, missing
 /// images (the first, and how many). [`Error::Io`] for what cannot be read.
 pub fn open(path: &Path) -> Result<Dataset> {
-    let (name, listed) = list(path)?;
-    let mut hash = Sha256::new();
-    let mut skipped = 0;
-    let splits =
-        listed.into_iter().map(|part| build::split(part, &mut hash, &mut skipped)).collect::<Result<Vec<_>>>()?;
-    let [train, val, test] = <[Split; 3]>::try_from(splits).map_err(|found| Error::Shape {
-        what: "splits",
-        expected: "3".into(),
-        found: found.len().to_string(),
-    })?;
+    let Listing {
+        name,
+        parts: [train, val, test],
+        features: [train_features, val_features, test_features],
+        incomplete,
+    } = list(path)?;
+    let (mut hash, mut skipped) = (Sha256::new(), 0);
+    let mut split = |rows, features| build::split(rows, features, &mut hash, &mut skipped);
+    let train = split(train, train_features)?;
+    let (val, test) = (split(val, val_features)?, split(test, test_features)?);
+    check_features(path, &train, &[(&val, "val"), (&test, "test")])?;
+    if incomplete > 0 {
+        tracing::warn!(incomplete, data = %path.display(), "samples without an image or without a caption were skipped");
+    }
     if skipped > 0 {
         tracing::warn!(skipped, data = %path.display(), "captions without a word were skipped");
     }
@@ -68,8 +78,49 @@ pub fn open(path: &Path) -> Result<Dataset> {
     Ok(Dataset { name, train, val, test, fingerprint: Fingerprint::of_bytes(&hash.finalize()) })
 }
 
-/// A data set's name and its rows, split by split.
-pub(super) type Listing = (String, [Vec<Listed>; 3]);
+/// What lists say: a data set's name and, split by split, its rows and the features that lie beside them.
+#[derive(Default)]
+pub(super) struct Listing {
+    pub name: String,
+    pub parts: [Vec<Listed>; 3],
+    pub features: [Features; 3],
+    /// Samples that lack an image or a caption, left out already.
+    pub incomplete: usize,
+}
+
+impl Listing {
+    fn new(name: String, parts: [Vec<Listed>; 3]) -> Self {
+        Self { name, parts, ..Self::default() }
+    }
+
+    /// With the features in `dir`; images are then no longer required.
+    fn with_features(mut self, dir: &Path) -> Result<Self> {
+        self.features = embeddings::beside(dir)?;
+        for (rows, _) in self.parts.iter_mut().zip(&self.features).filter(|(_, f)| f.text.is_some()) {
+            for row in rows {
+                if let Origin::Below(roots) = &row.origin {
+                    row.origin = Origin::Perhaps(roots.clone());
+                }
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// Features of another origin than the training split's would be compared with them in vain.
+fn check_features(path: &Path, train: &Split, others: &[(&Split, &str)]) -> Result<()> {
+    if train.ready.as_ref().is_some_and(|r| r.image.is_none()) {
+        return Err(Error::input(path, "has text features but no image features of the train split"));
+    }
+    let odd = |s: &Split| !s.pairs.is_empty() && !train.pairs.is_empty() && s.ready.is_some() != train.ready.is_some();
+    match others.iter().find(|(split, _)| odd(split)) {
+        None => Ok(()),
+        Some((split, name)) => {
+            let (with, without) = if split.ready.is_some() { (*name, "train") } else { ("train", *name) };
+            Err(Error::input(path, format!("has ready features of the {with} split but none of the {without} split")))
+        }
+    }
+}
 
 /// What the lists at `path` say, nothing of it checked yet.
 pub(super) fn list(path: &Path) -> Result<Listing> {
@@ -88,30 +139,42 @@ fn open_folder(dir: &Path) -> Result<Listing> {
     });
     let single = dir.join(imagefolder::METADATA);
     if single.is_file() {
-        return Ok((folder_name(dir), [folder_rows(&single)?, vec![], vec![]]));
+        return Listing::new(folder_name(dir), [folder_rows(&single)?, vec![], vec![]]).with_features(dir);
     }
     if by_split.iter().any(Option::is_some) {
         let [train, val, test] = by_split.map(|file| file.map_or(Ok(vec![]), |f| folder_rows(&f)));
-        return Ok((folder_name(dir), [train?, val?, test?]));
+        return Listing::new(folder_name(dir), [train?, val?, test?]).with_features(dir);
     }
     let names = file_names(dir)?;
     let mut flat: Vec<&str> = names.iter().filter_map(|n| flat_prefix(n)).collect();
     flat.dedup();
     let originals: Vec<&String> = names.iter().filter(|n| n.starts_with("dataset_") && n.ends_with(".json")).collect();
     match (flat.as_slice(), originals.as_slice()) {
-        ([prefix], _) => flat_lists(dir, prefix),
-        ([], [one]) => open_original(&dir.join(one)),
-        ([], []) => match webdataset::shards_below(dir)? {
-            shards if !shards.is_empty() => webdataset::list(dir, &shards),
-            _ => Err(Error::input(
-                dir,
-                "not a captioned image set: looked for metadata.jsonl (here or in train/, val/, test/), \
-             NAME_train.json, NAME_val.json, NAME_test.json, dataset_NAME.json and .tar shards",
-            )),
-        },
+        ([prefix], _) => flat_lists(dir, prefix)?.with_features(dir),
+        ([], [one]) => open_original(&dir.join(one))?.with_features(dir),
+        ([], []) => open_unlisted(dir),
         _ => {
             Err(Error::input(dir, format!("holds several data sets; name one of: {}", printable(&candidates(&names)))))
         }
+    }
+}
+
+/// What needs no list of captions: its files say it all.
+fn open_unlisted(dir: &Path) -> Result<Listing> {
+    if embeddings::is_clip_retrieval(dir) {
+        return embeddings::clip_retrieval(dir);
+    }
+    if let Some(listing) = embeddings::captioned(dir)? {
+        return Ok(listing);
+    }
+    match webdataset::shards_below(dir)? {
+        shards if !shards.is_empty() => webdataset::list(dir, &shards),
+        _ => Err(Error::input(
+            dir,
+            "not a captioned image set: looked for metadata.jsonl (here or in train/, val/, test/), \
+             NAME_train.json, NAME_val.json, NAME_test.json, dataset_NAME.json, .tar shards, \
+             img_emb/ with text_emb/, and captions.txt with .npy files",
+        )),
     }
 }
 
@@ -125,7 +188,7 @@ fn open_file(path: &Path) -> Result<Listing> {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     match flat_prefix(&name) {
         Some(prefix) => flat_lists(dir, prefix),
-        None if name.ends_with(".jsonl") => Ok((folder_name(dir), [folder_rows(path)?, vec![], vec![]])),
+        None if name.ends_with(".jsonl") => Ok(Listing::new(folder_name(dir), [folder_rows(path)?, vec![], vec![]])),
         None if name.ends_with(".json") => open_original(path),
         None if name.ends_with(".tar") => webdataset::list(path, &[path.to_owned()]),
         None => Err(Error::input(path, "neither a folder nor a .json, .jsonl or .tar file")),
@@ -147,7 +210,7 @@ fn flat_lists(dir: &Path, prefix: &str) -> Result<Listing> {
         let rows = karpathy::flat(&list, &read_list(&list)?)?;
         Ok(rows.into_iter().enumerate().map(|(i, row)| listed(&list, format!("row {}", i + 1), row, &roots)).collect())
     });
-    Ok((prefix.to_owned(), [train?, val?, test?]))
+    Ok(Listing::new(prefix.to_owned(), [train?, val?, test?]))
 }
 
 fn open_original(path: &Path) -> Result<Listing> {
@@ -158,7 +221,7 @@ fn open_original(path: &Path) -> Result<Listing> {
         parts[part as usize].push(listed(path, format!("row {}", i + 1), row, &roots));
     }
     let stem = path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok((stem.strip_prefix("dataset_").unwrap_or(&stem).to_owned(), parts))
+    Ok(Listing::new(stem.strip_prefix("dataset_").unwrap_or(&stem).to_owned(), parts))
 }
 
 fn folder_rows(list: &Path) -> Result<Vec<Listed>> {
@@ -172,7 +235,7 @@ fn listed(list: &Path, place: String, row: karpathy::Row, roots: &Arc<Vec<PathBu
     Listed { image: row.image, captions: row.caption, list: list.into(), place, origin: Origin::Below(roots.clone()) }
 }
 
-fn read_list(path: &Path) -> Result<Vec<u8>> {
+pub(super) fn read_list(path: &Path) -> Result<Vec<u8>> {
     let length = fs::metadata(path).map_err(Error::io(path))?.len();
     if length > MAX_LIST {
         return Err(Error::input(path, format!("{length} bytes: too large for a list of captions")));
@@ -194,7 +257,7 @@ pub(super) fn file_names(dir: &Path) -> Result<Vec<String>> {
 }
 
 /// `dir`, then its direct sub-folders in alphabetical order.
-fn image_roots(dir: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn image_roots(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut roots = Vec::new();
     for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
         let path = entry.map_err(Error::io(dir))?.path();

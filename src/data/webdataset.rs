@@ -117,13 +117,10 @@ pub(super) fn list(source: &Path, shards: &[PathBuf]) -> Result<Listing> {
         parts[part_of(path).unwrap_or(Part::Train) as usize].extend(rows);
         incomplete += left_out;
     }
-    if incomplete > 0 {
-        tracing::warn!(incomplete, data = %source.display(), "samples without an image or without a caption were skipped");
-    }
     let plain = source.to_string_lossy();
     let folder = if source.is_dir() { source } else { Path::new(plain.split('{').next().unwrap_or_default()) };
     let name = if source.is_dir() { folder_name(folder) } else { folder_name(folder.parent().unwrap_or(folder)) };
-    Ok((name, parts))
+    Ok(Listing { name, parts, incomplete, ..Listing::default() })
 }
 
 /// Members of one key.

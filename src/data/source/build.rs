@@ -1,7 +1,12 @@
 //! Listed rows to a checked split: captions normalised, images there, all of it hashed.
 
 use crate::{
-    data::{ImageId, ImageSource, Pair, Split, caption, webdataset::Shard},
+    data::{
+        ImageId, ImageSource, Pair, Split, caption,
+        embeddings::{Features, Ready},
+        npy::Table,
+        webdataset::Shard,
+    },
     error::{Error, Result},
     fsio::printable,
 };
@@ -20,6 +25,11 @@ pub const MAX_WORDS: usize = 30;
 /// Bytes kept of one word: no word of any caption set comes near, and no "word" of a megabyte gets through.
 pub const MAX_WORD_BYTES: usize = 128;
 
+/// Images looked for before it is concluded that none is there.
+const PROBE: usize = 64;
+/// Components of a foreign path that are looked for.
+const ENDS: usize = 4;
+
 /// An image as a list names it, and where it must lie. Rows of one name are one image.
 pub(in crate::data) struct Listed {
     pub image: String,
@@ -34,31 +44,51 @@ pub(in crate::data) struct Listed {
 pub(in crate::data) enum Origin {
     /// In one of these folders, by preference.
     Below(Arc<Vec<PathBuf>>),
+    /// There too, or nowhere: features stand in for it. What counts is the end of its path.
+    Perhaps(Arc<Vec<PathBuf>>),
     /// In a shard: `length` bytes from `offset`.
     Member { shard: Arc<Shard>, offset: u64, length: u64 },
 }
 
-/// One split: rows of one image gathered, captions normalised, every image checked, all of it hashed.
-pub(super) fn split(listed: Vec<Listed>, hash: &mut Sha256, skipped: &mut usize) -> Result<Split> {
+/// Keys are those of a shard, paths those of the whole data set.
+type Key = (Option<Arc<Path>>, String);
+
+/// Where an image first stands in the lists, counted in each way that rows of features may be.
+#[derive(Clone, Copy)]
+struct First {
+    image: u32,
+    entry: u32,
+    caption: u32,
+}
+
+/// One split: rows of one image gathered, captions normalised, every image checked, features joined, all of it hashed.
+pub(super) fn split(listed: Vec<Listed>, features: Features, hash: &mut Sha256, skipped: &mut usize) -> Result<Split> {
     let mut split = Split::default();
-    let mut ids: HashMap<(Option<Arc<Path>>, String), ImageId> = HashMap::new();
-    let mut first: Vec<Listed> = Vec::new();
-    for mut row in listed {
+    let mut ids: HashMap<Key, (u32, Option<ImageId>)> = HashMap::new();
+    let (mut first, mut firsts): (Vec<Listed>, Vec<First>) = Default::default();
+    let (mut text_rows, mut caption) = (Vec::new(), 0);
+    let entries = listed.len();
+    for (entry, mut row) in listed.into_iter().enumerate() {
         check_relative(&row)?;
-        let captions: Vec<String> = std::mem::take(&mut row.captions);
-        let given = captions.len().max(1);
-        let kept: Vec<String> = captions.iter().map(|c| tidy(c)).filter(|c| !c.is_empty()).collect();
-        *skipped += given - kept.len();
-        if kept.is_empty() {
-            continue;
-        }
-        // Keys are those of a shard; paths are those of the whole data set.
+        let given = std::mem::take(&mut row.captions);
         let shard = matches!(row.origin, Origin::Member { .. }).then(|| row.list.clone());
-        let image = *ids.entry((shard, row.image.clone())).or_insert(ImageId(first.len() as u32));
-        if image.index() == first.len() {
+        let next = ids.len() as u32;
+        let (number, id) = ids.entry((shard, row.image.clone())).or_insert((next, None));
+        let before = split.pairs.len();
+        for (at, text) in given.iter().enumerate() {
+            let text = tidy(text);
+            if !text.is_empty() {
+                let image = *id.get_or_insert(ImageId(first.len() as u32));
+                text_rows.push(caption + at as u32);
+                split.pairs.push(Pair { image, caption: text });
+            }
+        }
+        *skipped += given.len().max(1) - (split.pairs.len() - before);
+        if id.is_some_and(|id| id.index() == first.len()) {
+            firsts.push(First { image: *number, entry: entry as u32, caption: text_rows[before] });
             first.push(row);
         }
-        split.pairs.extend(kept.into_iter().map(|caption| Pair { image, caption }));
+        caption += given.len() as u32;
     }
     let found = locate_all(&first)?;
     hash.update([0xff]); // a split begins
@@ -69,7 +99,46 @@ pub(super) fn split(listed: Vec<Listed>, hash: &mut Sha256, skipped: &mut usize)
         hash.update(format!("{} {}\n", pair.image.0, pair.caption));
     }
     split.images = found.into_iter().map(|(image, _)| image).collect();
+    let counts = [caption as usize, entries, ids.len()];
+    split.ready = join(features, &firsts, text_rows, counts, hash)?;
     Ok(split)
+}
+
+/// Rows of features to images and pairs; `counts` are the captions, entries and images of the lists.
+fn join(
+    features: Features,
+    firsts: &[First],
+    text_rows: Vec<u32>,
+    counts: [usize; 3],
+    hash: &mut Sha256,
+) -> Result<Option<Ready>> {
+    let Some(text) = features.text.filter(|_| !text_rows.is_empty()) else { return Ok(None) };
+    let [captions, entries, images] = counts;
+    let odd = |table: &Table| {
+        let message = format!("{} rows, where the lists have {captions} captions of {images} images", table.rows());
+        Err(Error::input(table.path(), message))
+    };
+    if text.rows() != captions {
+        return odd(&text);
+    }
+    text.hash(hash)?;
+    let mut image_rows = Vec::new();
+    if let Some(table) = &features.image {
+        let row: fn(&First) -> u32 = match table.rows() {
+            rows if rows == captions => |f| f.caption,
+            rows if rows == images => |f| f.image,
+            rows if rows == entries => |f| f.entry,
+            _ => return odd(table),
+        };
+        image_rows = firsts.iter().map(row).collect();
+        table.hash(hash)?;
+        if table.width() != text.width() {
+            let message =
+                format!("rows of {} numbers, where {} has {}", table.width(), text.path().display(), text.width());
+            return Err(Error::input(table.path(), message));
+        }
+    }
+    Ok(Some(Ready { image: features.image, text, image_rows, text_rows }))
 }
 
 /// A normalised caption: control characters, which could speak to a terminal, are white space; giant words are cut.
@@ -96,9 +165,10 @@ pub(crate) fn stays_inside(path: &str) -> bool {
     !path.is_empty() && !path.contains('\0') && Path::new(path).components().all(ordinary)
 }
 
-/// A listed path must stay inside; the name of a shard's member leads nowhere, it is only a key.
+/// A listed path must stay inside; the name of a shard's member leads nowhere, it is only a key, and of a path that may
+/// be another machine's only the harmless end is used.
 pub(in crate::data) fn check_relative(row: &Listed) -> Result<()> {
-    if matches!(row.origin, Origin::Member { .. }) || stays_inside(&row.image) {
+    if !matches!(row.origin, Origin::Below(_)) || stays_inside(&row.image) {
         return Ok(());
     }
     let message = format!("{}: the image path \"{}\" leaves the data folder", row.place, printable(&row.image));
@@ -108,10 +178,23 @@ pub(in crate::data) fn check_relative(row: &Listed) -> Result<()> {
 /// Where each image lies, with its size and modification time for the fingerprint.
 fn locate_all(rows: &[Listed]) -> Result<Vec<(ImageSource, String)>> {
     // Network file systems take a millisecond per question; order is kept by collect.
-    let found: Vec<Option<(ImageSource, String)>> = rows.par_iter().map(locate).collect();
-    let missing: Vec<usize> = (0..rows.len()).filter(|&i| found[i].is_none()).collect();
-    let Some(&at) = missing.first() else { return Ok(found.into_iter().flatten().collect()) };
-    let others = match missing.len() {
+    let mut found: Vec<Option<(ImageSource, String)>> = Vec::new();
+    // Where the first images are not there none will be: half a million questions are saved.
+    let (some, others) = rows.split_at(rows.len().min(PROBE));
+    found.par_extend(some.par_iter().map(locate));
+    let absent = |i: &Option<(ImageSource, String)>| matches!(i, Some((ImageSource::Absent(_), _)));
+    if !found.is_empty() && found.iter().all(absent) {
+        found.extend(others.iter().map(|row| Some(missing(row))));
+    } else {
+        found.par_extend(others.par_iter().map(locate));
+        let lacking = found.iter().filter(|i| absent(i)).count();
+        if lacking > 0 {
+            tracing::warn!(lacking, of = rows.len(), "images were not found; their features are used");
+        }
+    }
+    let gone: Vec<usize> = (0..rows.len()).filter(|&i| found[i].is_none()).collect();
+    let Some(&at) = gone.first() else { return Ok(found.into_iter().flatten().collect()) };
+    let others = match gone.len() {
         1 => String::new(),
         n => format!("; {n} of {} images are missing", rows.len()),
     };
@@ -127,7 +210,7 @@ pub(in crate::data) fn absence(row: &Listed) -> String {
             let below = if roots.len() > 1 { " or in a folder directly below" } else { "" };
             format!("{}: no image \"{name}\" in {base}{below}", row.place)
         }
-        Origin::Member { .. } => format!("{}: no image \"{name}\"", row.place),
+        _ => format!("{}: no image \"{name}\"", row.place),
     }
 }
 
@@ -139,12 +222,30 @@ pub(in crate::data) fn locate(row: &Listed) -> Option<(ImageSource, String)> {
             let stamp = stamp(&path)?;
             Some((ImageSource::File(path), stamp))
         }),
+        Origin::Perhaps(roots) => {
+            let ends = harmless_ends(&row.image);
+            let all = ends.iter().flat_map(|end| roots.iter().map(move |root| root.join(end)));
+            let found = all.into_iter().find_map(|path| stamp(&path).map(|stamp| (ImageSource::File(path), stamp)));
+            Some(found.unwrap_or_else(|| missing(row)))
+        }
         &Origin::Member { ref shard, offset, length } => {
             let stamp = format!("{} {offset} {length}", shard.stamp);
             let name = format!("{}/{}", shard.path.display(), row.image).into();
             Some((ImageSource::Member { file: shard.path.clone(), name, offset, length }, stamp))
         }
     }
+}
+
+/// An image of which there are only features.
+fn missing(row: &Listed) -> (ImageSource, String) {
+    (ImageSource::Absent(PathBuf::from(printable(&row.image))), String::new())
+}
+
+/// The last components of a path, most of them first, that lead nowhere but down: `a/b`, `b` of `/x/../a/b`.
+fn harmless_ends(path: &str) -> Vec<PathBuf> {
+    let parts: Vec<Component> = if path.contains('\0') { vec![] } else { Path::new(path).components().collect() };
+    let down = parts.iter().rev().take_while(|c| matches!(c, Component::Normal(_))).count();
+    (1..=down.min(ENDS)).rev().map(|n| parts[parts.len() - n..].iter().collect()).collect()
 }
 
 /// Size and modification time of a file; `None` if there is no file.

@@ -149,12 +149,28 @@ impl Workbench {
         self.decoder.get(|| Unclip::load(&self.checkpoints.decoder, DType::F32, &self.device))
     }
 
-    /// Embeddings of the training split.
+    /// Names the space that captions are embedded in: CLIP's, or that of the ready features.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the checkpoint.
+    fn space(&self) -> Result<Fingerprint> {
+        match self.dataset.test.ready {
+            Some(_) => Ok(Fingerprint::of_stage("ready space", &"", &[&self.dataset.fingerprint])),
+            None => Ok(self.clip()?.fingerprint().clone()),
+        }
+    }
+
+    /// Embeddings of the training split: those that came with the data set, else CLIP's.
     ///
     /// # Errors
     /// Unreadable images, a broken checkpoint, a full disk, cancellation.
     pub fn embeddings(&self, ctx: &Ctx) -> Result<Arc<(Embeddings, Fingerprint)>> {
         self.embeddings.get(|| {
+            if let Some(ready) = &self.dataset.train.ready {
+                let image_of = self.dataset.train.pairs.iter().map(|p| p.image.0).collect();
+                let name = Fingerprint::of_stage("ready embeddings", &"train", &[&self.dataset.fingerprint]);
+                return Ok((Embeddings::new(ready.images()?, ready.texts()?, image_of)?, name));
+            }
             let clip = self.clip()?;
             let name = Fingerprint::of_stage("embed", &"train", &[&self.dataset.fingerprint, clip.fingerprint()]);
             let arrays = self.staged("embed", &name, || {
