@@ -75,6 +75,8 @@ pub enum Command {
     Compare(Compare),
     /// Statistics of the embeddings: pair cosines, modality gap, effective rank, near-duplicates, worst pairs
     Stats,
+    /// Look for what would stop or spoil a run: missing and unreadable images, empty captions, duplicates, leaks
+    Check(Check),
     /// Draw the demo world as a data set on disk
     World(World),
     /// Fetch checkpoints from the Hugging Face hub into its cache
@@ -112,6 +114,14 @@ pub struct Distill {
     /// Noise level added to the image prototype
     #[arg(long, value_name = "L")]
     pub noise_level: Option<usize>,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The data set, as for --data
+    #[arg(value_name = "DATA")]
+    pub path: PathBuf,
 }
 
 /// Options of `evaluate`.

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod args;
+mod check;
 mod compare;
 mod distill;
 mod evaluate;
@@ -39,6 +40,7 @@ pub fn run(cli: &Cli, terminal: &dyn Fn() -> Vec<(&'static str, String)>) -> Res
         Command::World(args) => world::run(&cli.global, args),
         Command::Fetch(args) => fetch::run(&cli.global, args),
         Command::Info => info::run(&cli.global, &terminal()),
+        Command::Check(args) => check::run(&cli.global, args),
         Command::Stats => stats::run(&cli.global),
         Command::Distill(args) => distill::run(&cli.global, args),
         Command::Evaluate(args) => evaluate::run(&cli.global, args),

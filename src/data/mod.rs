@@ -110,6 +110,7 @@ impl ImageSource {
 }
 
 pub mod caption;
+pub mod check;
 pub mod decode;
 pub mod embeddings;
 mod imagefolder;

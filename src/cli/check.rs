@@ -1,0 +1,76 @@
+//! `protostill check`.
+
+use super::{
+    args::{Check, Global},
+    print_json, progress,
+    table::render,
+};
+use crate::{
+    data::check::{self, Checked},
+    error::{Error, Result},
+};
+use serde_json::{Map, Value, json};
+
+pub fn run(global: &Global, args: &Check) -> Result<()> {
+    let ctx = progress::ctx(global.progress);
+    let checked = check::check(&args.path, &mut |done, total| ctx.step("check images", done, total))?;
+    if global.json {
+        print_json(&result(&checked));
+    } else {
+        println!("{}", text(&checked));
+    }
+    match checked.stopping() {
+        0 => Ok(()),
+        1 => Err(Error::input(&args.path, "1 problem would stop a run")),
+        n => Err(Error::input(&args.path, format!("{n} problems would stop a run"))),
+    }
+}
+
+fn result(checked: &Checked) -> Value {
+    let split = |(images, captions): (usize, usize)| json!({ "images": images, "captions": captions });
+    let [train, val, test] = checked.splits.map(split);
+    let problems: Map<String, Value> = checked
+        .problems
+        .iter()
+        .map(|(p, f)| (name(p), json!({ "count": f.count, "stops": p.stops(), "examples": f.examples })))
+        .collect();
+    json!({
+        "dataset": checked.name,
+        "train": train,
+        "val": val,
+        "test": test,
+        "features_only": checked.features_only,
+        "clean": checked.problems.is_empty(),
+        "problems": problems,
+    })
+}
+
+/// A problem as JSON spells it: `missing-image`.
+fn name(problem: &check::Problem) -> String {
+    json!(problem).as_str().unwrap_or_default().to_owned()
+}
+
+fn text(checked: &Checked) -> String {
+    let [train, val, test] = checked.splits.map(|(images, captions)| format!("{images} images, {captions} captions"));
+    let mut out = format!("{}: train {train}; val {val}; test {test}", crate::fsio::printable(&checked.name));
+    if checked.features_only > 0 {
+        out += &format!("\n{} images are known by their features only", checked.features_only);
+    }
+    if checked.problems.is_empty() {
+        return out + "\nclean";
+    }
+    let rows: Vec<Vec<String>> = checked
+        .problems
+        .iter()
+        .map(|(p, f)| vec![name(p).replace('-', " "), if p.stops() { "yes" } else { "no" }.into(), f.count.to_string()])
+        .collect();
+    out += &format!("\n\n{}", render(&["problem", "stops a run", "count"], &rows));
+    for (problem, found) in &checked.problems {
+        out += &format!("\n\n{}:", name(problem).replace('-', " "));
+        found.examples.iter().for_each(|e| out += &format!("\n  {e}"));
+        if found.count > found.examples.len() {
+            out += &format!("\n  … and {} more", found.count - found.examples.len());
+        }
+    }
+    out
+}
