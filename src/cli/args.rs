@@ -105,6 +105,9 @@ pub struct Distill {
     /// Where the distilled set goes
     #[arg(long, value_name = "DIR", default_value = "distilled")]
     pub out: PathBuf,
+    /// Further forms to write it in, separated by commas, beside the ImageFolder that `evaluate` reads
+    #[arg(long, value_name = "FORM", value_delimiter = ',', default_value = "imagefolder")]
+    pub format: Vec<String>,
     /// Denoising steps
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
@@ -129,6 +132,12 @@ pub struct Check {
 pub struct Evaluate {
     /// A folder that `distill` wrote
     pub dir: PathBuf,
+    /// Write losses, recalls and their means as JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+    /// Write the same as event files for TensorBoard, a folder per encoder and run
+    #[arg(long, value_name = "DIR")]
+    pub tensorboard: Option<PathBuf>,
     /// The protocol.
     #[command(flatten)]
     pub protocol: Protocol,

@@ -10,29 +10,33 @@ use crate::{
     config::Config,
     error::Result,
     fsio::printable,
-    pipeline::{distilled::DistilledSet, workbench::Workbench},
+    pipeline::{distilled::DistilledSet, export::Form, workbench::Workbench},
 };
 use serde_json::{Value, json};
 
 pub fn run(global: &Global, args: &Distill) -> Result<()> {
     let config = settings(global, args)?;
+    // `imagefolder` is always written.
+    let forms = args.format.iter().filter(|f| *f != "imagefolder").map(|f| f.parse()).collect::<Result<Vec<Form>>>()?;
     let bench = workbench(global, &config)?;
     let ctx = progress::ctx(global.progress);
     let set = bench.distil(&config.recipe(), &ctx)?;
     let manifest = manifest(&config, &bench);
-    set.write(&args.out, &manifest)?;
+    set.write_as(&args.out, &manifest, &forms)?;
     let seconds: f64 = bench.seconds().values().sum();
     if global.json {
         print_json(&json!({
             "dir": args.out,
             "pairs": set.pairs.len(),
             "images": args.out.join("images"),
+            "also": forms.iter().map(|f| args.out.join(f.file())).collect::<Vec<_>>(),
             "seconds": bench.seconds(),
         }));
     } else {
         println!("{}\n", summary(&set));
+        let also: String = forms.iter().map(|f| format!(", {}", f.file())).collect();
         println!(
-            "{} pairs by {} in {}: images/, metadata.jsonl, prototypes.safetensors, manifest.json",
+            "{} pairs by {} in {}: images/, metadata.jsonl, prototypes.safetensors, manifest.json{also}",
             set.pairs.len(),
             set.method,
             args.out.display()

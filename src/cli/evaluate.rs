@@ -2,7 +2,7 @@
 
 use super::{
     args::{Evaluate, Global, Protocol},
-    config, print_json, progress,
+    config, metrics, print_json, progress,
     table::render,
     workbench,
 };
@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     error::{Error, Result},
     fsio::write_atomic,
-    pipeline::{distilled::DistilledSet, evaluate::EncoderRecall},
+    pipeline::{curves::Curves, distilled::DistilledSet, evaluate::EncoderRecall},
 };
 use serde_json::{Map, Value, json};
 
@@ -20,7 +20,8 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
     let config = config.checked()?;
     let read = DistilledSet::read(&args.dir)?;
     let bench = workbench(global, &config)?;
-    let ctx = progress::ctx(global.progress);
+    let curves = Curves::default();
+    let ctx = curves.collect(&progress::ctx(global.progress));
     let recalls = bench.evaluate(&read.set, &config.evaluation, config.seed, &ctx)?;
     let result = json!({
         "set": { "fingerprint": read.fingerprint, "method": read.set.method, "pairs": read.set.pairs.len(), "edited": read.edited },
@@ -32,6 +33,12 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
     });
     let path = args.dir.join("recall.json");
     write_atomic(&path, format!("{result:#}\n").as_bytes())?;
+    if let Some(file) = &args.metrics {
+        metrics::json_lines(file, &curves.sorted(), &recalls)?;
+    }
+    if let Some(dir) = &args.tensorboard {
+        metrics::event_files(dir, &curves.sorted(), &recalls)?;
+    }
     if global.json {
         print_json(&result);
     } else {

@@ -8,9 +8,11 @@ mod distill;
 mod evaluate;
 mod fetch;
 mod info;
+mod metrics;
 mod progress;
 mod stats;
 mod table;
+mod tensorboard;
 mod world;
 
 use crate::{

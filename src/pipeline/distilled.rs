@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
     fsio::{printable, sweep_litter, write_atomic},
-    pipeline::{arrays::Arrays, store::encode_png},
+    pipeline::{arrays::Arrays, export::Form, store::encode_png},
 };
 use ndarray::{Array2, ArrayView1, Ix2};
 use serde::{Deserialize, Serialize};
@@ -115,6 +115,14 @@ impl DistilledSet {
     /// [`Error::Setting`] about `out` if `dir` holds anything that is not ours: it would be lost. [`Error::Io`] naming
     /// the path, such as for a full disk or a read-only place; [`Error::Shape`] and [`Error::Input`] as [`Self::check`].
     pub fn write(&self, dir: &Path, manifest: &Value) -> Result<()> {
+        self.write_as(dir, manifest, &[])
+    }
+
+    /// As [`Self::write`], and beside it the same pairs in further `forms`.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_as(&self, dir: &Path, manifest: &Value, forms: &[Form]) -> Result<()> {
         self.check(dir)?;
         // A link to a folder keeps being one: what it points to is replaced.
         let dir = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
@@ -124,7 +132,7 @@ impl DistilledSet {
         sweep_litter(parent);
         let temporary = || tempfile::Builder::new().prefix(".protostill-").tempdir_in(parent).map_err(Error::io(&dir));
         let fresh = temporary()?;
-        self.write_files(fresh.path(), manifest).map_err(|e| elsewhere(e, fresh.path(), &dir))?;
+        self.write_files(fresh.path(), manifest, forms).map_err(|e| elsewhere(e, fresh.path(), &dir))?;
         open_to_all(fresh.path())?;
         let aside = temporary()?;
         let old = aside.path().join("old");
@@ -142,17 +150,19 @@ impl DistilledSet {
         Ok(())
     }
 
-    fn write_files(&self, dir: &Path, manifest: &Value) -> Result<()> {
+    fn write_files(&self, dir: &Path, manifest: &Value, forms: &[Form]) -> Result<()> {
         let mut hashes = Map::new();
         let mut put = |name: String, bytes: Vec<u8>| -> Result<()> {
             write_atomic(&dir.join(&name), &bytes)?;
             hashes.insert(name, json!(Fingerprint::of_bytes(&bytes)));
             Ok(())
         };
-        let mut lines = String::new();
+        let (mut lines, mut pngs) = (String::new(), Vec::new());
         for (i, pair) in self.pairs.iter().enumerate() {
             let file_name = format!("images/{i:04}.png");
-            put(file_name.clone(), encode_png(&pair.image.decode()?)?)?;
+            let png = encode_png(&pair.image.decode()?)?;
+            put(file_name.clone(), png.clone())?;
+            pngs.push(png);
             let (support, similarity) = (pair.support, pair.similarity);
             let line = Line { file_name, text: pair.caption.clone(), prototype: i, support, similarity };
             lines += &serde_json::to_string(&line).map_err(|e| Error::input(dir, e.to_string()))?;
@@ -161,6 +171,9 @@ impl DistilledSet {
         put(METADATA.into(), lines.into_bytes())?;
         let arrays = Arrays::new().with_f32("image", &self.image_prototypes).with_f32("text", &self.text_prototypes);
         put(PROTOTYPES.into(), arrays.to_bytes()?)?;
+        for form in forms {
+            put(form.file().into(), form.bytes(&self.pairs, &pngs)?)?;
+        }
         let mut whole = manifest.as_object().cloned().unwrap_or_default();
         whole.insert("protostill".into(), json!({ "format": 1, "version": env!("CARGO_PKG_VERSION") }));
         whole.insert("method".into(), json!(self.method));

@@ -11,8 +11,9 @@ use crate::{
         weights::{Checkpoint, MODEL},
     },
     pipeline::{
-        Ctx,
+        Ctx, Report,
         arrays::Arrays,
+        curves::{Curves, Point},
         distilled::DistilledSet,
         embed,
         evaluate::{self, EncoderRecall},
@@ -21,6 +22,7 @@ use crate::{
     },
 };
 use ndarray::Array2;
+use serde::{Deserialize, Serialize};
 
 impl Workbench {
     /// Trains on `set` and scores retrieval on the test split, once per encoder and run.
@@ -54,7 +56,11 @@ impl Workbench {
         let space = self.space()?;
         let made_of = [&content, &self.dataset.fingerprint, &space];
         let name = Fingerprint::of_stage("evaluate", &(settings, seed), &made_of);
-        let Json(recalls) = self.staged("evaluate", &name, || {
+        let mut computed = false;
+        let Json(scored) = self.staged("evaluate", &name, || {
+            computed = true;
+            let curves = Curves::default();
+            let ctx = &curves.collect(ctx);
             let text = self.captions("test", &self.dataset.test, ctx)?;
             let val_text = if val { Some(self.captions("val", &self.dataset.val, ctx)?) } else { None };
             let texts = evaluate::Texts {
@@ -71,9 +77,15 @@ impl Workbench {
                     val: val.as_ref().map(Array2::view),
                 })
                 .collect();
-            evaluate::evaluate(&images, &texts, settings, seed, ctx).map(Json)
+            let recalls = evaluate::evaluate(&images, &texts, settings, seed, ctx)?;
+            Ok(Json(Scored { recalls, points: curves.sorted() }))
         })?;
-        Ok(recalls)
+        if !computed {
+            // Who plots curves need not care when they were computed.
+            let point = |(series, x, y): Point| ctx.report(Report::Point { series, x, y });
+            scored.points.into_iter().for_each(point);
+        }
+        Ok(scored.recalls)
     }
 
     /// Captions of a split that recall is measured on: embeddings `[T, d]` and the image of each.
@@ -102,6 +114,13 @@ impl Workbench {
         })?;
         arrays.f32("image")
     }
+}
+
+/// Recalls, and the points reported on the way to them.
+#[derive(Serialize, Deserialize)]
+struct Scored {
+    recalls: Vec<EncoderRecall>,
+    points: Vec<Point>,
 }
 
 /// An evaluation encoder and what its features are named by.
