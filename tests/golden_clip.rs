@@ -151,7 +151,7 @@ fn split() -> Split {
         images.iter().map(|n| ImageSource::Memory(decode_rgb(&golden("images").join(n)).unwrap())).collect();
     let pairs =
         (0..150).map(|i| Pair { image: ImageId(i % 3), caption: format!("caption {} of this", i / 2) }).collect();
-    Split { images, pairs, ready: None }
+    Split { images, pairs, ..Split::default() }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::{
     data::{
         ImageSource, Split, decode,
+        embeddings::Ready,
         source::{self, Listed, Listing, Origin, PARTS},
     },
     error::Result,
@@ -208,10 +209,8 @@ fn note(
 
 /// Whether the features that came with a split are all numbers.
 fn features(split: &Split) -> Result<()> {
-    match &split.ready {
-        Some(ready) => ready.check(),
-        None => Ok(()),
-    }
+    split.features.values().try_for_each(|f| f.read().map(|_| ()))?;
+    split.ready.as_ref().map_or(Ok(()), Ready::check)
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 //! - `.npy` and `.npz` files beside the lists that [`source::open`](super::open) reads, or beside `captions.txt` (a
 //!   caption a line). Words of a name say what a file holds (`image`, `img`; `text`, `txt`) and for which split
 //!   (`train`, `val`, `test`, else its folder's name, else training; `NAME_text_embed.npz` alone is the test split's,
-//!   as PDS names it). Other words are allowed beside `emb`, `embed`, `embeds`, `embeddings` or `features`.
+//!   as PDS names it). Other words are allowed beside `emb`, `embed`, `embeds`, `embeddings` or `features`;
+//! - features of evaluation encoders in the same places: `ENCODER_test_features.npy`, or `_logits`. Recall is then measured
+//!   without the images.
 //!
 //! Text rows are one per caption, in the lists' order; image rows one per caption, per entry or per image.
 //! Images are then used where they are found; rows of unnamed images are one image if their bytes are equal.
@@ -34,6 +36,25 @@ const CAPTIONS: &str = "captions.txt";
 pub(super) struct Features {
     pub image: Option<Table>,
     pub text: Option<Table>,
+    /// Of evaluation encoders, by their names.
+    pub encoders: BTreeMap<String, Table>,
+}
+
+/// Rows of a table that belong to a split's images.
+#[derive(Clone, Debug)]
+pub struct Picked {
+    pub(super) table: Table,
+    pub(super) rows: Vec<u32>,
+}
+
+impl Picked {
+    /// `[images, c]`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming a number that is not finite; [`Error::Io`].
+    pub fn read(&self) -> Result<Array2<f32>> {
+        self.table.read(&self.rows)
+    }
 }
 
 /// Features of one split, joined to its images and pairs. Raw, as they were saved.
@@ -89,6 +110,7 @@ enum Side {
 /// The features in `dir` and its folders named after splits.
 pub(super) fn beside(dir: &Path) -> Result<[Features; 3]> {
     let mut found: [[Vec<Matrix>; 2]; 3] = Default::default();
+    let mut encoders: [BTreeMap<String, Table>; 3] = Default::default();
     for path in feature_files(dir)? {
         let name = stem(&path);
         let part = part_of(&path).unwrap_or(if name.ends_with("_embed") { Part::Test } else { Part::Train });
@@ -96,6 +118,8 @@ pub(super) fn beside(dir: &Path) -> Result<[Features; 3]> {
         if path.extension().is_some_and(|e| e == "npy") {
             if let Some(side) = side_of(&name) {
                 place[side as usize].push(Matrix::open(&path)?);
+            } else if let Some(encoder) = encoder_of(&name) {
+                encoders[part as usize].insert(encoder.to_owned(), Table::new(vec![Matrix::open(&path)?])?);
             }
             continue;
         }
@@ -108,11 +132,19 @@ pub(super) fn beside(dir: &Path) -> Result<[Features; 3]> {
             }
         }
     }
-    let [train, val, test] = found.map(|[image, text]| -> Result<Features> {
-        let table = |parts: Vec<Matrix>| if parts.is_empty() { Ok(None) } else { Table::new(parts).map(Some) };
-        Ok(Features { image: table(image)?, text: table(text)? })
-    });
-    Ok([train?, val?, test?])
+    let table = |parts: Vec<Matrix>| if parts.is_empty() { Ok(None) } else { Table::new(parts).map(Some) };
+    let mut all: [Features; 3] = Default::default();
+    for ((to, [image, text]), encoders) in all.iter_mut().zip(found).zip(encoders) {
+        *to = Features { image: table(image)?, text: table(text)?, encoders };
+    }
+    Ok(all)
+}
+
+/// `nf_resnet` of `nf_resnet_test_features`.
+fn encoder_of(name: &str) -> Option<&str> {
+    let rest = name.strip_suffix("_features").or_else(|| name.strip_suffix("_logits"))?;
+    let splits = ["_train", "_validation", "_val", "_test"];
+    Some(splits.iter().find_map(|split| rest.strip_suffix(split)).unwrap_or(rest))
 }
 
 /// `.npy` and `.npz` files that may hold features, in the order of the numbers in their names.
@@ -212,7 +244,7 @@ pub(super) fn clip_retrieval(dir: &Path) -> Result<Listing> {
         }
         name_by_features(&mut rows, &image)?;
         listing.parts[part as usize].extend(rows);
-        listing.features[part as usize] = Features { image: Some(image), text: Some(text) };
+        listing.features[part as usize] = Features { image: Some(image), text: Some(text), ..Features::default() };
     }
     Ok(listing)
 }

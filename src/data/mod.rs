@@ -6,6 +6,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -61,6 +62,8 @@ pub struct Split {
     pub pairs: Vec<Pair>,
     /// Features that came with it: they take the place of embedding.
     pub ready: Option<embeddings::Ready>,
+    /// Features of its images by evaluation encoders, by their names: they take the place of encoding.
+    pub features: BTreeMap<String, embeddings::Picked>,
 }
 
 /// A captioned image set with its three splits.

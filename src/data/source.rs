@@ -96,7 +96,9 @@ impl Listing {
     /// With the features in `dir`; images are then no longer required.
     fn with_features(mut self, dir: &Path) -> Result<Self> {
         self.features = embeddings::beside(dir)?;
-        for (rows, _) in self.parts.iter_mut().zip(&self.features).filter(|(_, f)| f.text.is_some()) {
+        for (rows, _) in
+            self.parts.iter_mut().zip(&self.features).filter(|(_, f)| f.text.is_some() || !f.encoders.is_empty())
+        {
             for row in rows {
                 if let Origin::Below(roots) = &row.origin {
                     row.origin = Origin::Perhaps(roots.clone());

@@ -152,6 +152,20 @@ fn plain_arrays_need_only_captions_and_equal_rows_are_one_image() {
 }
 
 #[test]
+fn features_of_evaluation_encoders_go_by_their_names() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), "k_test.json", r#"[{"image":"a.png","caption":["x","y"]},{"image":"b.png","caption":"z"}]"#);
+    put(dir.path(), "nf_resnet50_test_features.npy", singles(2, 3, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+    put(dir.path(), "test/vit_logits.npy", singles(3, 1, &[7.0, 7.0, 8.0]));
+    let set = open(dir.path()).unwrap();
+    assert!(matches!(set.test.images[0], ImageSource::Absent(_)));
+    assert_eq!(set.test.features["nf_resnet50"].read().unwrap().column(2).to_vec(), [3.0, 6.0]);
+    assert_eq!(set.test.features["vit"].read().unwrap().column(0).to_vec(), [7.0, 8.0]);
+    put(dir.path(), "test/vit_logits.npy", singles(5, 1, &[7.0; 5]));
+    assert!(open(dir.path()).unwrap_err().to_string().contains("5 rows, where the lists have 3 captions of 2 images"));
+}
+
+#[test]
 fn without_features_images_are_still_required() {
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), "k_train.json", LIST);

@@ -3,7 +3,7 @@
 use crate::{
     data::{
         ImageId, ImageSource, Pair, Split, caption,
-        embeddings::{Features, Ready},
+        embeddings::{Features, Picked, Ready},
         npy::Table,
         webdataset::Shard,
     },
@@ -99,46 +99,67 @@ pub(super) fn split(listed: Vec<Listed>, features: Features, hash: &mut Sha256, 
         hash.update(format!("{} {}\n", pair.image.0, pair.caption));
     }
     split.images = found.into_iter().map(|(image, _)| image).collect();
-    let counts = [caption as usize, entries, ids.len()];
-    split.ready = join(features, &firsts, text_rows, counts, hash)?;
+    let counts = Counts { captions: caption as usize, entries, images: ids.len() };
+    for (encoder, table) in features.encoders {
+        hash.update(format!("{encoder:?}\n"));
+        table.hash(hash)?;
+        let rows = counts.rows(&table, &firsts)?;
+        split.features.insert(encoder, Picked { table, rows });
+    }
+    if let Some(text) = features.text.filter(|_| !text_rows.is_empty()) {
+        let image = features.image.map(|table| Ok((counts.rows(&table, &firsts)?, table))).transpose()?;
+        split.ready = Some(join(image, text, text_rows, &counts, hash)?);
+    }
     Ok(split)
 }
 
-/// Rows of features to images and pairs; `counts` are the captions, entries and images of the lists.
+/// What lists hold: rows of features may be any of these.
+struct Counts {
+    captions: usize,
+    entries: usize,
+    images: usize,
+}
+
+impl Counts {
+    /// The row of `table` for each image.
+    fn rows(&self, table: &Table, firsts: &[First]) -> Result<Vec<u32>> {
+        let row: fn(&First) -> u32 = match table.rows() {
+            rows if rows == self.captions => |f| f.caption,
+            rows if rows == self.images => |f| f.image,
+            rows if rows == self.entries => |f| f.entry,
+            _ => return Err(self.odd(table)),
+        };
+        Ok(firsts.iter().map(row).collect())
+    }
+
+    fn odd(&self, table: &Table) -> Error {
+        let (rows, captions, images) = (table.rows(), self.captions, self.images);
+        let message = format!("{rows} rows, where the lists have {captions} captions of {images} images");
+        Error::input(table.path(), message)
+    }
+}
+
+/// Rows of embeddings to images and pairs.
 fn join(
-    features: Features,
-    firsts: &[First],
+    image: Option<(Vec<u32>, Table)>,
+    text: Table,
     text_rows: Vec<u32>,
-    counts: [usize; 3],
+    counts: &Counts,
     hash: &mut Sha256,
-) -> Result<Option<Ready>> {
-    let Some(text) = features.text.filter(|_| !text_rows.is_empty()) else { return Ok(None) };
-    let [captions, entries, images] = counts;
-    let odd = |table: &Table| {
-        let message = format!("{} rows, where the lists have {captions} captions of {images} images", table.rows());
-        Err(Error::input(table.path(), message))
-    };
-    if text.rows() != captions {
-        return odd(&text);
+) -> Result<Ready> {
+    if text.rows() != counts.captions {
+        return Err(counts.odd(&text));
     }
     text.hash(hash)?;
-    let mut image_rows = Vec::new();
-    if let Some(table) = &features.image {
-        let row: fn(&First) -> u32 = match table.rows() {
-            rows if rows == captions => |f| f.caption,
-            rows if rows == images => |f| f.image,
-            rows if rows == entries => |f| f.entry,
-            _ => return odd(table),
-        };
-        image_rows = firsts.iter().map(row).collect();
-        table.hash(hash)?;
-        if table.width() != text.width() {
-            let message =
-                format!("rows of {} numbers, where {} has {}", table.width(), text.path().display(), text.width());
-            return Err(Error::input(table.path(), message));
-        }
+    let Some((image_rows, image)) = image else {
+        return Ok(Ready { image: None, text, image_rows: vec![], text_rows });
+    };
+    image.hash(hash)?;
+    if image.width() != text.width() {
+        let (wide, other, path) = (image.width(), text.width(), text.path().display());
+        return Err(Error::input(image.path(), format!("rows of {wide} numbers, where {path} has {other}")));
     }
-    Ok(Some(Ready { image: features.image, text, image_rows, text_rows }))
+    Ok(Ready { image: Some(image), text, image_rows, text_rows })
 }
 
 /// A normalised caption: control characters, which could speak to a terminal, are white space; giant words are cut.

@@ -32,5 +32,5 @@ fn split(spec: &WorldSpec, part: Part) -> Split {
         .zip(shown_with(scenes, noise, spec.seed))
         .map(|((_, caption), shown)| Pair { image: ImageId(shown as u32), caption })
         .collect();
-    Split { images, pairs, ready: None }
+    Split { images, pairs, ..Split::default() }
 }

@@ -13,7 +13,7 @@ use crate::{
     pipeline::{
         Ctx, Report,
         arrays::Arrays,
-        curves::{Curves, Point},
+        curves::Curves,
         distilled::DistilledSet,
         embed,
         evaluate::{self, EncoderRecall},
@@ -71,18 +71,21 @@ impl Workbench {
             let images: Vec<_> = sides
                 .iter()
                 .map(|(name, train, test, val)| evaluate::Images {
-                    encoder: name.rsplit_once('/').map_or(name, |(_, model)| model),
+                    encoder: model(name),
                     train: train.view(),
                     test: test.view(),
                     val: val.as_ref().map(Array2::view),
                 })
                 .collect();
             let recalls = evaluate::evaluate(&images, &texts, settings, seed, ctx)?;
-            Ok(Json(Scored { recalls, points: curves.sorted() }))
+            let points = curves.sorted().into_iter().map(|(series, x, y)| (series, x.to_bits(), y.to_bits()));
+            Ok(Json(Scored { recalls, points: points.collect() }))
         })?;
         if !computed {
             // Who plots curves need not care when they were computed.
-            let point = |(series, x, y): Point| ctx.report(Report::Point { series, x, y });
+            let point = |(series, x, y)| {
+                ctx.report(Report::Point { series, x: f64::from_bits(x), y: f64::from_bits(y) });
+            };
             scored.points.into_iter().for_each(point);
         }
         Ok(scored.recalls)
@@ -108,6 +111,9 @@ impl Workbench {
     fn features(&self, encoder: &Student, kind: Features, part: &str, ctx: &Ctx) -> Result<Array2<f32>> {
         let split = if part == "val" { &self.dataset.val } else { &self.dataset.test };
         must_have(part, split)?;
+        if let Some(ready) = split.features.get(model(&encoder.name)) {
+            return ready.read();
+        }
         let name = Fingerprint::of_stage("features", &(part, kind), &[&self.dataset.fingerprint, &encoder.fingerprint]);
         let arrays = self.staged(&format!("{} {part} images", encoder.name), &name, || {
             Ok(Arrays::new().with_f32("image", &encode_features(&encoder.network, kind, &split.images, ctx)?))
@@ -120,7 +126,8 @@ impl Workbench {
 #[derive(Serialize, Deserialize)]
 struct Scored {
     recalls: Vec<EncoderRecall>,
-    points: Vec<Point>,
+    /// Series, position, value; the numbers as bits, since reading decimals back may change the last one.
+    points: Vec<(String, u64, u64)>,
 }
 
 /// An evaluation encoder and what its features are named by.
@@ -145,6 +152,11 @@ impl Student {
         let fingerprint = part.fingerprint(Some(MODEL), &["config.json"])?;
         Ok(Self { name: name.to_owned(), network: Encoder::load(&part)?, fingerprint })
     }
+}
+
+/// What an encoder is called, without whose it is on the hub.
+fn model(name: &str) -> &str {
+    name.rsplit_once('/').map_or(name, |(_, model)| model)
 }
 
 fn must_have(part: &str, split: &Split) -> Result<()> {
