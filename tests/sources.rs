@@ -6,7 +6,7 @@ mod program;
 use candle_core::{DType, Device};
 use protostill::{
     data::{self, Dataset, world},
-    models::{clip::Clip, demo, weights::Checkpoint},
+    models::{clip::Clip, demo, hub::Hub, weights::Checkpoint},
     pipeline::{
         Ctx, embed,
         store::Store,
@@ -57,7 +57,8 @@ fn recipe(method: &str) -> Recipe {
 }
 
 fn bench(set: Dataset, clip: Checkpoint, store: &Path) -> Workbench {
-    let checkpoints = Checkpoints { clip, decoder: demo::decoder(), encoders: demo::encoders() };
+    let hub = Hub::from_env(|_| None);
+    let checkpoints = Checkpoints { clip, decoder: demo::decoder(), encoders: demo::encoders(), hub };
     Workbench::new(set, checkpoints, Store::open(store).unwrap(), Device::Cpu)
 }
 
