@@ -18,7 +18,7 @@ from common import World, arguments, clip_pixels, to_bytes, vae_pixels
 from train_clip import recall
 from train_encoders import all_names, measure
 
-SCENES, STEPS, GUIDANCE, NOISE_LEVEL, SHOWN = 100, 50, 3.0, 10, 12
+SCENES, STEPS, GUIDANCE, NOISE_LEVEL, SHOWN = 100, 50, 2.0, 10, 12
 
 
 def main():
