@@ -96,12 +96,6 @@ fn hub() -> Hub {
     Hub::from_env(|name| std::env::var_os(name))
 }
 
-/// [`bench`], with what it takes fetched from the hub.
-fn workbench(global: &Global, config: &Config) -> Result<Workbench> {
-    fetch::missing(global, config, &hub())?;
-    bench(global, config)
-}
-
 /// The data set, the checkpoints and the store of `config`; nothing is loaded yet but the captions.
 fn bench(global: &Global, config: &Config) -> Result<Workbench> {
     let hub = hub();
@@ -112,6 +106,12 @@ fn bench(global: &Global, config: &Config) -> Result<Workbench> {
         hub,
     };
     Ok(Workbench::new(dataset(config)?, checkpoints, store(global)?, Device::Cpu))
+}
+
+/// The same, with what it takes fetched from the hub before.
+fn workbench(global: &Global, config: &Config) -> Result<Workbench> {
+    fetch::missing(global, config, &hub())?;
+    bench(global, config)
 }
 
 fn dataset(config: &Config) -> Result<Dataset> {

@@ -77,7 +77,7 @@ impl Client {
         }
         request.call().map_err(|e| match e {
             // Messages of ours only: ureq's may hold an address, and that a signature.
-            ureq::Error::Io(e) => Failure::Again(e.to_string()),
+            ureq::Error::Io(e) => Failure::Again(format!("the hub cannot be reached: {e}")),
             ureq::Error::Timeout(_) => Failure::Again("no answer in time".into()),
             ureq::Error::HostNotFound => Failure::Again("the hub's host is not known".into()),
             ureq::Error::Http(_) => Failure::Final("the token or an address has characters that HTTP forbids".into()),
