@@ -68,7 +68,7 @@ fn text(checked: &Checked) -> String {
     for (problem, found) in &checked.problems {
         out += &format!("\n\n{}:", name(problem).replace('-', " "));
         found.examples.iter().for_each(|e| out += &format!("\n  {e}"));
-        if found.count > found.examples.len() {
+        if found.examples.len() == check::EXAMPLES && found.count > check::EXAMPLES {
             out += &format!("\n  … and {} more", found.count - found.examples.len());
         }
     }

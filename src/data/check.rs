@@ -19,7 +19,7 @@ use std::{
 };
 
 /// Examples kept of each problem.
-const EXAMPLES: usize = 10;
+pub const EXAMPLES: usize = 10;
 /// Images read between two looks at whether to go on.
 const BATCH: usize = 64;
 
@@ -99,9 +99,9 @@ impl Checked {
 pub fn check(path: &Path, step: &mut dyn FnMut(usize, usize) -> Result<()>) -> Result<Checked> {
     let Listing { name, parts, incomplete, .. } = source::list(path)?;
     let mut checked = Checked { name, splits: [(0, 0); 3], features_only: 0, problems: BTreeMap::new() };
-    if incomplete > 0 {
-        let examples = vec![path.display().to_string()];
-        checked.problems.insert(Problem::IncompleteSample, Found { count: incomplete, examples });
+    for (shard, count) in incomplete {
+        checked.add(Problem::IncompleteSample, || format!("{}: {count}", shard.display()));
+        checked.problems.entry(Problem::IncompleteSample).or_default().count += count - 1;
     }
     let images: Vec<(usize, Listed)> =
         parts.into_iter().enumerate().flat_map(|(at, rows)| captions(at, rows, &mut checked)).collect();
@@ -139,9 +139,11 @@ fn captions(split: usize, rows: Vec<Listed>, checked: &mut Checked) -> Vec<(usiz
             if text.is_empty() {
                 checked.add(Problem::EmptyCaption, place);
             } else if let Some(before) = said.get(&text) {
-                checked.add(Problem::DuplicateCaption, || format!("{}: \"{text}\", as {before}", place()));
+                checked.add(Problem::DuplicateCaption, || {
+                    format!("{} {}: \"{text}\", as {before}", called(split), row.image)
+                });
             } else {
-                said.insert(text, row.place.clone());
+                said.insert(text, row.image.clone());
             }
         }
         let shard = matches!(row.origin, Origin::Member { .. }).then(|| row.list.clone());
@@ -151,6 +153,10 @@ fn captions(split: usize, rows: Vec<Listed>, checked: &mut Checked) -> Vec<(usiz
         }
     }
     images
+}
+
+fn called(split: usize) -> &'static str {
+    PARTS[split].1
 }
 
 /// What came of looking for an image.
@@ -194,7 +200,6 @@ fn note(
         }
         Image::Wrong(problem, what) => return checked.add(problem, || what),
     };
-    let called = |split: usize| PARTS[split].1;
     let here = format!("{} {}", called(split), row.image);
     match hashes.get(&hash) {
         None => {
@@ -275,7 +280,7 @@ mod tests {
         assert_eq!(example(Problem::Leak), "test leak.png is train a.png");
         assert_eq!(example(Problem::DuplicateImage), "train same.png is train a.png");
         assert!(example(Problem::MissingImage).contains("row 3: no image \"gone\\u{1b}.png\""));
-        assert!(example(Problem::DuplicateCaption).ends_with("row 2: \"a dog\", as row 1"));
+        assert!(example(Problem::DuplicateCaption).eq("train same.png: \"a dog\", as a.png"));
         assert!(example(Problem::UnreadableImage).contains("broken.png: not a readable image"));
     }
 

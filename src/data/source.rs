@@ -66,7 +66,8 @@ pub fn open(path: &Path) -> Result<Dataset> {
     let train = split(train, train_features)?;
     let (val, test) = (split(val, val_features)?, split(test, test_features)?);
     check_features(path, &train, &[(&val, "val"), (&test, "test")])?;
-    if incomplete > 0 {
+    if !incomplete.is_empty() {
+        let incomplete: usize = incomplete.iter().map(|(_, count)| count).sum();
         tracing::warn!(incomplete, data = %path.display(), "samples without an image or without a caption were skipped");
     }
     if skipped > 0 {
@@ -84,8 +85,8 @@ pub(super) struct Listing {
     pub name: String,
     pub parts: [Vec<Listed>; 3],
     pub features: [Features; 3],
-    /// Samples that lack an image or a caption, left out already.
-    pub incomplete: usize,
+    /// Samples that lack an image or a caption and were left out, for each shard that has any.
+    pub incomplete: Vec<(PathBuf, usize)>,
 }
 
 impl Listing {

@@ -109,13 +109,13 @@ pub(super) fn part_of(path: &Path) -> Option<Part> {
 /// The samples of `shards`; `source` is what they were asked for as, for the data set's name.
 pub(super) fn list(source: &Path, shards: &[PathBuf]) -> Result<Listing> {
     let mut parts = [vec![], vec![], vec![]];
-    let mut incomplete = 0;
+    let mut incomplete = Vec::new();
     for path in shards {
         let stamp = stamp(path).ok_or_else(|| Error::input(path, "there is no such shard"))?;
         let shard = Arc::new(Shard { path: Arc::from(path.as_path()), stamp });
         let (rows, left_out) = samples(&shard)?;
         parts[part_of(path).unwrap_or(Part::Train) as usize].extend(rows);
-        incomplete += left_out;
+        incomplete.extend((left_out > 0).then(|| (path.clone(), left_out)));
     }
     let plain = source.to_string_lossy();
     let folder = if source.is_dir() { source } else { Path::new(plain.split('{').next().unwrap_or_default()) };
