@@ -2,6 +2,8 @@
 #![cfg(feature = "tui")]
 #![allow(clippy::unwrap_used)]
 
+#[path = "explorer/bulk.rs"]
+mod bulk;
 #[path = "explorer/fixture.rs"]
 mod fixture;
 #[path = "explorer/foreign.rs"]

@@ -13,7 +13,7 @@ use crate::{
     pipeline::{
         Ctx, Report,
         arrays::Arrays,
-        curves::Curves,
+        curves::{Curves, Point},
         distilled::DistilledSet,
         embed,
         evaluate::{self, EncoderRecall},
@@ -78,14 +78,11 @@ impl Workbench {
                 })
                 .collect();
             let recalls = evaluate::evaluate(&images, &texts, settings, seed, ctx)?;
-            let points = curves.sorted().into_iter().map(|(series, x, y)| (series, x.to_bits(), y.to_bits()));
-            Ok(Json(Scored { recalls, points: points.collect() }))
+            Ok(Json(Scored { recalls, points: curves.sorted() }))
         })?;
         if !computed {
             // Who plots curves need not care when they were computed.
-            let point = |(series, x, y)| {
-                ctx.report(Report::Point { series, x: f64::from_bits(x), y: f64::from_bits(y) });
-            };
+            let point = |(series, x, y): Point| ctx.report(Report::Point { series, x, y });
             scored.points.into_iter().for_each(point);
         }
         Ok(scored.recalls)
@@ -126,8 +123,7 @@ impl Workbench {
 #[derive(Serialize, Deserialize)]
 struct Scored {
     recalls: Vec<EncoderRecall>,
-    /// Series, position, value; the numbers as bits, since reading decimals back may change the last one.
-    points: Vec<(String, u64, u64)>,
+    points: Vec<Point>,
 }
 
 /// An evaluation encoder and what its features are named by.

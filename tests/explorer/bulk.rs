@@ -1,0 +1,110 @@
+//! Marks, ranges, pins and the command line: state, keys, state.
+
+use super::{
+    fixture::*,
+    keys::{clusterings, decisions, kept, words},
+};
+use protostill::app::{Decision, News, Pane, Work};
+
+#[test]
+fn a_range_and_single_marks_are_dropped_as_one_step_of_undo() {
+    let mut state = clustered();
+    keys(&mut state, "G v k k v g Space");
+    assert_eq!(state.pair.0, 1, "Space goes on to the next line");
+    let mut chosen = state.measured.as_ref().unwrap().order[37..].to_vec();
+    chosen.push(state.measured.as_ref().unwrap().order[0]);
+    chosen.sort_unstable();
+    assert_eq!(state.chosen_rows(), chosen);
+    let effects = keys(&mut state, "x");
+    assert!(matches!(decisions(&effects).as_slice(), [Decision::Many(list)] if list.len() == 4));
+    assert_eq!((kept(&state), clusterings(&effects)), (29, 1));
+    assert_eq!(state.chosen_rows().len(), 1, "an edit uses the marks up");
+    keys(&mut state, "u");
+    assert_eq!(kept(&state), 32);
+    assert!(words(&state).ends_with("and 3 more"));
+}
+
+#[test]
+fn esc_takes_an_open_range_back_before_it_touches_the_filter() {
+    let mut state = clustered();
+    keys(&mut state, "/ b l u e Enter v j j Esc");
+    assert_eq!((state.chosen_rows().len(), state.pair_lines().len()), (1, 8));
+    keys(&mut state, "Esc");
+    assert_eq!(state.pair_lines().len(), 40);
+}
+
+#[test]
+fn marked_pictures_are_rerolled_and_synthesised_together() {
+    let mut state = synthesised();
+    keys(&mut state, "g Space Space r");
+    assert_eq!(state.outdated(), [0, 1]);
+    let effects = keys(&mut state, "s");
+    assert!(job_of(&effects, |w| matches!(w, Work::Synthesise { wanted, .. } if wanted.len() == 2)).is_some());
+    keys(&mut state, "u");
+    assert!(state.outdated().is_empty(), "one step of undo");
+}
+
+#[test]
+fn settings_of_marked_pictures_move_together_and_undo_in_one_step() {
+    let mut state = synthesised();
+    keys(&mut state, "g Space Space , T T W");
+    let own =
+        |state: &protostill::app::State, i: usize| (state.pairs[i].settings.steps, state.pairs[i].settings.guidance);
+    assert_eq!([own(&state, 0), own(&state, 1), own(&state, 2)], [(60, 3.5), (60, 3.5), (50, 3.0)]);
+    keys(&mut state, "u");
+    assert!(state.outdated().is_empty());
+}
+
+#[test]
+fn pinned_prototypes_stay_on_top_through_sort_and_filter_but_not_through_another_clustering() {
+    let mut state = clustered();
+    keys(&mut state, "2 G p o");
+    assert_eq!((state.arranged[0], state.arranged.len()), (5, 6));
+    keys(&mut state, "/ z z z Enter");
+    assert_eq!(state.arranged, [5]);
+    keys(&mut state, "Esc p");
+    assert!(state.pins.is_empty());
+    keys(&mut state, "p");
+    let job = job_of(&keys(&mut state, "+"), |w| matches!(w, Work::Prototypes(_))).unwrap();
+    news(&mut state, job, News::Started);
+    news(&mut state, job, News::Prototypes(std::sync::Arc::new(protos("seven", 7))));
+    assert!(state.pins.is_empty());
+}
+
+#[test]
+fn the_next_line_goes_around_the_end() {
+    let mut state = clustered();
+    keys(&mut state, "/ b l u e Enter N");
+    assert_eq!(state.pair.0, 7);
+    keys(&mut state, "n n");
+    assert_eq!(state.pair.0, 1);
+}
+
+#[test]
+fn the_command_line_sets_values_runs_commands_and_completes() {
+    let mut state = synthesised();
+    let line = |text: &str| {
+        format!(
+            ": {} Enter",
+            text.split("")
+                .filter(|c| !c.is_empty())
+                .map(|c| if c == " " { "Space" } else { c })
+                .collect::<Vec<_>>()
+                .join(" ")
+        )
+    };
+    assert_eq!(decisions(&keys(&mut state, &line("guidance 2.25"))), [Decision::Guidance(2.25)]);
+    assert_eq!(decisions(&keys(&mut state, &line("steps 9999"))), [Decision::Steps(1000)]);
+    assert_eq!(decisions(&keys(&mut state, &line("prune 30%"))), [Decision::Prune(0.3)]);
+    assert!(decisions(&keys(&mut state, &line("guidance much"))).is_empty() && words(&state).contains("`much`"));
+    assert!(decisions(&keys(&mut state, &line("guidance"))).is_empty() && words(&state).contains("takes a value"));
+    assert!(keys(&mut state, &line("explode")).is_empty() && words(&state).contains("`explode`"));
+    keys(&mut state, &line("go 3"));
+    assert_eq!(state.prototype, 2);
+    keys(&mut state, &line("pane.data"));
+    assert_eq!(state.pane, Pane::Data);
+    keys(&mut state, ": f i l Tab b l u e Enter");
+    assert_eq!(state.pair_lines().len(), 8);
+    keys(&mut state, ": Esc");
+    assert!(state.modal.is_none());
+}
