@@ -140,13 +140,8 @@ fn table(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
         let word = if area.width >= 76 { image.word() } else { "" };
         canvas.pieces(area.x + 28, y, 9, &[(sign, style), (" ", theme.text), (word, theme.dim)]);
         let own = state.draft.captions.contains_key(&(protos.basis.clone(), n));
-        canvas.put(
-            area.x + 38,
-            y,
-            area.width.saturating_sub(38),
-            &pair.caption,
-            if own { theme.accent } else { theme.text },
-        );
+        let style = if own { theme.accent } else { theme.text };
+        canvas.put(words_at, y, area.right().saturating_sub(words_at), &pair.caption, style);
         canvas.touch_line(area.x, y, area.width, Action::PickPrototype(n));
         if top + i == at {
             canvas.shade(area.x, y, area.width, theme.selected);
