@@ -165,7 +165,7 @@ fn through_a_terminal(home: &Path) {
     };
     println!("{:<44} {:10.1} ms", "first frame", (until("protostill", &mut keys) - start).as_secs_f64() * 1e3);
     // Each press is answered by a pane that cannot be mistaken.
-    let panes = [("6", "embed the data"), ("2", "of 8,"), ("5", "Jobs")];
+    let panes = [("6", "embed the data:"), ("2", "kept pairs"), ("5", "Jobs")];
     until("pairs stay", &mut keys);
     until("· set", &mut keys);
     let mut press = |key: &str, words: &str, keys: &mut dyn Write| {
