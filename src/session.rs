@@ -196,7 +196,7 @@ impl Session {
         let ctx = handle.ctx(move |report| match report {
             Report::Step { stage, done, total } => reports(News::Step { stage, done, total }),
             Report::Point { series, x, y } => reports(News::Point { series, x, y }),
-            Report::Cosines(some) => reports(News::Cosines(some)),
+            Report::Embedded(some) => reports(News::Embedded(some)),
             // Previews are numbered by request; the synthesis job tells them with their names.
             Report::Preview { .. } => {}
         });

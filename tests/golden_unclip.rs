@@ -165,7 +165,7 @@ fn the_stage_hands_over_each_image_once_and_the_same_in_any_batch() {
     let ctx = Ctx::new(Arc::default(), move |report| match report {
         Report::Step { stage, done, total } => watcher.lock().unwrap().0.push((stage, done, total)),
         Report::Preview { index, step, pixels } => watcher.lock().unwrap().1.push((index, step, pixels.width())),
-        Report::Point { .. } | Report::Cosines(_) => unreachable!(),
+        Report::Point { .. } | Report::Embedded(_) => unreachable!(),
     });
     run(4, &requests, &ctx);
     let (steps, previews) = &*seen.lock().unwrap();

@@ -8,7 +8,7 @@ use super::{
     model::{Measured, Picture, Protos, Rows, Score, Summary},
     set::Synthesis,
 };
-use crate::fingerprint::Fingerprint;
+use crate::{fingerprint::Fingerprint, pipeline::Embedded};
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, sync::Arc};
 
@@ -92,8 +92,8 @@ pub enum News {
         /// Its train pairs.
         rows: Arc<Rows>,
     },
-    /// Some more pair cosines, in any order.
-    Cosines(Vec<f32>),
+    /// Some more rows are embedded.
+    Embedded(Embedded),
     /// Pair cosines are known.
     Measured(Arc<Measured>),
     /// The whole is described.

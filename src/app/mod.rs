@@ -24,6 +24,7 @@ mod set;
 mod state;
 mod update;
 
+pub use crate::pipeline::Embedded;
 pub use action::{Action, Pane, Which};
 pub use commands::{COMMANDS, Command, matching, on};
 pub use decision::{Caption, Decision, Draft, History, Protocol};

@@ -8,6 +8,7 @@ use super::{
     model::Protos,
     state::State,
 };
+use crate::pipeline::Embedded;
 use std::sync::Arc;
 
 impl State {
@@ -21,12 +22,15 @@ impl State {
                 (self.name, self.rows) = (Some(name), rows);
                 vec![]
             }
-            News::Cosines(more) => {
-                self.partial.extend(more);
+            News::Embedded(more) => {
+                // Pictures that are looked at later are no rows of the data.
+                if self.measured.is_none() {
+                    self.partial.extend(more);
+                }
                 vec![]
             }
             News::Measured(measured) => {
-                self.partial = Vec::new();
+                self.partial = Embedded::default();
                 self.measured = Some(measured);
                 let mut effects = self.cluster();
                 effects.push(self.spawn(Work::Describe));

@@ -11,7 +11,7 @@ use super::{
     modal::Modal,
     model::{Measured, Picture, Protos, Rows, Score, Summary},
 };
-use crate::fingerprint::Fingerprint;
+use crate::{fingerprint::Fingerprint, pipeline::Embedded};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -48,8 +48,8 @@ pub struct State {
     pub rows: Arc<Rows>,
     /// Pair cosines, once embedded.
     pub measured: Option<Arc<Measured>>,
-    /// Pair cosines that came so far, while the data are being embedded.
-    pub partial: Vec<f32>,
+    /// What came so far, while the data are being embedded.
+    pub partial: Embedded,
     /// The embeddings as a whole.
     pub summary: Option<Summary>,
     /// The prototypes that were found last.
@@ -145,7 +145,7 @@ impl State {
             name: None,
             rows: Arc::default(),
             measured: None,
-            partial: Vec::new(),
+            partial: Embedded::default(),
             summary: None,
             protos: None,
             behind: false,

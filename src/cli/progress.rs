@@ -81,7 +81,7 @@ fn json_line(report: &Report) {
         Report::Point { series, x, y } => serde_json::json!({"series": series, "x": x, "y": y}),
         Report::Preview { index, step, .. } => serde_json::json!({"preview": index, "step": step}),
         // The statistics tell all of them at the end.
-        Report::Cosines(_) => return,
+        Report::Embedded(_) => return,
     };
     let _ = writeln!(std::io::stderr(), "{value}");
 }

@@ -27,8 +27,8 @@ pub enum Report {
         /// The estimate of the finished image.
         pixels: image::RgbImage,
     },
-    /// Cosines of some more pairs, in any order: what is being embedded can be looked at while it is.
-    Cosines(Vec<f32>),
+    /// Some more rows: what is being embedded can be looked at while it is.
+    Embedded(Embedded),
     /// A number of a series, e.g. the training loss or R-mean of an epoch.
     Point {
         /// The series, e.g. `vit/run 2/loss`.
@@ -38,6 +38,29 @@ pub enum Report {
         /// The value.
         y: f64,
     },
+}
+
+/// What is known of rows as they are embedded, in any order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Embedded {
+    /// Lengths of image features.
+    pub images: Vec<f32>,
+    /// Lengths of caption features.
+    pub texts: Vec<f32>,
+    /// Cosines of pairs.
+    pub cosines: Vec<f32>,
+    /// Distance between the mean directions of images and of the captions so far.
+    pub gap: Option<f64>,
+}
+
+impl Embedded {
+    /// Takes up what came later.
+    pub fn extend(&mut self, more: Self) {
+        self.images.extend(more.images);
+        self.texts.extend(more.texts);
+        self.cosines.extend(more.cosines);
+        self.gap = more.gap.or(self.gap);
+    }
 }
 
 /// Carried by every stage: reports progress, and ends the stage when its job was cancelled.

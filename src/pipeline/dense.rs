@@ -46,6 +46,11 @@ pub fn cosine(a: ArrayView1<f32>, b: ArrayView1<f32>) -> f64 {
     if length > 0.0 { dot / length } else { 0.0 }
 }
 
+/// Length of a row.
+pub fn norm(a: ArrayView1<f32>) -> f64 {
+    square(a).sqrt()
+}
+
 /// Rows scaled to length 1; a zero row stays zero.
 pub(crate) fn unit(rows: ArrayView2<f32>) -> Array2<f32> {
     let mut out = rows.as_standard_layout().into_owned();

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
     models::clip::Clip,
-    pipeline::{Ctx, Report, dense},
+    pipeline::{Ctx, Embedded, Report, dense},
 };
 use candle_core::{DType, Tensor};
 use ndarray::{Array2, ArrayView1};
@@ -92,9 +92,17 @@ fn finite(what: &'static str, rows: &Array2<f32>) -> Result<()> {
 pub fn embed(split: &Split, clip: &Clip, ctx: &Ctx) -> Result<Embeddings> {
     let image = embed_images(&split.images, clip, ctx)?;
     let captions: Vec<&str> = split.pairs.iter().map(|p| p.caption.as_str()).collect();
+    let centre = dense::mean(dense::unit(image.view()).view(), |_| 1.0);
+    let (mut sum, mut n) = (vec![0f64; centre.len()], 0);
     let text = encode_captions(&captions, clip, ctx, &mut |rows, features| {
         let cosine = |&row: &usize| dense::cosine(image.row(split.pairs[row].image.index()), features) as f32;
-        ctx.report(Report::Cosines(rows.iter().map(cosine).collect()));
+        let (norm, many) = (dense::norm(features), rows.len() as f64);
+        n += rows.len();
+        sum.iter_mut().zip(features).for_each(|(s, x)| *s += many * f64::from(*x) / norm.max(f64::MIN_POSITIVE));
+        let apart = centre.iter().zip(&sum).map(|(c, s)| (c - s / n as f64).powi(2)).sum::<f64>().sqrt();
+        let cosines = rows.iter().map(cosine).collect();
+        let texts = vec![norm as f32; rows.len()];
+        ctx.report(Report::Embedded(Embedded { texts, cosines, gap: Some(apart), ..Embedded::default() }));
     })?;
     Embeddings::new(image, text, split.pairs.iter().map(|p| p.image.0).collect())
 }
@@ -125,7 +133,10 @@ pub fn embed_images(images: &[ImageSource], clip: &Clip, ctx: &Ctx) -> Result<Ar
             let rows = pixels.len() / (3 * side * side);
             let pixels =
                 Tensor::from_vec(pixels, (rows, 3, side, side), clip.device()).map_err(Error::tensor("pixels"))?;
-            features.extend(flat(&clip.encode_images(&pixels)?)?);
+            let new = flat(&clip.encode_images(&pixels)?)?;
+            let norms = new.chunks_exact(clip.width()).map(|row| dense::norm(ArrayView1::from(row)) as f32).collect();
+            ctx.report(Report::Embedded(Embedded { images: norms, ..Embedded::default() }));
+            features.extend(new);
             done += rows;
             ctx.step("embed images", done, images.len())?;
         }

@@ -23,4 +23,4 @@ pub mod synthesize;
 pub mod train;
 pub mod workbench;
 
-pub use ctx::{Ctx, Report};
+pub use ctx::{Ctx, Embedded, Report};

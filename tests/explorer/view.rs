@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use protostill::{
-    app::{Event, News, Outcome, Pane, State, Work},
+    app::{Embedded, Event, News, Outcome, Pane, State, Work},
     ui::{
         canvas::Cells,
         theme::{Depth, Theme},
@@ -80,7 +80,10 @@ fn every_pane_is_calm_before_there_is_anything() {
 fn data_while_embedding_and_after() {
     let mut state = running();
     let id = state.latest(|w| *w == Work::Embed).unwrap().id;
-    news(&mut state, id, News::Cosines((0..30).map(|i| 0.2 + 0.01 * (i % 11 * (i % 7)) as f32).collect()));
+    let cosines = (0..30).map(|i| 0.2 + 0.01 * (i % 11 * (i % 7)) as f32).collect();
+    news(&mut state, id, News::Embedded(Embedded { images: vec![17.0, 18.0, 16.5], ..Embedded::default() }));
+    let texts = vec![16.0; 30];
+    news(&mut state, id, News::Embedded(Embedded { texts, cosines, gap: Some(0.25), ..Embedded::default() }));
     picture_of("data_running", &mut state);
     let mut state = clustered();
     keys(&mut state, "j j x k K");

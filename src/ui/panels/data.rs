@@ -1,7 +1,7 @@
 //! The data pane: what the embeddings say about the pairs, where the threshold cuts, and the pairs that match worst.
 
 use crate::{
-    app::{Action, Cursor, Measured, State, Status, Work, below, count, keeps, kept_count, percent},
+    app::{Action, Cursor, Embedded, Measured, State, Status, Work, below, count, keeps, kept_count, percent},
     ui::{
         canvas::{Canvas, columns, rows},
         panels::prototypes::badge,
@@ -56,23 +56,41 @@ fn waiting(canvas: &mut Canvas, area: Rect, state: &State) {
                 canvas.bar(area.x + (area.width - width) / 2, at, width, done as f64 / total.max(1) as f64);
             }
             let below = Rect { y: at + 2, height: area.bottom().saturating_sub(at + 2), ..area };
-            if !state.partial.is_empty() {
-                coming(canvas, below, &state.partial);
-            }
+            coming(canvas, below, &state.partial);
         }
     }
 }
 
-/// Pair cosines as they come.
-fn coming(canvas: &mut Canvas, area: Rect, cosines: &[f32]) {
+/// Statistics of the rows that are there.
+fn coming(canvas: &mut Canvas, area: Rect, rows: &Embedded) {
+    let theme = *canvas.theme;
     let width = 60.min(area.width);
-    let area = Rect { x: area.x + (area.width - width) / 2, width, height: area.height.min(10), ..area };
-    if area.height < 4 {
+    let area = Rect { x: area.x + (area.width - width) / 2, width, height: area.height.min(12), ..area };
+    let median = |norms: &[f32]| {
+        let mut norms = norms.to_vec();
+        let middle = norms.len() / 2;
+        norms.select_nth_unstable_by(middle, f32::total_cmp).1.to_owned()
+    };
+    let mut words = String::new();
+    for (name, norms) in [("image", &rows.images), ("text", &rows.texts)] {
+        if !norms.is_empty() {
+            words.push_str(&format!("  {name} {:.1}", median(norms)));
+        }
+    }
+    if words.is_empty() || area.height < 2 {
         return;
     }
-    let measured = Measured::new(cosines.to_vec());
+    if let Some(gap) = rows.gap {
+        words.push_str(&format!(" · modality gap {gap:.3}"));
+    }
+    canvas.put(area.x, area.y, area.width, &format!("median norm{words}"), theme.text);
+    let area = Rect { y: area.y + 2, height: area.height - 2, ..area };
+    if area.height < 4 || rows.cosines.is_empty() {
+        return;
+    }
+    let measured = Measured::new(rows.cosines.clone());
     let at = |share: usize| measured.cosines[measured.order[(measured.order.len() - 1) * share / 100] as usize];
-    let remark = format!("{} so far, median {:.3}", count(cosines.len()), at(50));
+    let remark = format!("{} so far, median {:.3}", count(rows.cosines.len()), at(50));
     canvas.title(area, "Cosine of image and caption", &remark);
     histogram(canvas, Rect { y: area.y + 1, height: area.height - 2, ..area }, &measured, 0);
     let y = area.bottom() - 1;
