@@ -291,16 +291,17 @@ impl<'a> Student<'a> {
             let loss = trainer.epoch(epoch, &batches, self.image.view(), self.text, &mut rng);
             progress.epoch()?;
             progress.point(series("loss"), epoch, loss);
+            // The last epoch is taken whatever it is worth; on the way there, its recall is only watched.
+            let last = settings.selection == Selection::Last;
             let judge = match settings.selection {
-                Selection::Last => None,
+                Selection::Last | Selection::BestOnTest => Some(&self.test),
                 Selection::Validation => self.val.as_ref(),
-                Selection::BestOnTest => Some(&self.test),
             };
             let Some(judge) = judge.filter(|_| settings.looks_at(epoch)) else { continue };
             let recall = judge.recall(&trainer.head, progress.ctx)?;
             progress.point(series(&format!("R-mean, {}", settings.selection)), epoch, recall.r_mean());
-            if best.as_ref().is_none_or(|(r_mean, ..)| recall.r_mean() > *r_mean) {
-                let on_test = (settings.selection == Selection::BestOnTest).then_some(recall);
+            if last || best.as_ref().is_none_or(|(r_mean, ..)| recall.r_mean() > *r_mean) {
+                let on_test = (settings.selection != Selection::Validation).then_some(recall);
                 best = Some((recall.r_mean(), epoch, trainer.head.clone(), on_test));
             }
         }

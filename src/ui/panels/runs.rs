@@ -139,11 +139,11 @@ fn is_judging(work: &Work) -> bool {
 /// A series' name and its points.
 type Named<'a> = (&'a String, &'a Vec<(f64, f64)>);
 
-/// The series to plot: R-mean by epoch where the protocol looks at it in between, else the training loss.
+/// The series to plot: R-mean by epoch; until there are two, the training loss.
 fn plotted(job: &Job) -> (&'static str, Vec<Named<'_>>) {
     let of = |such: &dyn Fn(&str) -> bool| job.series.iter().filter(|(name, _)| such(name)).collect::<Vec<_>>();
     let recalls = of(&|name| name.contains("/R-mean, "));
-    if recalls.is_empty() {
+    if recalls.iter().all(|(_, points)| points.len() < 2) {
         ("Training loss by epoch", of(&|name| name.ends_with("/loss")))
     } else {
         ("R-mean by epoch", recalls)
@@ -178,13 +178,19 @@ fn curves(canvas: &mut Canvas, area: Rect, state: &State) {
     let (legend, plot) = rows(Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, 1);
     let mut at = legend.x;
     for encoder in &encoders {
-        let last = |(name, points): (&String, &Vec<(f64, f64)>)| {
-            (name.starts_with(encoder) && name.ends_with("/R-mean")).then(|| points.last().map(|p| p.1))?
+        let latest = |such: &dyn Fn(&str) -> bool| -> Vec<f64> {
+            let own = job.series.iter().filter(|(name, _)| name.starts_with(encoder) && such(name));
+            own.filter_map(|(_, points)| points.last().map(|p| p.1)).collect()
         };
-        let found: Vec<f64> = job.series.iter().filter_map(last).collect();
+        // Runs that are over; before the first one is, those that go on.
+        let (over, going) = (latest(&|name| name.ends_with("/R-mean")), latest(&|name| name.contains("/R-mean, ")));
+        let found = if over.is_empty() { going } else { over };
+        let n = found.len().max(1) as f64;
+        let mean = found.iter().sum::<f64>() / n;
+        let sd = (found.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / n).sqrt();
         let words = match found.len() {
             0 => (*encoder).to_owned(),
-            n => format!("{encoder}: R-mean {:.2} over {n} runs", found.iter().sum::<f64>() / n as f64),
+            n => format!("{encoder}: R-mean {mean:.2} ± {sd:.2}, {n} runs"),
         };
         at = canvas.put(at, legend.y, legend.right().saturating_sub(at), &words, colour(encoder)) + at + 3;
     }
