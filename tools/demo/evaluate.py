@@ -63,6 +63,10 @@ def main():
         model = timm.create_model(config["architecture"], num_classes=config["num_classes"], **config["model_args"])
         model.load_state_dict(load_file(f"{assets}/encoders/{name}/model.safetensors"))
         lines.append("Encoder %s: backdrop %.3f, coloured shapes F1 %.3f" % (name, *measure(model, images, *names)))
+        shown = [images[:SCENES], to_bytes(again[:SCENES]), decoded]
+        seen = ["%.3f/%.3f" % measure(model, x, *(n[:SCENES] for n in names)) for x in shown]
+        lines.append(f"What {name} names (backdrop/coloured shapes) in {SCENES} scenes {seen[0]}, "
+                     f"through the autoencoder {seen[1]}, decoded {seen[2]}")
     bytes_ = sum(f.stat().st_size for f in Path(assets).rglob("*") if f.is_file())
     lines.append(f"All files: {bytes_ / 1e6:.1f} MB")
     text = "\n".join(f"- {line}" for line in lines)
