@@ -312,18 +312,24 @@ impl State {
     }
 
     fn ask_export(&mut self) {
-        let outdated = self.outdated().len();
-        if self.ready().is_none() {
-        } else if outdated > 0 {
-            self.notice =
-                Some((Level::Warning, format!("{outdated} pictures are missing or stale: S makes them first")));
-        } else {
+        if self.whole().is_some() {
             self.modal = Some(Modal::Ask(Asks::Export, Field::new("distilled")));
         }
     }
 
+    /// As `ready`, if every picture is fresh too.
+    fn whole(&mut self) -> Option<Fingerprint> {
+        let basis = self.ready()?;
+        let outdated = self.outdated().len();
+        if outdated > 0 {
+            self.notice =
+                Some((Level::Warning, format!("{outdated} pictures are missing or stale: S makes them first")));
+        }
+        (outdated == 0).then_some(basis)
+    }
+
     pub(super) fn export(&mut self, dir: &str) -> Vec<Effect> {
-        let Some(basis) = self.ready() else { return vec![] };
+        let Some(basis) = self.whole() else { return vec![] };
         let (pairs, draft) = (self.pairs.clone(), Box::new(self.draft.clone()));
         vec![self.spawn(Work::Export { basis, pairs, draft, dir: dir.into() })]
     }

@@ -16,7 +16,7 @@ use crate::{
     data::{
         npy::{Matrix, Table},
         parquet,
-        source::{Listed, Listing, Origin, PARTS, Part, file_names, folder_name, image_roots, read_list},
+        source::{Listed, Listing, Origin, Part, file_names, folder_name, image_roots, read_list, split_folders},
         webdataset::part_of,
     },
     error::{Error, Result},
@@ -150,14 +150,11 @@ fn encoder_of(name: &str) -> Option<&str> {
 /// `.npy` and `.npz` files that may hold features, in the order of the numbers in their names.
 fn feature_files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for folder in ["", "train", "val", "validation", "test"] {
-        let folder = if folder.is_empty() { dir.to_owned() } else { dir.join(folder) };
-        if folder.is_dir() {
-            let mut names = file_names(&folder)?;
-            names.retain(|n| n.ends_with(".npy") || (n.ends_with(".npz") && words(n).any(is_embedding)));
-            names.sort_by_key(|n| in_order(n));
-            files.extend(names.iter().map(|n| folder.join(n)));
-        }
+    for (_, folder) in split_folders(dir) {
+        let mut names = file_names(&folder)?;
+        names.retain(|n| n.ends_with(".npy") || (n.ends_with(".npz") && words(n).any(is_embedding)));
+        names.sort_by_key(|n| in_order(n));
+        files.extend(names.iter().map(|n| folder.join(n)));
     }
     Ok(files)
 }
@@ -215,13 +212,6 @@ pub(super) fn is_clip_retrieval(dir: &Path) -> bool {
 
 fn has_embeddings(folder: &Path) -> bool {
     folder.join("img_emb").is_dir() && folder.join("text_emb").is_dir()
-}
-
-/// `dir` itself as training, then its folders named after splits.
-fn split_folders(dir: &Path) -> Vec<(Part, PathBuf)> {
-    let below = PARTS.iter().map(|(part, name)| (*part, dir.join(name)));
-    let all = std::iter::once((Part::Train, dir.to_owned())).chain(below);
-    all.chain([(Part::Val, dir.join("validation"))]).filter(|(_, folder)| folder.is_dir()).collect()
 }
 
 /// Reads clip-retrieval's folders. Its image paths are those of another machine, often: an image is taken from below

@@ -259,6 +259,13 @@ pub(super) fn file_names(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// `dir` itself as training, then its folders named after splits.
+pub(super) fn split_folders(dir: &Path) -> Vec<(Part, PathBuf)> {
+    let below = PARTS.iter().map(|(part, name)| (*part, dir.join(name)));
+    let all = std::iter::once((Part::Train, dir.to_owned())).chain(below);
+    all.chain([(Part::Val, dir.join("validation"))]).filter(|(_, folder)| folder.is_dir()).collect()
+}
+
 /// `dir`, then its direct sub-folders in alphabetical order.
 pub(super) fn image_roots(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut roots = Vec::new();

@@ -12,7 +12,7 @@ use crate::{
     data::{
         decode::read_part,
         karpathy::Captions,
-        source::{Listed, Listing, Origin, PARTS, Part, file_names, folder_name, stamp},
+        source::{Listed, Listing, Origin, PARTS, Part, file_names, folder_name, split_folders, stamp},
         tarfile::{self, Member},
     },
     error::{Error, Result},
@@ -84,12 +84,9 @@ fn choices(inside: &str) -> Option<Vec<String>> {
 /// The `.tar` files in `dir` and in its folders named after splits, sorted.
 pub(super) fn shards_below(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut shards = Vec::new();
-    for folder in ["", "train", "val", "validation", "test"] {
-        let folder = if folder.is_empty() { dir.to_owned() } else { dir.join(folder) };
-        if folder.is_dir() {
-            let names = file_names(&folder)?;
-            shards.extend(names.iter().filter(|n| n.ends_with(".tar")).map(|n| folder.join(n)));
-        }
+    for (_, folder) in split_folders(dir) {
+        let names = file_names(&folder)?;
+        shards.extend(names.iter().filter(|n| n.ends_with(".tar")).map(|n| folder.join(n)));
     }
     Ok(shards)
 }

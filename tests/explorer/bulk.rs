@@ -108,3 +108,12 @@ fn the_command_line_sets_values_runs_commands_and_completes() {
     keys(&mut state, ": Esc");
     assert!(state.modal.is_none());
 }
+
+#[test]
+fn export_by_the_command_line_refuses_stale_pictures_as_its_key_does() {
+    let mut state = clustered();
+    assert!(keys(&mut state, ": e x p o r t Space o u t Enter").is_empty());
+    assert!(words(&state).contains("6 pictures are missing or stale"));
+    let effects = keys(&mut synthesised(), ": e x p o r t Space o u t Enter");
+    assert!(job_of(&effects, |w| matches!(w, Work::Export { dir, .. } if dir.ends_with("out"))).is_some());
+}
