@@ -179,6 +179,26 @@ fn a_sample_of_the_rows_starts_large_sets_and_all_of_them_finish_it() {
 }
 
 #[test]
+fn starts_in_a_narrow_space_end_among_all_columns_on_any_number_of_threads() {
+    let rows = cloud(1500, 300, 4);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| fit(rows.view(), &vec![1; 1500], &settings(20, 3), &Ctx::quiet()).unwrap())
+    };
+    let found = run(1);
+    assert!(found == run(3));
+    sound(&found, 1500, 20);
+    let gap = |r: usize, k: usize| (&rows.row(r) - &found.centroids.row(k)).mapv(|v| f64::from(v * v)).sum();
+    let own: f64 = (0..1500).map(|r| gap(r, found.labels[r] as usize)).sum();
+    assert!((own / found.inertia - 1.0).abs() < 1e-5);
+    assert!((0..1500).all(|r| (0..20).all(|k| gap(r, k) >= gap(r, found.labels[r] as usize) * (1.0 - 1e-5))));
+    // Fewer distinct rows than the narrow space has axes.
+    let few = Array2::from_shape_fn((1500, 300), |(i, j)| ((i % 60 * 7 + j * 3) % 61) as f32);
+    let exact = fit(few.view(), &vec![1; 1500], &settings(60, 1), &Ctx::quiet()).unwrap();
+    assert!(exact.inertia < 1e-6, "{}", exact.inertia);
+}
+
+#[test]
 fn more_clusters_than_rows_is_an_error_with_both_numbers() {
     let rows = cloud(5, 3, 1);
     let error = fit(rows.view(), &[1; 5], &settings(9, 1), &Ctx::quiet()).unwrap_err().to_string();

@@ -3,7 +3,11 @@
 //! The reference runs scikit-learn's `MiniBatchKMeans` on one row per caption. Here every image is one row weighted by
 //! its captions (the same objective, a fifth of the work), seeded by greedy k-means++ and refined by full Lloyd rounds.
 
+mod groups;
+mod kernel;
 mod lloyd;
+mod narrow;
+mod points;
 mod seed;
 
 use super::{
@@ -12,9 +16,10 @@ use super::{
     prune::{self, Kept},
 };
 use crate::error::{Error, Result};
-use lloyd::Points;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2};
+use points::{Partition, Points};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Number of an image cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -103,13 +108,13 @@ pub fn cluster_images(
     kept.check(data)?;
     let mut count = vec![0u32; data.image.nrows()];
     kept.0.iter().for_each(|&row| count[data.image_of[row as usize] as usize] += 1);
-    let used: Vec<usize> = (0..count.len()).filter(|&i| count[i] > 0).collect();
-    let weights: Vec<u32> = used.iter().map(|&i| count[i]).collect();
-    let rows = data.image.select(Axis(0), &used);
-    let start = start.map(|s| s.0.centroids.view());
-    let mut found = run(rows.view(), &weights, start, settings, ctx)?;
+    let used: Vec<u32> = (0..count.len() as u32).filter(|&i| count[i as usize] > 0).collect();
+    let weights: Vec<u32> = used.iter().map(|&i| count[i as usize]).collect();
+    let rows = data.image.view();
+    let points = prepare(&rows, Some(&used), &weights, settings)?;
+    let mut found = run(&points, start.map(|s| &s.0), settings, ctx)?;
     let mut label_of = vec![0u32; count.len()];
-    used.iter().zip(&found.labels).for_each(|(&i, &label)| label_of[i] = label);
+    used.iter().zip(&found.labels).for_each(|(&i, &label)| label_of[i as usize] = label);
     found.labels = kept.0.iter().map(|&row| label_of[data.image_of[row as usize] as usize]).collect();
     Ok(ImageClusters(found))
 }
@@ -126,73 +131,83 @@ pub fn cluster_texts(
     ctx: &Ctx,
 ) -> Result<TextClusters> {
     kept.check(data)?;
-    let used: Vec<usize> = kept.0.iter().map(|&row| row as usize).collect();
-    let rows = data.text.select(Axis(0), &used);
-    let start = start.map(|s| s.0.centroids.view());
-    run(rows.view(), &vec![1; used.len()], start, settings, ctx).map(TextClusters)
+    let ones = vec![1; kept.0.len()];
+    let rows = data.text.view();
+    let points = prepare(&rows, Some(&kept.0), &ones, settings)?;
+    run(&points, start.map(|s| &s.0), settings, ctx).map(TextClusters)
 }
 
-fn run(
-    rows: ArrayView2<f32>,
-    weights: &[u32],
-    start: Option<ArrayView2<f32>>,
-    settings: &ClusterSettings,
-    ctx: &Ctx,
-) -> Result<Clusters> {
+fn run(points: &Points, start: Option<&Clusters>, settings: &ClusterSettings, ctx: &Ctx) -> Result<Clusters> {
     match start {
-        Some(start) => fit_from(rows, weights, start, settings, ctx),
-        None => fit(rows, weights, settings, ctx),
+        Some(start) => resume(points, start.centroids.view(), settings, ctx),
+        None => search(points, settings, ctx),
     }
 }
 
 /// k-means of `rows` `[n, d]`, row `i` counted `weights[i]` times.
-/// With more than 16 M (and 8,192) rows the starts compete on a sample; the winner is refined on every row.
+/// With more than 16 M (and 8,192) rows the starts compete on a sample, and if the rows are wide in a narrower space;
+/// the winner is refined on every row.
 ///
 /// # Errors
 /// [`Error::Setting`] if there are fewer distinct rows than clusters, [`Error::Shape`] for NaN or a wrong number of
 /// weights, [`Error::Cancelled`].
 pub fn fit(rows: ArrayView2<f32>, weights: &[u32], settings: &ClusterSettings, ctx: &Ctx) -> Result<Clusters> {
-    let points = prepare(rows, weights, settings)?;
-    let sample = seed::sample(&points, settings);
-    let race = sample.as_ref().unwrap_or(&points);
-    let mut best: Option<lloyd::Partition> = None;
+    search(&prepare(&rows, None, weights, settings)?, settings, ctx)
+}
+
+fn search(points: &Points, settings: &ClusterSettings, ctx: &Ctx) -> Result<Clusters> {
+    let sample = seed::sample(points, settings);
+    let drawn = sample.as_ref().unwrap_or(points);
+    let narrow = narrow::narrow(drawn, settings, ctx)?;
+    let found = match race(narrow.as_ref().unwrap_or(drawn), settings, ctx) {
+        // Few distinct rows, and fewer of them in the sample or the narrow space.
+        Err(Error::Setting { .. }) if sample.is_some() || narrow.is_some() => race(points, settings, ctx)?,
+        other if sample.is_none() && narrow.is_none() => other?,
+        other => {
+            let centres = lloyd::centres_of(drawn, &other?.labels, settings.prototypes);
+            lloyd::refine(points, centres, settings, ctx)?
+        }
+    };
+    Ok(points.finish(found))
+}
+
+/// The best of `n_init` starts, improved.
+fn race(points: &Points, settings: &ClusterSettings, ctx: &Ctx) -> Result<Partition> {
+    let mut best: Option<Partition> = None;
     for start in 0..settings.n_init {
-        let centres = seed::plus_plus(race, None, settings.prototypes, seed::rng(settings.seed, start), ctx)?;
-        let found = lloyd::refine(race, centres, settings, ctx)?;
+        let rows = seed::plus_plus(points, None, settings.prototypes, seed::rng(settings.seed, start), ctx)?;
+        let found = lloyd::refine(points, points.seeds(&rows), settings, ctx)?;
         if best.as_ref().is_none_or(|b| found.inertia < b.inertia) {
             best = Some(found);
         }
     }
-    let Some(mut best) = best else { return Err(Error::setting("cluster.n_init", "must be at least 1")) };
-    best = breathe(race, best, settings, ctx)?;
-    if sample.is_some() {
-        best = lloyd::refine(&points, best.centres, settings, ctx)?;
-    }
-    Ok(points.finish(best))
+    let Some(best) = best else { return Err(Error::setting("cluster.n_init", "must be at least 1")) };
+    breathe(points, best, settings, ctx)
 }
 
+/// The share of the error that a breath must save to be followed by another as deep.
+const WORTH: f64 = 3e-4;
+
 /// Leaves a poor local optimum by adding centres where the error is largest and merging as many where they serve least
-/// (after Fritzke's breathing k-means, arXiv 2006.15666): the deeper breaths first, until none helps.
-fn breathe(
-    points: &Points,
-    mut best: lloyd::Partition,
-    settings: &ClusterSettings,
-    ctx: &Ctx,
-) -> Result<lloyd::Partition> {
+/// (after Fritzke's breathing k-means, arXiv 2006.15666): the deeper breaths first, each
+/// depth until it no longer helps.
+fn breathe(points: &Points, mut best: Partition, settings: &ClusterSettings, ctx: &Ctx) -> Result<Partition> {
     let (m, mut breath, mut taken) = (settings.prototypes, settings.breath, 0);
     while breath > 0 && m > 1 && best.inertia > 0.0 {
         let rng = seed::rng(settings.seed, settings.n_init + taken);
         taken += 1;
-        let more = seed::plus_plus(points, Some(best.centres.clone()), m + breath, rng, ctx)?;
+        let more = seed::grow(points, best.centres.clone(), m + breath, rng, ctx)?;
         let found = match lloyd::refine(points, more, settings, ctx) {
             Ok(grown) => lloyd::refine(points, seed::merge(points, grown.centres, m, ctx)?, settings, ctx)?,
             // As many distinct rows as centres: there is no better place for any.
             Err(Error::Setting { .. }) => break,
             Err(other) => return Err(other),
         };
-        if found.inertia < best.inertia * (1.0 - 1e-6) {
+        let gain = 1.0 - found.inertia / best.inertia;
+        if gain > 0.0 {
             best = found;
-        } else {
+        }
+        if gain < WORTH {
             breath -= 1;
         }
     }
@@ -211,39 +226,51 @@ pub fn fit_from(
     settings: &ClusterSettings,
     ctx: &Ctx,
 ) -> Result<Clusters> {
-    if start.ncols() != rows.ncols() {
-        return Err(dense::shape("starting centres and rows", rows.ncols(), start.ncols()));
+    resume(&prepare(&rows, None, weights, settings)?, start, settings, ctx)
+}
+
+fn resume(points: &Points, start: ArrayView2<f32>, settings: &ClusterSettings, ctx: &Ctx) -> Result<Clusters> {
+    if start.ncols() != points.columns {
+        return Err(dense::shape("starting centres and rows", points.columns, start.ncols()));
     }
     dense::finite("starting centres", start)?;
-    let points = prepare(rows, weights, settings)?;
+    let sample = seed::sample(points, settings);
+    let drawn = sample.as_ref().unwrap_or(points);
     let mut centres = points.centre(start);
     if centres.nrows() > settings.prototypes {
-        centres = seed::merge(&points, centres, settings.prototypes, ctx)?;
+        centres = seed::merge(drawn, centres, settings.prototypes, ctx)?;
     } else if centres.nrows() < settings.prototypes {
         let rng = seed::rng(settings.seed, 0);
-        centres = seed::plus_plus(&points, Some(centres), settings.prototypes, rng, ctx)?;
+        centres = seed::grow(drawn, centres, settings.prototypes, rng, ctx)?;
     }
-    let found = lloyd::refine(&points, centres, settings, ctx)?;
+    let found = lloyd::refine(points, centres, settings, ctx)?;
     Ok(points.finish(found))
 }
 
-fn prepare<'a>(rows: ArrayView2<f32>, weights: &'a [u32], settings: &ClusterSettings) -> Result<Points<'a>> {
+/// The rows to cluster, all or those of `index`, none of them copied unless directions are wanted.
+fn prepare<'a>(
+    rows: &'a ArrayView2<f32>,
+    index: Option<&'a [u32]>,
+    weights: &'a [u32],
+    settings: &ClusterSettings,
+) -> Result<Points<'a>> {
     settings.check()?;
-    if weights.len() != rows.nrows() {
-        return Err(dense::shape("weights of the rows", rows.nrows(), weights.len()));
+    let n = index.map_or(rows.nrows(), <[u32]>::len);
+    if weights.len() != n {
+        return Err(dense::shape("weights of the rows", n, weights.len()));
     }
-    dense::finite("rows to cluster", rows)?;
-    if settings.prototypes > rows.nrows() {
-        return Err(too_many(settings.prototypes, rows.nrows(), ""));
+    if settings.prototypes > n {
+        return Err(too_many(settings.prototypes, n, ""));
     }
     if let Some(row) = weights.iter().position(|&w| w == 0) {
         return Err(dense::shape("weights of the rows", "at least 1", format!("0 for row {row}")));
     }
-    Ok(if settings.normalise {
-        Points::new(dense::unit(rows).view(), weights.into())
-    } else {
-        Points::new(rows, weights.into())
-    })
+    let values = match rows.as_slice() {
+        _ if settings.normalise => Cow::Owned(dense::unit(rows.view()).into_raw_vec_and_offset().0),
+        Some(values) => Cow::Borrowed(values),
+        None => Cow::Owned(rows.iter().copied().collect()),
+    };
+    Points::new(values, rows.ncols(), index.map(Cow::Borrowed), Cow::Borrowed(weights))
 }
 
 fn too_many(wanted: usize, rows: usize, kind: &str) -> Error {

@@ -1,126 +1,39 @@
-//! Lloyd's rounds by GEMM, with Hamerly's bounds (SDM 2010) to skip rows whose nearest centre cannot have changed.
+//! Lloyd's rounds. Bounds as in Yinyang k-means (Ding et al., ICML 2015) skip what cannot have changed: one lower bound
+//! per row and group of centres, a group being a panel of the kernel. The result is that of plain rounds.
 
-use super::{ClusterSettings, Clusters, too_many};
-use crate::{
-    error::{Error, Result},
-    pipeline::{
-        Ctx,
-        dense::{self, BLOCK},
-    },
+use super::{
+    ClusterSettings,
+    groups::Groups,
+    kernel::{self, Panels},
+    points::{BLOCK, Partition, Points, Sums, slice},
+    too_many,
 };
-use candle_core::{Device, Tensor};
-use ndarray::{Array2, ArrayView2, Axis};
+use crate::{error::Result, pipeline::Ctx};
+use ndarray::Array2;
 use rayon::prelude::*;
-use std::{borrow::Cow, collections::HashSet};
+use std::collections::HashSet;
 
-/// Rows to cluster, shifted to mean zero: |x|² - 2xc + |c|² then loses the fewest digits.
-pub(super) struct Points<'a> {
-    /// `[n, d]`, contiguous.
-    pub rows: Array2<f32>,
-    /// |x|² of each row.
-    pub squares: Vec<f32>,
-    pub weights: Cow<'a, [u32]>,
-    mean: Vec<f64>,
-}
-
-/// Centres (shifted as the points are) and what belongs to them.
-pub(super) struct Partition {
-    pub centres: Array2<f32>,
-    pub labels: Vec<u32>,
-    pub inertia: f64,
-    pub rounds: usize,
-}
-
-/// Per row: its cluster, an upper bound of the distance to its centre, a lower bound of that to any other.
+/// Per row: its cluster, an upper bound of the distance to its centre, and for each group of centres a lower bound of
+/// the distance to any of them but its own.
 struct Bounds {
     labels: Vec<u32>,
     upper: Vec<f32>,
     lower: Vec<f32>,
 }
 
-impl<'a> Points<'a> {
-    pub fn new(rows: ArrayView2<f32>, weights: Cow<'a, [u32]>) -> Self {
-        let mean = dense::mean(rows, |i| f64::from(weights[i]));
-        let mut shifted = rows.as_standard_layout().into_owned();
-        shifted.axis_iter_mut(Axis(0)).into_par_iter().for_each(|mut row| {
-            row.iter_mut().zip(&mean).for_each(|(v, m)| *v = (f64::from(*v) - m) as f32);
-        });
-        Self::shifted(shifted, weights, mean)
-    }
-
-    fn shifted(rows: Array2<f32>, weights: Cow<'a, [u32]>, mean: Vec<f64>) -> Self {
-        let squares = rows.axis_iter(Axis(0)).into_par_iter().map(|r| dense::square(r) as f32).collect();
-        Self { rows, squares, weights, mean }
-    }
-
-    /// Some of the rows, in the same shifted space.
-    pub fn subset(&self, chosen: &[usize]) -> Points<'static> {
-        let weights = chosen.iter().map(|&i| self.weights[i]).collect();
-        Points::shifted(self.rows.select(Axis(0), chosen), Cow::Owned(weights), self.mean.clone())
-    }
-
-    /// Centres shifted as the rows are.
-    pub fn centre(&self, centres: ArrayView2<f32>) -> Array2<f32> {
-        let mut out = centres.to_owned();
-        out.outer_iter_mut()
-            .for_each(|mut row| row.iter_mut().zip(&self.mean).for_each(|(v, m)| *v = (f64::from(*v) - m) as f32));
-        out
-    }
-
-    /// Back to where the rows came from.
-    pub fn finish(&self, found: Partition) -> Clusters {
-        let mut centroids = found.centres;
-        centroids
-            .outer_iter_mut()
-            .for_each(|mut row| row.iter_mut().zip(&self.mean).for_each(|(v, m)| *v = (f64::from(*v) + m) as f32));
-        Clusters { centroids, labels: found.labels, inertia: found.inertia, iterations: found.rounds }
-    }
-
-    /// Row `i` as a slice.
-    pub fn row(&self, i: usize) -> &[f32] {
-        let d = self.rows.ncols();
-        self.rows.as_slice().map_or(&[], |all| &all[i * d..(i + 1) * d])
-    }
-
-    /// Squared distance of row `i` to `centre`, without cancellation.
-    pub fn distance(&self, i: usize, centre: &[f32]) -> f64 {
-        let mut sums = [0f32; 8];
-        let (row, d) = (self.row(i), centre.len());
-        for (x, c) in row.chunks(8).zip(centre.chunks(8)) {
-            sums.iter_mut().zip(x.iter().zip(c)).for_each(|(s, (x, c))| *s += (x - c) * (x - c));
-        }
-        debug_assert_eq!(row.len(), d);
-        sums.iter().map(|&s| f64::from(s)).sum()
-    }
-
-    /// Mean variance of the columns: the scale of the tolerance.
-    fn variance(&self) -> f64 {
-        let total: f64 = self.weights.iter().map(|&w| f64::from(w)).sum();
-        let sum: f64 = self.squares.iter().zip(self.weights.iter()).map(|(&s, &w)| f64::from(s) * f64::from(w)).sum();
-        sum / total / self.rows.ncols().max(1) as f64
-    }
-
-    /// Weighted squared distances to the own centres, summed in block order.
-    pub fn inertia(&self, centres: &Array2<f32>, labels: &[u32]) -> f64 {
-        let parts: Vec<f64> = labels
-            .par_chunks(BLOCK)
-            .enumerate()
-            .map(|(b, block)| {
-                let at = |(i, &label): (usize, &u32)| {
-                    let row = b * BLOCK + i;
-                    f64::from(self.weights[row]) * self.distance(row, slice(centres, label))
-                };
-                block.iter().enumerate().map(at).sum()
-            })
-            .collect();
-        parts.iter().sum()
-    }
-}
-
-/// A centre as a slice.
-pub(super) fn slice(centres: &Array2<f32>, label: u32) -> &[f32] {
-    let d = centres.ncols();
-    centres.as_slice().map_or(&[], |all| &all[label as usize * d..(label as usize + 1) * d])
+/// Centres and what a round needs to know of them.
+struct Round<'a> {
+    points: &'a Points<'a>,
+    panels: Panels,
+    groups: &'a Groups,
+    /// In the order of the panels.
+    offsets: Vec<f32>,
+    centres: &'a Array2<f32>,
+    /// How far each centre moved since the bounds were true, and the farthest of each group.
+    shifts: &'a [f32],
+    drift: Vec<f32>,
+    /// How much longer than a row's distance to the mean all its rounding errors together could be.
+    slack: f32,
 }
 
 /// Lloyd's rounds until no row changes its cluster, the centres stand still or `max_iter` is reached; scikit-learn's
@@ -131,25 +44,30 @@ pub(super) fn refine(
     settings: &ClusterSettings,
     ctx: &Ctx,
 ) -> Result<Partition> {
-    let n = points.rows.nrows();
-    let mut bounds = Bounds { labels: vec![0; n], upper: vec![f32::INFINITY; n], lower: vec![0.0; n] };
+    let mut shifts = vec![0f32; centres.nrows()];
+    let mut bounds = Bounds::new(points, centres.nrows());
+    let groups = Groups::new(&centres);
+    let mut sums = Sums::new(centres.nrows(), points.columns);
     let limit = settings.tolerance * points.variance();
     let (mut rounds, mut settled) = (0, false);
     while rounds < settings.max_iter {
         ctx.step("cluster", rounds, settings.max_iter)?;
-        let changed = relabel(points, &centres, &mut bounds, ctx)?;
-        let (moved, mended) = means(points, &centres, &bounds.labels)?;
-        let shifts: Vec<f32> = (0..centres.nrows()).map(|k| shift(&centres, &moved, k)).collect();
+        let before = bounds.labels.clone();
+        let changed = relabel(&Round::new(points, &centres, &groups, &shifts), &mut bounds, ctx)?;
+        sums.follow(points, &before, &bounds.labels);
+        let mended = sums.empty();
+        let moved = if mended == 0 { sums.means(points) } else { mend(points, &centres, &bounds.labels)? };
+        shifts = (0..centres.nrows()).map(|k| shift(&centres, &moved, k)).collect();
         centres = moved;
-        bounds.drift(&shifts);
         rounds += 1;
         settled = changed == 0 && mended == 0;
-        if settled || (mended == 0 && shifts.iter().map(|&s| f64::from(s * s)).sum::<f64>() <= limit) {
+        let still = shifts.iter().map(|&s| f64::from(s * s)).sum::<f64>() <= limit;
+        if settled || (mended == 0 && still) {
             break;
         }
     }
     if !settled {
-        relabel(points, &centres, &mut bounds, ctx)?;
+        relabel(&Round::new(points, &centres, &groups, &shifts), &mut bounds, ctx)?;
     }
     let mut labels = bounds.labels;
     fill(points, &mut centres, &mut labels)?;
@@ -161,108 +79,163 @@ fn shift(old: &Array2<f32>, new: &Array2<f32>, k: usize) -> f32 {
     old.row(k).iter().zip(new.row(k)).map(|(&a, &b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt() as f32
 }
 
+/// How much weight has each centre as its nearest.
+pub(super) fn nearest_weight(points: &Points, centres: &Array2<f32>, ctx: &Ctx) -> Result<Vec<f64>> {
+    let mut weight = vec![0f64; centres.nrows()];
+    let labels = labels(points, centres, ctx)?;
+    labels.iter().zip(points.weights.iter()).for_each(|(&k, &w)| weight[k as usize] += f64::from(w));
+    Ok(weight)
+}
+
+/// Centres of a partition, of which `points` may have more columns than those it was found in.
+pub(super) fn centres_of(points: &Points, labels: &[u32], clusters: usize) -> Array2<f32> {
+    let mut sums = Sums::new(clusters, points.columns);
+    sums.follow(points, &vec![Sums::NONE; labels.len()], labels);
+    sums.means(points)
+}
+
 impl Bounds {
-    /// Centres moved by `shifts`: widen the bounds by as much.
-    fn drift(&mut self, shifts: &[f32]) {
-        let (mut first, mut second, mut far) = (0f32, 0f32, 0);
-        for (k, &s) in shifts.iter().enumerate() {
-            if s > first {
-                (second, first, far) = (first, s, k);
-            } else if s > second {
-                second = s;
-            }
-        }
-        for ((&label, upper), lower) in self.labels.iter().zip(&mut self.upper).zip(&mut self.lower) {
-            *upper += shifts[label as usize];
-            *lower -= if label as usize == far { second } else { first };
-        }
+    fn new(points: &Points, centres: usize) -> Self {
+        let (n, groups) = (points.len(), centres.div_ceil(kernel::width()));
+        Self { labels: vec![Sums::NONE; n], upper: vec![f32::INFINITY; n], lower: vec![0.0; n * groups] }
     }
 }
 
+impl<'a> Round<'a> {
+    fn new(points: &'a Points<'a>, centres: &'a Array2<f32>, groups: &'a Groups, shifts: &'a [f32]) -> Self {
+        let ordered: Vec<f32> = groups.order.iter().flat_map(|&k| slice(centres, k)).copied().collect();
+        let panels = Panels::new(&ordered, points.columns);
+        let farthest = |group: &[u32]| group.iter().map(|&k| shifts[k as usize]).fold(0.0, f32::max);
+        let drift = groups.order.chunks(panels.width).map(farthest).collect();
+        let all = points.offsets(centres);
+        let offsets = groups.order.iter().map(|&k| all[k as usize]).collect();
+        Self { points, panels, groups, offsets, centres, shifts, drift, slack: 1e-5 * points.far() }
+    }
+
+    /// Distances only bounded, made sure to err on the near side.
+    fn slack(&self, row: usize) -> f32 {
+        self.slack + 1e-3 * self.points.squares[row].sqrt()
+    }
+
+    /// Widens the bounds by what the centres moved, then measures the own distance of rows in doubt;
+    /// the rows (of the block) still in doubt.
+    fn doubtful(&self, first: usize, block: &mut Block) -> Vec<usize> {
+        let groups = self.drift.len();
+        let mut found = Vec::new();
+        for i in 0..block.labels.len() {
+            let lower = &mut block.lower[i * groups..(i + 1) * groups];
+            lower.iter_mut().zip(&self.drift).for_each(|(l, d)| *l -= d);
+            if block.upper[i].is_infinite() {
+                found.push(i);
+                continue;
+            }
+            block.upper[i] += self.shifts[block.labels[i] as usize];
+            let least = lower.iter().copied().fold(f32::INFINITY, f32::min) - self.slack(first + i);
+            if block.upper[i] >= least {
+                let centre = slice(self.centres, block.labels[i]);
+                block.upper[i] = self.points.gap(first + i, centre).sqrt() as f32;
+                if block.upper[i] >= least {
+                    found.push(i);
+                }
+            }
+        }
+        found
+    }
+
+    /// Gives the rows of a block their nearest centres; returns how many changed.
+    fn relabel(&self, first: usize, mut block: Block) -> usize {
+        let groups = self.drift.len();
+        let active = self.doubtful(first, &mut block);
+        // Score of the nearest centre met so far, its number, and the next best score in its group.
+        let mut best = vec![(f32::INFINITY, 0u32, f32::INFINITY); block.labels.len()];
+        let (mut rows, mut members, mut out) = (Vec::new(), Vec::new(), Vec::new());
+        for p in 0..groups {
+            let own = |i: usize| self.groups.of.get(block.labels[i] as usize) == Some(&p);
+            let near = |i: usize| block.upper[i] >= block.lower[i * groups + p] - self.slack(first + i);
+            members.clear();
+            members.extend(active.iter().copied().filter(|&i| own(i) || near(i)));
+            rows.clear();
+            rows.extend(members.iter().map(|&i| self.points.row(first + i)));
+            self.panels.products(p, &rows, &mut out);
+            let from = p * self.panels.width;
+            let offsets = &self.offsets[from..from + self.panels.filled(p)];
+            for (&i, products) in members.iter().zip(out.chunks_exact(self.panels.width)) {
+                let (least, at, next) = two_least(products, offsets);
+                block.lower[i * groups + p] = self.distance(first + i, least);
+                let label = self.groups.order.get(from + at).copied().unwrap_or(0);
+                if least < best[i].0 || (least == best[i].0 && label < best[i].1) {
+                    best[i] = (least, label, next);
+                }
+            }
+        }
+        let mut changed = 0;
+        for i in active {
+            let (score, label, next) = best[i];
+            changed += usize::from(block.labels[i] != label);
+            block.labels[i] = label;
+            block.upper[i] = self.distance(first + i, score);
+            block.lower[i * groups + self.groups.of[label as usize]] = self.distance(first + i, next);
+        }
+        changed
+    }
+
+    fn distance(&self, row: usize, score: f32) -> f32 {
+        (self.points.squares[row] + score).max(0.0).sqrt()
+    }
+}
+
+/// The least of `offset - 2 product`, where it is (the first of equals), and the next.
+#[inline(always)]
+fn two_least(products: &[f32], offsets: &[f32]) -> (f32, usize, f32) {
+    let (mut best, mut next, mut at) = (f32::INFINITY, f32::INFINITY, 0);
+    for (k, (p, c)) in products.iter().zip(offsets).enumerate() {
+        let score = c - 2.0 * p;
+        next = next.min(score.max(best));
+        if score < best {
+            (best, at) = (score, k);
+        }
+    }
+    (best, at, next)
+}
+
+/// The bounds of a block of rows.
+struct Block<'a> {
+    labels: &'a mut [u32],
+    upper: &'a mut [f32],
+    lower: &'a mut [f32],
+}
+
 /// Gives every row its nearest centre (the lowest number of equals); returns how many rows changed.
-fn relabel(points: &Points, centres: &Array2<f32>, bounds: &mut Bounds, ctx: &Ctx) -> Result<usize> {
-    let right = dense::tensor(centres.view())?;
-    let squares: Vec<f32> = centres.outer_iter().map(|c| dense::square(c) as f32).collect();
+fn relabel(round: &Round, bounds: &mut Bounds, ctx: &Ctx) -> Result<usize> {
+    let groups = round.drift.len();
     let blocks = bounds
         .labels
         .par_chunks_mut(BLOCK)
         .zip(bounds.upper.par_chunks_mut(BLOCK))
-        .zip(bounds.lower.par_chunks_mut(BLOCK))
+        .zip(bounds.lower.par_chunks_mut(BLOCK * groups))
         .enumerate();
     blocks
         .map(|(b, ((labels, upper), lower))| {
             ctx.check()?;
-            relabel_block(points, b * BLOCK, (&right, &squares), labels, upper, lower)
+            Ok(round.relabel(b * BLOCK, Block { labels, upper, lower }))
         })
         .try_reduce(|| 0, |a, b| Ok(a + b))
 }
 
-fn relabel_block(
-    points: &Points,
-    first: usize,
-    (right, squares): (&Tensor, &[f32]),
-    labels: &mut [u32],
-    upper: &mut [f32],
-    lower: &mut [f32],
-) -> Result<usize> {
-    // The slack is far above the rounding error of a distance, so that bounds never hide a true change.
-    let doubtful = |i: usize| upper[i] + 1e-3 * points.squares[first + i].sqrt() >= lower[i];
-    let active: Vec<usize> = (0..labels.len()).filter(|&i| doubtful(i)).collect();
-    if active.is_empty() {
-        return Ok(0);
-    }
-    let d = points.rows.ncols();
-    let mut left = Vec::with_capacity(active.len() * d);
-    active.iter().for_each(|&i| left.extend_from_slice(points.row(first + i)));
-    let left = Tensor::from_vec(left, (active.len(), d), &Device::Cpu).map_err(Error::tensor("copy a block"))?;
-    let products = dense::product(&left, right)?;
-    let mut changed = 0;
-    for (&i, xc) in active.iter().zip(products.chunks_exact(squares.len())) {
-        let (mut best, mut next, mut at) = (f32::INFINITY, f32::INFINITY, 0);
-        for (k, (p, c2)) in xc.iter().zip(squares).enumerate() {
-            let score = c2 - 2.0 * p;
-            if score < best {
-                (next, best, at) = (best, score, k as u32);
-            } else if score < next {
-                next = score;
-            }
-        }
-        changed += usize::from(labels[i] != at || upper[i].is_infinite());
-        let x2 = points.squares[first + i];
-        (labels[i], upper[i], lower[i]) = (at, (x2 + best).max(0.0).sqrt(), (x2 + next).max(0.0).sqrt());
-    }
-    Ok(changed)
+/// The nearest centre of each row.
+pub(super) fn labels(points: &Points, centres: &Array2<f32>, ctx: &Ctx) -> Result<Vec<u32>> {
+    let (shifts, groups) = (vec![0.0; centres.nrows()], Groups::new(centres));
+    let round = Round::new(points, centres, &groups, &shifts);
+    let mut bounds = Bounds::new(points, centres.nrows());
+    relabel(&round, &mut bounds, ctx)?;
+    Ok(bounds.labels)
 }
 
-/// Rows of each cluster, ascending.
-fn members(labels: &[u32], m: usize) -> Vec<Vec<u32>> {
-    let mut rows = vec![Vec::new(); m];
-    labels.iter().enumerate().for_each(|(i, &label)| rows[label as usize].push(i as u32));
-    rows
-}
-
-/// Weighted means of the clusters, in double precision and row order. An empty cluster takes the row that lies
-/// farthest from its own centre; the second value counts those.
-fn means(points: &Points, centres: &Array2<f32>, labels: &[u32]) -> Result<(Array2<f32>, usize)> {
-    let m = centres.nrows();
-    let mut rows = members(labels, m);
-    let mended = rows.iter().filter(|r| r.is_empty()).count();
-    if mended > 0 {
-        let mut labels = labels.to_vec();
-        fill(points, &mut centres.clone(), &mut labels)?;
-        rows = members(&labels, m);
-    }
-    let mut out = Array2::zeros(centres.dim());
-    out.axis_iter_mut(Axis(0)).into_par_iter().zip(&rows).for_each(|(mut centre, rows)| {
-        let (mut total, mut sum) = (0.0, vec![0f64; centre.len()]);
-        for &i in rows {
-            let w = f64::from(points.weights[i as usize]);
-            total += w;
-            sum.iter_mut().zip(points.row(i as usize)).for_each(|(s, &v)| *s += w * f64::from(v));
-        }
-        centre.iter_mut().zip(sum).for_each(|(c, s)| *c = (s / total) as f32);
-    });
-    Ok((out, mended))
+/// The means where clusters are empty: each takes the row that lies farthest from its own centre.
+fn mend(points: &Points, centres: &Array2<f32>, labels: &[u32]) -> Result<Array2<f32>> {
+    let mut labels = labels.to_vec();
+    fill(points, &mut centres.clone(), &mut labels)?;
+    Ok(centres_of(points, &labels, centres.nrows()))
 }
 
 /// Moves the farthest rows into empty clusters, one each, never emptying another.
@@ -273,8 +246,8 @@ fn fill(points: &Points, centres: &mut Array2<f32>, labels: &mut [u32]) -> Resul
     if empty.is_empty() {
         return Ok(());
     }
-    let mut far: Vec<(f64, usize)> =
-        (0..labels.len()).map(|i| (points.distance(i, slice(centres, labels[i])), i)).filter(|f| f.0 > 0.0).collect();
+    let gaps = points.gaps(centres, labels);
+    let mut far: Vec<(f64, usize)> = gaps.into_iter().zip(0..).filter(|f| f.0 > 0.0).collect();
     far.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     let mut far = far.into_iter();
     // Exact copies of a row taken already would only make another empty cluster.
@@ -289,11 +262,56 @@ fn fill(points: &Points, centres: &mut Array2<f32>, labels: &mut [u32]) -> Resul
         size[labels[i] as usize] -= 1;
         size[k] = 1;
         labels[i] = k as u32;
-        centres.row_mut(k).assign(&points.rows.row(i));
+        centres.row_mut(k).iter_mut().zip(points.shifted(i)).for_each(|(c, v)| *c = v);
     }
     Ok(())
 }
 
 fn bits(row: &[f32]) -> Vec<u32> {
     row.iter().map(|v| v.to_bits()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::borrow::Cow;
+
+    /// Lloyd's rounds that measure every distance every time.
+    fn plain(points: &Points, mut centres: Array2<f32>) -> Vec<u32> {
+        let mut sums = Sums::new(centres.nrows(), points.columns);
+        let mut before = vec![Sums::NONE; points.len()];
+        loop {
+            let after = labels(points, &centres, &Ctx::quiet()).unwrap();
+            if after == before {
+                return after;
+            }
+            sums.follow(points, &before, &after);
+            centres = if sums.empty() == 0 { sums.means(points) } else { mend(points, &centres, &after).unwrap() };
+            before = after;
+        }
+    }
+
+    /// In double precision.
+    fn nearest(points: &Points, centres: &Array2<f32>, row: usize) -> u32 {
+        let gap =
+            |k: &u32| points.shifted(row).zip(slice(centres, *k)).map(|(x, c)| f64::from(x - c).powi(2)).sum::<f64>();
+        (0..centres.nrows() as u32).min_by(|a, b| gap(a).total_cmp(&gap(b))).unwrap()
+    }
+
+    #[test]
+    fn what_the_bounds_skip_changes_nothing() {
+        let value = |i: usize, j: usize| (((i * 1009 + j * 9176 + i * i * j * 31) % 8191) as f32 / 8191.0).powi(2);
+        let rows = Array2::from_shape_fn((1900, 12), |(i, j)| 30.0 + value(i, j) + 3.0 * value(i % 37, j + 40));
+        let values = Cow::Borrowed(rows.as_slice().unwrap());
+        let points = Points::new(values, 12, None, Cow::Owned(vec![1; 1900])).unwrap();
+        for m in [3, 16, 50, 90] {
+            let start: Vec<usize> = (0..m).map(|k| k * 7).collect();
+            let settings = ClusterSettings { tolerance: 0.0, ..ClusterSettings::default() };
+            let found = refine(&points, points.seeds(&start), &settings, &Ctx::quiet()).unwrap();
+            assert_eq!(found.labels, plain(&points, points.seeds(&start)), "{m}");
+            let wrong = (0..1900).filter(|&i| found.labels[i] != nearest(&points, &found.centres, i)).count();
+            assert!(wrong <= 2, "{m}: {wrong} rows are not at their nearest centre");
+        }
+    }
 }

@@ -1,19 +1,24 @@
 //! Where k-means starts: greedy k-means++ (Arthur and Vassilvitskii 2007, with scikit-learn's 2 + ln M candidates a
 //! step), one centre at a time over each row's best distance so far; and merging when fewer clusters are wanted.
 
-use super::{ClusterSettings, lloyd::Points};
+use super::{
+    ClusterSettings,
+    kernel::{self, Panels},
+    lloyd,
+    points::{BLOCK, Points, flat, slice},
+};
 use crate::{
     error::Result,
     pipeline::{Ctx, dense},
 };
-use candle_core::Tensor;
 use ndarray::{Array2, Axis};
 use rand::{Rng, SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use std::ops::Range;
 
-/// Rows of a block: the products here are narrow, so that blocks are worth being longer than elsewhere.
-const BLOCK: usize = 2 * dense::BLOCK;
+/// Centres drawn at once.
+const AT_ONCE: usize = 4;
 
 /// The generator of one start.
 pub(super) fn rng(seed: u64, start: usize) -> ChaCha8Rng {
@@ -23,8 +28,8 @@ pub(super) fn rng(seed: u64, start: usize) -> ChaCha8Rng {
 }
 
 /// Rows for the starts to compete on, if that is fewer than all.
-pub(super) fn sample(points: &Points, settings: &ClusterSettings) -> Option<Points<'static>> {
-    let (n, wanted) = (points.rows.nrows(), (settings.prototypes * 16).max(8192));
+pub(super) fn sample<'a>(points: &'a Points, settings: &ClusterSettings) -> Option<Points<'a>> {
+    let (n, wanted) = (points.len(), (settings.prototypes * 16).max(8192));
     // A sample of most rows would save nothing.
     (n > wanted + wanted / 2).then(|| {
         let mut chosen = index::sample(&mut rng(settings.seed, usize::MAX), n, wanted).into_vec();
@@ -33,56 +38,85 @@ pub(super) fn sample(points: &Points, settings: &ClusterSettings) -> Option<Poin
     })
 }
 
-/// Adds centres to `start` until there are `m`.
-pub(super) fn plus_plus(
-    points: &Points,
-    start: Option<Array2<f32>>,
-    m: usize,
-    mut rng: ChaCha8Rng,
-    ctx: &Ctx,
-) -> Result<Array2<f32>> {
-    let n = points.rows.nrows();
-    let blocks: Vec<Tensor> = points.rows.axis_chunks_iter(Axis(0), BLOCK).map(dense::tensor).collect::<Result<_>>()?;
-    let mut best = vec![f32::INFINITY; n];
-    let mut centres = start.unwrap_or_else(|| Array2::zeros((0, points.rows.ncols())));
-    for block in centres.axis_chunks_iter(Axis(0), 64) {
-        let near = distances(points, &blocks, &block.to_owned(), ctx)?;
-        let least = |row: &[f32]| row.iter().copied().fold(f32::INFINITY, f32::min);
-        best.iter_mut().zip(near.chunks_exact(block.nrows())).for_each(|(b, row)| *b = b.min(least(row)));
-    }
-    let trials = 2 + (m as f64).ln() as usize;
-    while centres.nrows() < m {
-        ctx.check()?;
-        let drawn = draw(points, &best, trials, &mut rng);
-        let candidates = points.rows.select(Axis(0), &drawn);
-        let near = distances(points, &blocks, &candidates, ctx)?;
-        let chosen = lowest(points, &best, &near, drawn.len());
-        best.iter_mut().zip(near.chunks_exact(drawn.len())).for_each(|(b, row)| *b = b.min(row[chosen]));
-        best[drawn[chosen]] = 0.0;
-        centres
-            .append(Axis(0), candidates.select(Axis(0), &[chosen]).view())
-            .map_err(|e| dense::shape("centres", m, e))?;
-    }
+/// `start` and as many of the points as make it `m` centres.
+pub(super) fn grow(points: &Points, start: Array2<f32>, m: usize, rng: ChaCha8Rng, ctx: &Ctx) -> Result<Array2<f32>> {
+    let rows = plus_plus(points, Some(&start), m, rng, ctx)?;
+    let mut centres = start;
+    centres.append(Axis(0), points.seeds(&rows).view()).map_err(|e| dense::shape("centres", m, e))?;
     Ok(centres)
 }
 
-/// Squared distances of every row to every candidate: `[n, candidates]`.
-fn distances(points: &Points, blocks: &[Tensor], candidates: &Array2<f32>, ctx: &Ctx) -> Result<Vec<f32>> {
-    let right = dense::tensor(candidates.view())?;
-    let squares: Vec<f32> = candidates.outer_iter().map(|c| dense::square(c) as f32).collect();
-    let parts: Vec<Vec<f32>> = blocks
-        .par_iter()
-        .zip(points.squares.par_chunks(BLOCK))
-        .map(|(block, x2)| {
-            ctx.check()?;
-            let mut out = dense::product(block, &right)?;
-            for (row, x2) in out.chunks_exact_mut(squares.len()).zip(x2) {
-                row.iter_mut().zip(&squares).for_each(|(p, c2)| *p = (x2 + c2 - 2.0 * *p).max(0.0));
+/// The rows that make `m` centres of those of `start`.
+pub(super) fn plus_plus(
+    points: &Points,
+    start: Option<&Array2<f32>>,
+    m: usize,
+    mut rng: ChaCha8Rng,
+    ctx: &Ctx,
+) -> Result<Vec<usize>> {
+    let start = start.filter(|centres| centres.nrows() > 0);
+    let mut best = match start {
+        None => vec![f32::INFINITY; points.len()],
+        Some(centres) => {
+            let labels = lloyd::labels(points, centres, ctx)?;
+            points.gaps(centres, &labels).into_iter().map(|gap| gap as f32).collect()
+        }
+    };
+    let (trials, have) = (2 + (m as f64).ln() as usize, start.map_or(0, Array2::nrows));
+    let mut rows = Vec::with_capacity(m - have);
+    while have + rows.len() < m {
+        ctx.check()?;
+        // Late centres hardly change the odds of the next: several to a pass over the rows.
+        let turns = if have + rows.len() < AT_ONCE * 8 { 1 } else { AT_ONCE.min(m - have - rows.len()) };
+        let drawn = draw(points, &best, trials * turns, &mut rng);
+        let near = distances(points, &points.seeds(&drawn), ctx)?;
+        for first in (0..drawn.len()).step_by(trials.min(drawn.len())) {
+            let chosen = lowest(points, &best, &near, first..drawn.len().min(first + trials));
+            let columns = near.iter().flat_map(|block| block.chunks_exact(drawn.len()));
+            best.iter_mut().zip(columns).for_each(|(b, row)| *b = b.min(row[chosen]));
+            best[drawn[chosen]] = 0.0;
+            rows.push(drawn[chosen]);
+        }
+    }
+    Ok(rows)
+}
+
+/// Squared distances of every row to every candidate: blocks of `[rows, candidates]`.
+fn distances(points: &Points, candidates: &Array2<f32>, ctx: &Ctx) -> Result<Vec<Vec<f32>>> {
+    let (panels, offsets) = (Panels::new(flat(candidates), points.columns), points.offsets(candidates));
+    let block = |(b, squares): (usize, &[f32])| {
+        ctx.check()?;
+        let (rows, mut out, mut products) = (points.block(b), vec![0f32; squares.len() * offsets.len()], Vec::new());
+        for p in 0..panels.count() {
+            let from = p * panels.width;
+            let offsets = &offsets[from..from + panels.filled(p)];
+            panels.products(p, &rows, &mut products);
+            let found = products.chunks_exact(panels.width).zip(squares);
+            for (out, (products, square)) in out.chunks_exact_mut(candidates.nrows()).zip(found) {
+                let out = out[from..].iter_mut().zip(products).zip(offsets);
+                out.for_each(|((o, product), offset)| *o = (square + offset - 2.0 * product).max(0.0));
             }
-            Ok(out)
+        }
+        Ok(out)
+    };
+    points.squares.par_chunks(BLOCK).enumerate().map(block).collect()
+}
+
+/// The candidate of `among` that leaves the least weighted error.
+fn lowest(points: &Points, best: &[f32], near: &[Vec<f32>], among: Range<usize>) -> usize {
+    let blocks = best.par_chunks(BLOCK).zip(points.weights.par_chunks(BLOCK)).zip(near);
+    let parts: Vec<Vec<f64>> = blocks
+        .map(|((best, weights), near)| {
+            let mut sums = vec![0f64; among.len()];
+            for ((&b, &w), row) in best.iter().zip(weights).zip(near.chunks_exact(near.len() / best.len())) {
+                let row = &row[among.clone()];
+                sums.iter_mut().zip(row).for_each(|(s, &v)| *s += f64::from(b.min(v)) * f64::from(w));
+            }
+            sums
         })
-        .collect::<Result<_>>()?;
-    Ok(parts.concat())
+        .collect();
+    let totals: Vec<f64> = (0..among.len()).map(|k| parts.iter().map(|part| part[k]).sum()).collect();
+    among.start + (0..totals.len()).min_by(|&a, &b| totals[a].total_cmp(&totals[b])).unwrap_or(0)
 }
 
 /// Rows drawn with probability weight x squared distance; the first centre by weight alone.
@@ -105,42 +139,21 @@ fn draw(points: &Points, best: &[f32], trials: usize, rng: &mut ChaCha8Rng) -> V
     (0..trials).map(|_| pick(rng.random::<f64>())).collect()
 }
 
-/// The candidate that leaves the least weighted error.
-fn lowest(points: &Points, best: &[f32], near: &[f32], candidates: usize) -> usize {
-    let parts: Vec<Vec<f64>> = best
-        .par_chunks(BLOCK)
-        .zip(near.par_chunks(BLOCK * candidates))
-        .zip(points.weights.par_chunks(BLOCK))
-        .map(|((best, near), weights)| {
-            let mut sums = vec![0f64; candidates];
-            for ((&b, row), &w) in best.iter().zip(near.chunks_exact(candidates)).zip(weights) {
-                sums.iter_mut().zip(row).for_each(|(s, &v)| *s += f64::from(b.min(v)) * f64::from(w));
-            }
-            sums
-        })
-        .collect();
-    let total = |k: usize| parts.iter().map(|p| p[k]).sum::<f64>();
-    let totals: Vec<f64> = (0..candidates).map(total).collect();
-    (0..candidates).min_by(|&a, &b| totals[a].total_cmp(&totals[b])).unwrap_or(0)
-}
-
 /// Merges centres, cheapest pair first by Ward's cost `w_a w_b / (w_a + w_b) |a - b|²`, until `m` are left.
 pub(super) fn merge(points: &Points, centres: Array2<f32>, m: usize, ctx: &Ctx) -> Result<Array2<f32>> {
-    let mut weight = nearest_weight(points, &centres, ctx)?;
+    let mut weight = lloyd::nearest_weight(points, &centres, ctx)?;
     let mut rows: Vec<Vec<f64>> = centres.outer_iter().map(|c| c.iter().map(|&v| f64::from(v)).collect()).collect();
     let cost = |rows: &[Vec<f64>], weight: &[f64], a: usize, b: usize| {
         let gap: f64 = rows[a].iter().zip(&rows[b]).map(|(x, y)| (x - y) * (x - y)).sum();
         gap * weight[a] * weight[b] / (weight[a] + weight[b]).max(f64::MIN_POSITIVE)
     };
-    let right = dense::tensor(centres.view())?;
-    let products = dense::product(&right, &right)?;
-    let n = rows.len();
-    // |a - b|² from products: the first table is m² d work.
+    // Centres are shifted already.
+    let origin = vec![0.0; points.columns];
     let first = |a: usize, b: usize| {
-        let at = |i: usize, j: usize| f64::from(products[i * n + j]);
-        let gap = (at(a, a) + at(b, b) - 2.0 * at(a, b)).max(0.0);
+        let gap = kernel::gap(slice(&centres, a as u32), &origin, slice(&centres, b as u32));
         gap * weight[a] * weight[b] / (weight[a] + weight[b]).max(f64::MIN_POSITIVE)
     };
+    let n = rows.len();
     let mut table: Vec<Vec<f64>> = (0..n).map(|a| (0..a).map(|b| first(a, b)).collect()).collect();
     while rows.len() > m {
         ctx.check()?;
@@ -161,20 +174,4 @@ pub(super) fn merge(points: &Points, centres: Array2<f32>, m: usize, ctx: &Ctx) 
         }
     }
     Ok(Array2::from_shape_fn((rows.len(), centres.ncols()), |(i, j)| rows[i][j] as f32))
-}
-
-/// How much weight has each centre as its nearest.
-fn nearest_weight(points: &Points, centres: &Array2<f32>, ctx: &Ctx) -> Result<Vec<f64>> {
-    let mut weight = vec![0f64; centres.nrows()];
-    for (b, block) in points.rows.axis_chunks_iter(Axis(0), BLOCK).enumerate() {
-        ctx.check()?;
-        let products = dense::product(&dense::tensor(block)?, &dense::tensor(centres.view())?)?;
-        let squares: Vec<f32> = centres.outer_iter().map(|c| dense::square(c) as f32).collect();
-        for (i, row) in products.chunks_exact(centres.nrows()).enumerate() {
-            let score = |k: usize| squares[k] - 2.0 * row[k];
-            let near = (0..row.len()).min_by(|&x, &y| score(x).total_cmp(&score(y))).unwrap_or(0);
-            weight[near] += f64::from(points.weights[b * BLOCK + i]);
-        }
-    }
-    Ok(weight)
 }

@@ -1,0 +1,208 @@
+//! Inner products of rows where they lie with a few packed ones: register tiles of 6 rows by two vectors over panels
+//! that stay in the first-level cache, after Goto and van de Geijn (TOMS 2008). A GEMM library would have the rows
+//! copied first, and all the products written before any is read.
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Columns at a time: a panel of 16 rows by 256 floats is half the first-level cache.
+const DEPTH: usize = 256;
+
+/// Runs `op` with the widest vectors of this machine that pulp is built for: AVX2 and FMA on x86, NEON on ARM.
+fn run<Op: WithSimd>(op: Op) -> Op::Output {
+    // `Arch` knows V3 only with a feature that would build the tensor library anew.
+    #[cfg(target_arch = "x86_64")]
+    if let Some(simd) = pulp::x86::V3::try_new() {
+        return Simd::vectorize(simd, op);
+    }
+    Arch::new().dispatch(op)
+}
+
+/// Rows packed for [`Panels::products`] in groups of [`Panels::width`], column by column; the last is filled with zeros.
+pub(super) struct Panels {
+    values: Vec<f32>,
+    rows: usize,
+    columns: usize,
+    /// Rows of a panel.
+    pub width: usize,
+}
+
+impl Panels {
+    pub fn new(rows: &[f32], columns: usize) -> Self {
+        let width = width();
+        let count = rows.len().checked_div(columns).unwrap_or(0);
+        let mut values = vec![0.0; count.next_multiple_of(width) * columns];
+        for (i, row) in rows.chunks_exact(columns.max(1)).enumerate() {
+            let slots = values[i / width * width * columns + i % width..].iter_mut().step_by(width);
+            slots.zip(row).for_each(|(slot, &v)| *slot = v);
+        }
+        Self { values, rows: count, columns, width }
+    }
+
+    /// How many panels there are.
+    pub fn count(&self) -> usize {
+        self.rows.div_ceil(self.width)
+    }
+
+    /// Packed rows in panel `p`.
+    pub fn filled(&self, p: usize) -> usize {
+        self.width.min(self.rows - p * self.width)
+    }
+
+    /// The products of `rows` with panel `p`: `[rows, width]`. Each depends on its two rows alone, to the bit.
+    pub fn products(&self, p: usize, rows: &[&[f32]], out: &mut Vec<f32>) {
+        out.clear();
+        out.resize(rows.len() * self.width, 0.0);
+        let size = self.width * self.columns;
+        let panel = &self.values[p * size..(p + 1) * size];
+        run(Products { panel, columns: self.columns, rows, out });
+    }
+}
+
+/// Rows of a panel: two vectors of this machine.
+pub(super) fn width() -> usize {
+    run(Width)
+}
+
+struct Width;
+
+impl WithSimd for Width {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        2 * S::F32_LANES
+    }
+}
+
+struct Products<'a> {
+    panel: &'a [f32],
+    columns: usize,
+    rows: &'a [&'a [f32]],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Products<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let width = 2 * S::F32_LANES;
+        for from in (0..self.columns).step_by(DEPTH) {
+            let to = self.columns.min(from + DEPTH);
+            let (panel, _) = S::as_simd_f32s(&self.panel[from * width..to * width]);
+            let mut at = 0;
+            while at < self.rows.len() {
+                let out = &mut self.out[at * width..];
+                let cut = |i: usize| &self.rows[at + i][from..to];
+                at += match self.rows.len() - at {
+                    6.. => tile::<S, 6>(simd, std::array::from_fn(cut), panel, out),
+                    3.. => tile::<S, 3>(simd, std::array::from_fn(cut), panel, out),
+                    _ => tile::<S, 1>(simd, [cut(0)], panel, out),
+                };
+            }
+        }
+    }
+}
+
+/// Adds the products of `R` rows with a panel to `out`; returns `R`.
+#[inline(always)]
+fn tile<S: Simd, const R: usize>(simd: S, rows: [&[f32]; R], panel: &[S::f32s], out: &mut [f32]) -> usize {
+    let (panel, _) = panel.as_chunks::<2>();
+    let rows = rows.map(|row| &row[..panel.len()]);
+    let mut sums = [[simd.splat_f32s(0.0); 2]; R];
+    for (k, column) in panel.iter().enumerate() {
+        for r in 0..R {
+            let x = simd.splat_f32s(rows[r][k]);
+            sums[r] = [simd.mul_add_e_f32s(x, column[0], sums[r][0]), simd.mul_add_e_f32s(x, column[1], sums[r][1])];
+        }
+    }
+    for (out, sums) in out.chunks_exact_mut(2 * S::F32_LANES).zip(sums) {
+        let (slots, _) = S::as_mut_simd_f32s(out);
+        slots.iter_mut().zip(sums).for_each(|(slot, sum)| *slot = simd.add_f32s(*slot, sum));
+    }
+    R
+}
+
+/// |row - mean - centre|² in 16 partial sums; the difference to the mean is rounded as centres are, so that a row in
+/// its centre is at no distance from it.
+pub(super) fn gap(row: &[f32], mean: &[f64], centre: &[f32]) -> f64 {
+    run(Gap(row, mean, centre))
+}
+
+struct Gap<'a>(&'a [f32], &'a [f64], &'a [f32]);
+
+impl WithSimd for Gap<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let square = |x: f32, m: f64, c: f32| ((f64::from(x) - m) as f32 - c).powi(2);
+        let ((rows, row), (means, mean)) = (self.0.as_chunks::<16>(), self.1.as_chunks::<16>());
+        let (centres, centre) = self.2.as_chunks::<16>();
+        let mut sums = [0f32; 16];
+        for ((x, m), c) in rows.iter().zip(means).zip(centres) {
+            for k in 0..16 {
+                sums[k] += square(x[k], m[k], c[k]);
+            }
+        }
+        let rest: f32 = row.iter().zip(mean).zip(centre).map(|((&x, &m), &c)| square(x, m, c)).sum();
+        sums.iter().map(|&s| f64::from(s)).sum::<f64>() + f64::from(rest)
+    }
+}
+
+/// `sum += factor * row`, in double precision.
+pub(super) fn add(sum: &mut [f64], factor: f64, row: &[f32]) {
+    run(Add(sum, factor, row));
+}
+
+struct Add<'a>(&'a mut [f64], f64, &'a [f32]);
+
+impl WithSimd for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.0.iter_mut().zip(self.2).for_each(|(s, &v)| *s += self.1 * f64::from(v));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_are_those_of_a_plain_loop_whatever_the_shape_and_the_company() {
+        for (n, m, d) in [(1, 1, 1), (7, 16, 3), (9, 33, 256), (13, 5, 515)] {
+            let value = |i: usize| ((i * 7919) % 23) as f32 - 11.0;
+            let left: Vec<f32> = (0..n * d).map(value).collect();
+            let right: Vec<f32> = (0..m * d).map(|i| value(i + 5)).collect();
+            let panels = Panels::new(&right, d);
+            let rows: Vec<&[f32]> = left.chunks_exact(d).collect();
+            let (mut all, mut alone) = (Vec::new(), Vec::new());
+            for p in 0..panels.count() {
+                panels.products(p, &rows, &mut all);
+                for (i, row) in rows.iter().enumerate() {
+                    panels.products(p, &[row], &mut alone);
+                    assert_eq!(alone, all[i * panels.width..(i + 1) * panels.width]);
+                    for k in 0..panels.filled(p) {
+                        let other = &right[(p * panels.width + k) * d..][..d];
+                        // Whole numbers below 2^24: exact in any order.
+                        let plain: f32 = row.iter().zip(other).map(|(a, b)| a * b).sum();
+                        assert_eq!(alone[k], plain, "{n} {m} {d}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gaps_and_sums_are_those_of_plain_loops() {
+        let a: Vec<f32> = (0..37).map(|i| i as f32).collect();
+        let b: Vec<f32> = (0..37).map(|i| (i % 5) as f32).collect();
+        let plain: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+        assert_eq!(gap(&a, &[0.0; 37], &b), plain);
+        let mut sum = vec![1.0; 37];
+        add(&mut sum, -2.0, &a);
+        assert_eq!(sum[36], 1.0 - 72.0);
+    }
+}

@@ -1,0 +1,272 @@
+//! The rows to cluster, where they lie: nothing is copied, and only centres are shifted to the rows' mean, so that
+//! |x - c|² = |x - m|² + |c - m|² + 2 m(c - m) - 2 x(c - m) loses few digits however far off the mean `m` is.
+
+use super::{Clusters, kernel};
+use crate::{
+    error::Result,
+    pipeline::{Ctx, dense},
+};
+use ndarray::{Array2, ArrayView2, Axis};
+use rayon::prelude::*;
+use std::borrow::Cow;
+
+/// Rows of a block of work, a multiple of the kernel's 6.
+pub(super) const BLOCK: usize = 192;
+
+/// Rows to cluster.
+pub(super) struct Points<'a> {
+    values: Cow<'a, [f32]>,
+    /// Which rows of `values`; all if absent.
+    index: Option<Cow<'a, [u32]>>,
+    pub columns: usize,
+    /// |x - m|² of each row.
+    pub squares: Vec<f32>,
+    pub weights: Cow<'a, [u32]>,
+    mean: Vec<f64>,
+}
+
+/// Centres (shifted to the points' mean) and what belongs to them.
+pub(super) struct Partition {
+    pub centres: Array2<f32>,
+    pub labels: Vec<u32>,
+    pub inertia: f64,
+    pub rounds: usize,
+}
+
+impl<'a> Points<'a> {
+    /// Rows of `columns` values; `index` says which; `weights` has one entry for each of them.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Shape`] for NaN, infinity and values whose squares are not finite.
+    pub fn new(
+        values: Cow<'a, [f32]>,
+        columns: usize,
+        index: Option<Cow<'a, [u32]>>,
+        weights: Cow<'a, [u32]>,
+    ) -> Result<Self> {
+        let mut points = Self { values, index, columns, squares: Vec::new(), weights, mean: Vec::new() };
+        points.mean = points.weighted_mean();
+        let origin = vec![0f32; columns];
+        points.squares = (0..points.len()).into_par_iter().map(|i| points.gap(i, &origin) as f32).collect();
+        match points.squares.iter().position(|s| !s.is_finite()) {
+            None => Ok(points),
+            Some(first) => {
+                let bad = (0..points.len()).find(|&i| points.row(i).iter().any(|v| !v.is_finite()));
+                let found = format!("NaN or infinity in row {}", bad.unwrap_or(first));
+                Err(dense::shape("rows to cluster", "values with finite squares", found))
+            }
+        }
+    }
+
+    fn weighted_mean(&self) -> Vec<f64> {
+        let starts: Vec<usize> = (0..self.len()).step_by(4096).collect();
+        let parts: Vec<Vec<f64>> = starts
+            .into_par_iter()
+            .map(|from| {
+                let mut sum = vec![0.0; self.columns];
+                let rows = from..self.len().min(from + 4096);
+                rows.for_each(|i| kernel::add(&mut sum, f64::from(self.weights[i]), self.row(i)));
+                sum
+            })
+            .collect();
+        let total: f64 = self.weights.iter().map(|&w| f64::from(w)).sum();
+        let mut mean = vec![0.0; self.columns];
+        parts.iter().for_each(|part| mean.iter_mut().zip(part).for_each(|(m, p)| *m += p / total));
+        mean
+    }
+
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// Row `i`, not shifted.
+    pub fn row(&self, i: usize) -> &[f32] {
+        let at = self.index.as_ref().map_or(i, |index| index[i] as usize);
+        &self.values[at * self.columns..(at + 1) * self.columns]
+    }
+
+    /// Row `i` shifted as centres are.
+    pub fn shifted(&self, i: usize) -> impl Iterator<Item = f32> {
+        self.row(i).iter().zip(&self.mean).map(|(&v, m)| (f64::from(v) - m) as f32)
+    }
+
+    /// Some of the rows as centres.
+    pub fn seeds(&self, rows: &[usize]) -> Array2<f32> {
+        let values: Vec<f32> = rows.iter().flat_map(|&i| self.shifted(i)).collect();
+        Array2::from_shape_vec((rows.len(), self.columns), values).unwrap_or_default()
+    }
+
+    /// Squared distance of row `i` to a (shifted) centre.
+    pub fn gap(&self, i: usize, centre: &[f32]) -> f64 {
+        kernel::gap(self.row(i), &self.mean, centre)
+    }
+
+    /// The mean's length.
+    pub fn far(&self) -> f32 {
+        self.mean.iter().map(|m| m * m).sum::<f64>().sqrt() as f32
+    }
+
+    /// Some of the rows, shifted by the same mean.
+    pub fn subset(&self, chosen: &[usize]) -> Points<'_> {
+        let at = |&i: &usize| self.index.as_ref().map_or(i as u32, |index| index[i]);
+        Points {
+            values: Cow::Borrowed(&self.values),
+            index: Some(chosen.iter().map(at).collect()),
+            columns: self.columns,
+            squares: chosen.iter().map(|&i| self.squares[i]).collect(),
+            weights: chosen.iter().map(|&i| self.weights[i]).collect(),
+            mean: self.mean.clone(),
+        }
+    }
+
+    /// Coordinates along `axes` (orthonormal rows `[p, d]`), a copy of `p` columns.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Cancelled`].
+    pub fn along(&self, axes: &Array2<f32>, ctx: &Ctx) -> Result<Points<'_>> {
+        let panels = kernel::Panels::new(flat(axes), self.columns);
+        let offset: Vec<f32> = axes.outer_iter().map(|axis| self.dot_mean(flat_row(&axis)) as f32).collect();
+        let mut values = vec![0f32; self.len() * offset.len()];
+        values.par_chunks_mut(BLOCK * offset.len()).enumerate().try_for_each(|(b, out)| {
+            ctx.check()?;
+            let rows = self.block(b);
+            let mut found = Vec::new();
+            for p in 0..panels.count() {
+                panels.products(p, &rows, &mut found);
+                for (out, found) in out.chunks_exact_mut(offset.len()).zip(found.chunks_exact(panels.width)) {
+                    let (out, offset) = (&mut out[p * panels.width..], &offset[p * panels.width..]);
+                    out.iter_mut().zip(found).zip(offset).for_each(|((o, f), m)| *o = f - m);
+                }
+            }
+            Ok(())
+        })?;
+        Points::new(Cow::Owned(values), offset.len(), None, Cow::Borrowed(&self.weights))
+    }
+
+    /// The rows of block `b`.
+    pub fn block(&self, b: usize) -> Vec<&[f32]> {
+        (b * BLOCK..self.len().min((b + 1) * BLOCK)).map(|i| self.row(i)).collect()
+    }
+
+    fn dot_mean(&self, centre: &[f32]) -> f64 {
+        centre.iter().zip(&self.mean).map(|(&c, m)| f64::from(c) * m).sum()
+    }
+
+    /// What each centre adds to |x - m|² - 2 x(c - m) to make it |x - c|².
+    pub fn offsets(&self, centres: &Array2<f32>) -> Vec<f32> {
+        centres.outer_iter().map(|c| (dense::square(c) + 2.0 * self.dot_mean(flat_row(&c))) as f32).collect()
+    }
+
+    /// Centres shifted to the mean.
+    pub fn centre(&self, centres: ArrayView2<f32>) -> Array2<f32> {
+        self.moved(centres.to_owned(), -1.0)
+    }
+
+    /// Centres where the rows are.
+    fn restored(&self, centres: Array2<f32>) -> Array2<f32> {
+        self.moved(centres, 1.0)
+    }
+
+    fn moved(&self, mut centres: Array2<f32>, sign: f64) -> Array2<f32> {
+        for mut row in centres.outer_iter_mut() {
+            row.iter_mut().zip(&self.mean).for_each(|(v, m)| *v = (f64::from(*v) + sign * m) as f32);
+        }
+        centres
+    }
+
+    /// Shifted weighted mean from a sum of rows.
+    pub fn mean_of<'s>(&'s self, sum: &'s [f64], total: f64) -> impl Iterator<Item = f32> + 's {
+        sum.iter().zip(&self.mean).map(move |(s, m)| (s / total - m) as f32)
+    }
+
+    /// Back to where the rows came from.
+    pub fn finish(&self, found: Partition) -> Clusters {
+        let centroids = self.restored(found.centres);
+        Clusters { centroids, labels: found.labels, inertia: found.inertia, iterations: found.rounds }
+    }
+
+    /// Mean variance of the columns: the scale of the tolerance.
+    pub fn variance(&self) -> f64 {
+        let total: f64 = self.weights.iter().map(|&w| f64::from(w)).sum();
+        let sum: f64 = self.squares.iter().zip(self.weights.iter()).map(|(&s, &w)| f64::from(s) * f64::from(w)).sum();
+        sum / total / self.columns.max(1) as f64
+    }
+
+    /// Squared distance of each row to its centre.
+    pub fn gaps(&self, centres: &Array2<f32>, labels: &[u32]) -> Vec<f64> {
+        labels.par_iter().enumerate().map(|(i, &label)| self.gap(i, slice(centres, label))).collect()
+    }
+
+    /// Weighted squared distances to the own centres, summed in row order.
+    pub fn inertia(&self, centres: &Array2<f32>, labels: &[u32]) -> f64 {
+        let gaps = self.gaps(centres, labels);
+        gaps.iter().zip(self.weights.iter()).map(|(gap, &w)| gap * f64::from(w)).sum()
+    }
+}
+
+/// A centre as a slice.
+pub(super) fn slice(centres: &Array2<f32>, label: u32) -> &[f32] {
+    let d = centres.ncols();
+    &flat(centres)[label as usize * d..(label as usize + 1) * d]
+}
+
+/// All values of centres, which are always in row order.
+pub(super) fn flat(centres: &Array2<f32>) -> &[f32] {
+    centres.as_slice().unwrap_or(&[])
+}
+
+fn flat_row<'a>(row: &ndarray::ArrayView1<'a, f32>) -> &'a [f32] {
+    row.to_slice().unwrap_or(&[])
+}
+
+/// The sums of the rows of each cluster, kept up with the rows that move.
+pub(super) struct Sums {
+    rows: Array2<f64>,
+    total: Vec<f64>,
+}
+
+impl Sums {
+    /// The label of a row that belongs nowhere yet.
+    pub const NONE: u32 = u32::MAX;
+
+    pub fn new(clusters: usize, columns: usize) -> Self {
+        Self { rows: Array2::zeros((clusters, columns)), total: vec![0.0; clusters] }
+    }
+
+    /// Rows left `before` and joined `after`; in row order within each cluster, whatever the number of threads.
+    pub fn follow(&mut self, points: &Points, before: &[u32], after: &[u32]) {
+        let mut moves = vec![Vec::new(); self.total.len()];
+        for (i, (&b, &a)) in before.iter().zip(after).enumerate().filter(|(_, (b, a))| b != a) {
+            if b != Self::NONE {
+                moves[b as usize].push((i, -1.0));
+            }
+            moves[a as usize].push((i, 1.0));
+        }
+        let sums = self.rows.axis_iter_mut(Axis(0)).into_par_iter().zip(&mut self.total);
+        sums.zip(&moves).for_each(|((mut sum, total), moves)| {
+            let Some(sum) = sum.as_slice_mut() else { return };
+            for &(i, sign) in moves {
+                let w = sign * f64::from(points.weights[i]);
+                *total += w;
+                kernel::add(sum, w, points.row(i));
+            }
+        });
+    }
+
+    /// Whether a cluster has no rows.
+    pub fn empty(&self) -> usize {
+        self.total.iter().filter(|&&t| t <= 0.0).count()
+    }
+
+    /// The means, shifted.
+    pub fn means(&self, points: &Points) -> Array2<f32> {
+        let mut out = Array2::zeros(self.rows.dim());
+        for ((mut centre, sum), &total) in out.outer_iter_mut().zip(self.rows.outer_iter()).zip(&self.total) {
+            if let Some(sum) = sum.as_slice() {
+                centre.iter_mut().zip(points.mean_of(sum, total)).for_each(|(c, v)| *c = v);
+            }
+        }
+        out
+    }
+}
