@@ -31,6 +31,8 @@ pub enum Event {
     Picture(u32, Result<Picture, String>),
     /// A picture synthesised earlier, found again by its fingerprint.
     Recalled(Fingerprint, Picture),
+    /// How pictures are shown, and why.
+    Pictures(String),
     /// A line for the log.
     Log(Level, String),
 }

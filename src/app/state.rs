@@ -128,6 +128,8 @@ pub struct State {
     pub modal: Option<Modal>,
     /// A word about what happened last.
     pub notice: Option<(Level, String)>,
+    /// How pictures are shown, and why.
+    pub shown_as: String,
     next_job: u64,
     /// Looking at pictures failed: it is not tried again and again.
     pub(super) look_failed: bool,
@@ -186,6 +188,7 @@ impl State {
             pair_filter: (String::new(), None),
             modal: None,
             notice: None,
+            shown_as: String::new(),
             next_job: 0,
             look_failed: false,
         }
@@ -233,6 +236,11 @@ impl State {
             }
             Event::Recalled(key, picture) => {
                 self.keep_made(key, picture);
+                vec![]
+            }
+            Event::Pictures(how) => {
+                self.say(Level::Info, format!("pictures as {how}"));
+                self.shown_as = how;
                 vec![]
             }
             Event::Log(level, text) => {

@@ -51,6 +51,10 @@ pub struct Embedded {
     pub cosines: Vec<f32>,
     /// Distance between the mean directions of images and of the captions so far.
     pub gap: Option<f64>,
+    /// Effective rank of images and of captions, and of how many of them.
+    pub ranks: [Option<(f64, usize)>; 2],
+    /// Pairs of images that are near-duplicates, and among how many.
+    pub duplicates: Option<(u64, usize)>,
 }
 
 impl Embedded {
@@ -60,6 +64,8 @@ impl Embedded {
         self.texts.extend(more.texts);
         self.cosines.extend(more.cosines);
         self.gap = more.gap.or(self.gap);
+        self.ranks = [0, 1].map(|side| more.ranks[side].or(self.ranks[side]));
+        self.duplicates = more.duplicates.or(self.duplicates);
     }
 }
 

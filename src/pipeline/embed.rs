@@ -5,10 +5,13 @@ use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
     models::clip::Clip,
-    pipeline::{Ctx, Embedded, Report, dense},
+    pipeline::{
+        Ctx, Embedded, Report, dense,
+        stats::{self, StatsSettings},
+    },
 };
 use candle_core::{DType, Tensor};
-use ndarray::{Array2, ArrayView1};
+use ndarray::{Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
 use std::{collections::HashMap, sync::mpsc::sync_channel};
 
@@ -94,17 +97,31 @@ pub fn embed(split: &Split, clip: &Clip, ctx: &Ctx) -> Result<Embeddings> {
     let captions: Vec<&str> = split.pairs.iter().map(|p| p.caption.as_str()).collect();
     let centre = dense::mean(dense::unit(image.view()).view(), |_| 1.0);
     let (mut sum, mut n) = (vec![0f64; centre.len()], 0);
-    let text = encode_captions(&captions, clip, ctx, &mut |rows, features| {
-        let cosine = |&row: &usize| dense::cosine(image.row(split.pairs[row].image.index()), features) as f32;
-        let (norm, many) = (dense::norm(features), rows.len() as f64);
-        n += rows.len();
-        sum.iter_mut().zip(features).for_each(|(s, x)| *s += many * f64::from(*x) / norm.max(f64::MIN_POSITIVE));
-        let apart = centre.iter().zip(&sum).map(|(c, s)| (c - s / n as f64).powi(2)).sum::<f64>().sqrt();
-        let cosines = rows.iter().map(cosine).collect();
-        let texts = vec![norm as f32; rows.len()];
-        ctx.report(Report::Embedded(Embedded { texts, cosines, gap: Some(apart), ..Embedded::default() }));
+    let text = encode_captions(&captions, clip, ctx, &mut |rows_of, features| {
+        let mut seen = Embedded::default();
+        let first = features.nrows() - rows_of.len();
+        for (rows, features) in rows_of.iter().zip(features.outer_iter().skip(first)) {
+            let (norm, many) = (dense::norm(features), rows.len() as f64);
+            n += rows.len();
+            sum.iter_mut().zip(features).for_each(|(s, x)| *s += many * f64::from(*x) / norm.max(f64::MIN_POSITIVE));
+            let cosine = |&row: &usize| dense::cosine(image.row(split.pairs[row].image.index()), features) as f32;
+            seen.cosines.extend(rows.iter().map(cosine));
+            seen.texts.resize(seen.cosines.len(), norm as f32);
+        }
+        seen.gap = Some(centre.iter().zip(&sum).map(|(c, s)| (c - s / n as f64).powi(2)).sum::<f64>().sqrt());
+        if doubled(first, features.nrows()) {
+            seen.ranks[1] = Some((stats::effective_rank(features, ctx)?, features.nrows()));
+        }
+        ctx.report(Report::Embedded(seen));
+        Ok(())
     })?;
     Embeddings::new(image, text, split.pairs.iter().map(|p| p.image.0).collect())
+}
+
+/// Whether rows have doubled: when to measure what costs more with every row. All these times together cost about what
+/// the last one does.
+fn doubled(before: usize, now: usize) -> bool {
+    now >= TEXTS && before.max(1).ilog2() < now.ilog2()
 }
 
 /// Features of `images`, `[images, d]`. The next batches are decoded and resized while the network works on this one.
@@ -134,9 +151,17 @@ pub fn embed_images(images: &[ImageSource], clip: &Clip, ctx: &Ctx) -> Result<Ar
             let pixels =
                 Tensor::from_vec(pixels, (rows, 3, side, side), clip.device()).map_err(Error::tensor("pixels"))?;
             let new = flat(&clip.encode_images(&pixels)?)?;
-            let norms = new.chunks_exact(clip.width()).map(|row| dense::norm(ArrayView1::from(row)) as f32).collect();
-            ctx.report(Report::Embedded(Embedded { images: norms, ..Embedded::default() }));
+            let norm = |row: &[f32]| dense::norm(ArrayView1::from(row)) as f32;
+            let mut seen =
+                Embedded { images: new.chunks_exact(clip.width()).map(norm).collect(), ..Embedded::default() };
             features.extend(new);
+            if doubled(done, done + rows) {
+                let features = view(&features, clip.width())?;
+                let found = stats::duplicates(features, &StatsSettings::default(), ctx)?;
+                seen.ranks[0] = Some((stats::effective_rank(features, ctx)?, features.nrows()));
+                seen.duplicates = Some((found.count, found.compared));
+            }
+            ctx.report(Report::Embedded(seen));
             done += rows;
             ctx.step("embed images", done, images.len())?;
         }
@@ -160,46 +185,39 @@ fn read_batch(batch: &[ImageSource], clip: &Clip) -> Result<Vec<f32>> {
 /// # Errors
 /// [`Error::Cancelled`], or the tokenizer's or network's.
 pub fn embed_captions(captions: &[&str], clip: &Clip, ctx: &Ctx) -> Result<Array2<f32>> {
-    encode_captions(captions, clip, ctx, &mut |_, _| {})
+    encode_captions(captions, clip, ctx, &mut |_, _| Ok(()))
 }
 
-/// As [`embed_captions`]; `seen` is given the rows of each caption, and its features, as they come.
-fn encode_captions(
-    captions: &[&str],
-    clip: &Clip,
-    ctx: &Ctx,
-    seen_rows: &mut dyn FnMut(&[usize], ArrayView1<f32>),
-) -> Result<Array2<f32>> {
-    let mut seen = HashMap::new();
-    let mut unique: Vec<&str> = Vec::new();
-    let index: Vec<usize> = captions
-        .iter()
-        .map(|caption| {
-            *seen.entry(*caption).or_insert_with(|| {
-                unique.push(caption);
-                unique.len() - 1
-            })
-        })
-        .collect();
+/// What is told after each batch: the rows of every caption in it, and the features of all captions so far.
+type Told<'a> = dyn FnMut(&[Vec<usize>], ArrayView2<f32>) -> Result<()> + 'a;
+
+/// As [`embed_captions`], shortest captions first.
+fn encode_captions(captions: &[&str], clip: &Clip, ctx: &Ctx, told: &mut Told) -> Result<Array2<f32>> {
+    let mut rows_of: HashMap<&str, Vec<usize>> = HashMap::new();
+    captions.iter().enumerate().for_each(|(row, caption)| rows_of.entry(caption).or_default().push(row));
+    let mut unique: Vec<(&str, Vec<usize>)> = rows_of.into_iter().collect();
+    unique.sort_by_key(|(_, rows)| rows[0]);
     ctx.step("embed captions", 0, unique.len())?;
-    let ids = unique.par_iter().map(|caption| clip.tokenizer().ids(caption)).collect::<Result<Vec<_>>>()?;
+    let ids = unique.par_iter().map(|(caption, _)| clip.tokenizer().ids(caption)).collect::<Result<Vec<_>>>()?;
     let mut order: Vec<usize> = (0..ids.len()).collect();
     order.sort_by_key(|i| ids[*i].len());
-    let mut rows_of = vec![Vec::new(); ids.len()];
-    index.iter().enumerate().for_each(|(row, &i)| rows_of[i].push(row));
     let width = clip.width();
-    let mut encoded = vec![0f32; ids.len() * width];
+    let (mut encoded, mut place) = (Vec::with_capacity(ids.len() * width), vec![0; captions.len()]);
     for (n, batch) in order.chunks(TEXTS).enumerate() {
         let tokens: Vec<Vec<u32>> = batch.iter().map(|i| ids[*i].clone()).collect();
-        let features = flat(&clip.encode_texts(&tokens)?)?;
-        for (i, row) in batch.iter().zip(features.chunks_exact(width)) {
-            encoded[i * width..(i + 1) * width].copy_from_slice(row);
-            seen_rows(&rows_of[*i], ArrayView1::from(row));
-        }
+        encoded.extend(flat(&clip.encode_texts(&tokens)?)?);
+        let rows: Vec<Vec<usize>> = batch.iter().map(|i| std::mem::take(&mut unique[*i].1)).collect();
+        rows.iter().zip(n * TEXTS..).for_each(|(rows, at)| rows.iter().for_each(|&row| place[row] = at));
+        told(&rows, view(&encoded, width)?)?;
         ctx.step("embed captions", (n * TEXTS) + batch.len(), unique.len())?;
     }
-    let features = index.iter().flat_map(|i| &encoded[i * width..(i + 1) * width]).copied().collect();
+    let features = place.iter().flat_map(|at| &encoded[at * width..(at + 1) * width]).copied().collect();
     to_rows("text features", features, width)
+}
+
+fn view(features: &[f32], width: usize) -> Result<ArrayView2<'_, f32>> {
+    let rows = features.len() / width.max(1);
+    ArrayView2::from_shape((rows, width), features).map_err(|e| dense::shape("features", width, e))
 }
 
 fn flat(features: &Tensor) -> Result<Vec<f32>> {
@@ -213,4 +231,49 @@ fn to_rows(what: &'static str, features: Vec<f32>, width: usize) -> Result<Array
     let rows = rows.map_err(|_| Error::Shape { what, expected: format!("rows of {width}"), found: len.to_string() })?;
     finite(what, &rows)?;
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{
+        data::world::{WorldSpec, dataset},
+        models::demo,
+    };
+    use candle_core::Device;
+    use ndarray::s;
+    use std::sync::{Arc, Mutex};
+
+    #[test]
+    fn what_is_told_while_rows_arrive_is_true_of_those_that_are_there() {
+        let data = dataset(&WorldSpec { scenes: 150, noise: 0.0, seed: 7 }).unwrap();
+        let clip = Clip::load(&demo::clip(), DType::F32, &Device::Cpu).unwrap();
+        let told = Arc::new(Mutex::new((Embedded::default(), Vec::new())));
+        let sink = told.clone();
+        let ctx = Ctx::new(Arc::default(), move |report| {
+            if let Report::Embedded(more) = report {
+                let (all, ranks) = &mut *sink.lock().unwrap();
+                ranks.extend(more.ranks[0]);
+                all.extend(more);
+            }
+        });
+        let found = embed(&data.train, &clip, &ctx).unwrap();
+        let (told, ranks) = told.lock().unwrap().clone();
+        assert_eq!((told.images.len(), told.texts.len(), told.cosines.len()), (150, found.pairs(), found.pairs()));
+        let of = |n: usize| stats::effective_rank(found.image.slice(s![..n, ..]), &Ctx::quiet()).unwrap();
+        assert_eq!(ranks, [(of(64), 64), (of(128), 128)]);
+        let same =
+            stats::duplicates(found.image.slice(s![..128, ..]), &StatsSettings::default(), &Ctx::quiet()).unwrap();
+        assert_eq!(told.duplicates, Some((same.count, 128)));
+        assert!(told.ranks[1].unwrap().0 > 1.0);
+        let split = crate::pipeline::prune::similarities(&found, &Ctx::quiet()).unwrap();
+        let sorted = |values: &[f32]| {
+            let mut values = values.to_vec();
+            values.sort_by(f32::total_cmp);
+            values
+        };
+        let pairs = sorted(&told.cosines).into_iter().zip(sorted(&split));
+        assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-5));
+    }
 }

@@ -224,7 +224,11 @@ fn modality_gap(data: &Embeddings) -> f64 {
     image.iter().zip(&text).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
 }
 
-fn duplicates(images: ArrayView2<f32>, settings: &StatsSettings, ctx: &Ctx) -> Result<Duplicates> {
+/// Near-duplicates among `images` `[n, d]`.
+///
+/// # Errors
+/// [`Error::Cancelled`], [`Error::Tensor`].
+pub fn duplicates(images: ArrayView2<f32>, settings: &StatsSettings, ctx: &Ctx) -> Result<Duplicates> {
     let n = images.nrows().min(settings.compared);
     let at: Vec<usize> = (0..n).map(|i| i * images.nrows() / n).collect();
     let unit = dense::unit(images.select(Axis(0), &at).view());

@@ -2,10 +2,12 @@
 //! still for a moment. The only file that knows viuer, which speaks iTerm2's protocol and sixel; kitty's we speak
 //! ourselves, since viuer's raw RGBA is too much for a remote link.
 
+pub mod ask;
 mod kitty;
 
 use super::canvas::Placed;
 use crate::app::Picture;
+use ask::Answer;
 use crossterm::{cursor::MoveTo, queue};
 use image::{DynamicImage, RgbImage, imageops};
 use ratatui::{
@@ -23,8 +25,6 @@ use std::{
 
 /// How long a picture stands still before its pixels are sent.
 const STILL: Duration = Duration::from_millis(150);
-/// How long the terminal may take to answer; a terminal that says nothing gets half-blocks.
-const PATIENCE: Duration = Duration::from_millis(150);
 /// Pixels sent per cell, at most: more would cost a remote link more than eyes gain.
 const DENSITY: (u32, u32) = (8, 16);
 /// Pictures a terminal keeps for us.
@@ -67,17 +67,25 @@ pub struct Agreed {
     pub typed: Vec<u8>,
 }
 
-/// Settles how pixels are sent; the terminal must be in raw mode, and nobody else may be reading from it.
+/// How long `info` waits for the terminal; the explorer waits beside its work, as long as nobody types.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Asks and settles how pixels are sent; the terminal must be in raw mode, and nobody else may be reading from it.
 pub fn agree(wish: Wish, var: impl Fn(&str) -> Option<String>) -> Agreed {
+    let ask = || ask::question().and_then(|()| ask::listen(Some(PATIENCE)));
+    settle(wish, if wish == Wish::Cells { Ok(Vec::new()) } else { ask() }, var)
+}
+
+/// Settles how pixels are sent by what the terminal answered.
+pub fn settle(wish: Wish, answer: io::Result<Vec<u8>>, var: impl Fn(&str) -> Option<String>) -> Agreed {
     let cells = |why: &str| Agreed { protocol: None, why: format!("half-blocks: {why}"), typed: Vec::new() };
     if wish == Wish::Cells {
         return cells("as asked");
     }
-    let answer = match question() {
-        Ok(answer) => answer,
+    let Answer { kitty, sixel, whole, rest: typed } = match answer {
+        Ok(answer) => Answer::new(&answer),
         Err(e) => return cells(&format!("the terminal cannot be asked: {e}")),
     };
-    let (kitty, sixel, typed) = understood(&answer);
     let inside = var("TMUX").is_some_and(|v| !v.is_empty());
     let iterm2 = viuer::is_iterm_supported();
     let (protocol, why) = match wish {
@@ -88,66 +96,20 @@ pub fn agree(wish: Wish, var: impl Fn(&str) -> Option<String>) -> Agreed {
         }
         Wish::Only(Protocol::Sixel) if sixel => (Some(Protocol::Sixel), "sixel: as asked"),
         Wish::Only(Protocol::Sixel) => (None, "half-blocks: the terminal's attributes do not name sixel"),
-        _ if kitty => (Some(Protocol::Kitty), "kitty graphics: the terminal says that it knows them"),
+        _ if kitty => (Some(Protocol::Kitty), KITTY),
         _ if iterm2 && !inside => (Some(Protocol::Iterm2), "iTerm2's protocol: the environment names such a terminal"),
         _ if sixel => (Some(Protocol::Sixel), "sixel: among the terminal's attributes"),
         _ if inside => (None, "half-blocks: tmux passes no pictures on"),
-        _ => (None, "half-blocks: the terminal names no picture protocol"),
+        _ if whole => (None, "half-blocks: the terminal names no picture protocol"),
+        _ => (None, "half-blocks: the terminal has not answered"),
     };
     // viuer asks for itself, once, and waits for the answer: only a terminal that has just answered is asked again.
     let protocol = protocol.filter(|p| *p != Protocol::Sixel || viuer::is_sixel_supported());
     Agreed { protocol, why: why.to_owned(), typed }
 }
 
-/// Asks for kitty graphics and for the device attributes, which every terminal answers last.
-fn question() -> io::Result<Vec<u8>> {
-    let stdin = io::stdin();
-    let mut out = io::stdout();
-    write!(out, "{}\x1b[c", kitty::QUESTION)?;
-    out.flush()?;
-    let (until, mut answer) = (Instant::now() + PATIENCE, Vec::new());
-    while attributes(&answer).is_none() {
-        let left = until.saturating_duration_since(Instant::now());
-        let wait = rustix::event::Timespec { tv_sec: 0, tv_nsec: left.as_nanos() as _ };
-        let mut fds = [rustix::event::PollFd::new(&stdin, rustix::event::PollFlags::IN)];
-        if left.is_zero() || rustix::event::poll(&mut fds, Some(&wait))? == 0 {
-            break;
-        }
-        let mut bytes = [0; 256];
-        let n = rustix::io::read(&stdin, &mut bytes)?;
-        if n == 0 {
-            break;
-        }
-        answer.extend_from_slice(&bytes[..n]);
-    }
-    Ok(answer)
-}
-
-/// Where `CSI ? … c` stands.
-fn attributes(answer: &[u8]) -> Option<(usize, usize)> {
-    let start = answer.windows(3).position(|w| w == b"\x1b[?")?;
-    let len = answer[start..].iter().position(|&b| b == b'c')?;
-    Some((start, start + len + 1))
-}
-
-/// From the terminal's answer: kitty graphics, sixel, and bytes that are no answer but typed.
-fn understood(answer: &[u8]) -> (bool, bool, Vec<u8>) {
-    let mut rest = answer.to_vec();
-    let mut sixel = false;
-    if let Some((start, end)) = attributes(&rest) {
-        let named = String::from_utf8_lossy(&rest[start + 3..end - 1]).into_owned();
-        sixel = named.split(';').skip(1).any(|n| n == "4");
-        rest.drain(start..end);
-    }
-    let mut kitty = false;
-    if let Some(start) = rest.windows(3).position(|w| w == b"\x1b_G")
-        && let Some(len) = rest[start..].windows(2).position(|w| w == b"\x1b\\")
-    {
-        kitty = rest[start..start + len].ends_with(b";OK");
-        rest.drain(start..start + len + 2);
-    }
-    (kitty, sixel, rest)
-}
+/// Why kitty graphics, if the terminal was asked.
+pub const KITTY: &str = "kitty graphics: the terminal says that it knows them";
 
 /// A picture made ready for a protocol, off the loop.
 #[derive(Debug)]
@@ -217,6 +179,11 @@ impl Overlay {
     pub fn speak(&mut self, protocol: Option<Protocol>) {
         self.protocol = protocol;
         self.due = Some(Instant::now());
+    }
+
+    /// What it speaks.
+    pub fn protocol(&self) -> Option<Protocol> {
+        self.protocol
     }
 
     /// Takes note of a frame: `placed` are the pictures in `buf`. Returns what takes the others off the screen.

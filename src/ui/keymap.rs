@@ -60,6 +60,56 @@ fn key(key: event::KeyEvent) -> Option<Key> {
     })
 }
 
+/// Keys in what was typed before events were read. Unknown sequences end it: they may begin a paste.
+pub fn typed(bytes: &[u8]) -> Vec<Key> {
+    let (text, mut keys) = (String::from_utf8_lossy(bytes), Vec::new());
+    // The terminal has the focus: it says so as soon as it may.
+    let mut rest = text.trim_start_matches("\x1b[I");
+    while let Some(c) = rest.chars().next() {
+        let (key, len) = match c {
+            '\x1b' if rest.len() == 1 => (Some(Key::Esc), 1),
+            '\x1b' => sequence(rest),
+            '\r' => (Some(Key::Enter), 1),
+            '\t' => (Some(Key::Tab), 1),
+            '\x7f' => (Some(Key::Backspace), 1),
+            '\x01'..='\x1a' => (Some(Key::Ctrl(char::from(c as u8 - 1 + b'a'))), 1),
+            c => (Some(Key::Char(c)), c.len_utf8()),
+        };
+        let Some(key) = key else { break };
+        keys.push(key);
+        rest = &rest[len..];
+    }
+    keys
+}
+
+/// The key of a sequence as xterm sends it, and its length.
+fn sequence(text: &str) -> (Option<Key>, usize) {
+    let len = text.bytes().skip(2).position(|b| b.is_ascii_alphabetic() || b == b'~').map_or(text.len(), |n| n + 3);
+    let key = match &text[1..len] {
+        "[A" | "OA" => Key::Up,
+        "[B" | "OB" => Key::Down,
+        "[C" | "OC" => Key::Right,
+        "[D" | "OD" => Key::Left,
+        "[H" | "OH" | "[1~" => Key::Home,
+        "[F" | "OF" | "[4~" => Key::End,
+        "[Z" => Key::BackTab,
+        "[3~" => Key::Delete,
+        "[5~" => Key::PageUp,
+        "[6~" => Key::PageDown,
+        "OP" => Key::F(1),
+        "OQ" => Key::F(2),
+        "OR" => Key::F(3),
+        "OS" => Key::F(4),
+        other => match other.strip_prefix('[').and_then(|n| n.strip_suffix('~')?.parse::<u8>().ok()) {
+            Some(n @ 15) => Key::F(n - 10),
+            Some(n @ 17..=21) => Key::F(n - 11),
+            Some(n @ 23..=24) => Key::F(n - 12),
+            _ => return (None, len),
+        },
+    };
+    (Some(key), len)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,5 +129,15 @@ mod tests {
         let mut released = event::KeyEvent::new(KeyCode::Char('x'), KeyModifiers::NONE);
         released.kind = KeyEventKind::Release;
         assert!(event(event::Event::Key(released)).is_none());
+    }
+
+    #[test]
+    fn what_was_typed_early_is_keys_but_a_paste_is_not() {
+        assert_eq!(
+            typed(b"\x1b[I6\x1b[Bj\r\x10"),
+            [Key::Char('6'), Key::Down, Key::Char('j'), Key::Enter, Key::Ctrl('p')]
+        );
+        assert_eq!(typed("é\x1b".as_bytes()), [Key::Char('é'), Key::Esc]);
+        assert_eq!(typed(b"j\x1b[200~qqq\x1b[201~"), [Key::Char('j')]);
     }
 }

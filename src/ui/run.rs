@@ -1,9 +1,14 @@
 //! The loop: terminal events, news from jobs, signals and time in one select; a frame when something changed, and at
 //! most thirty in a second.
 
+mod pictures;
+
 use super::{
     canvas::Cells,
-    image::{self, Agreed, Overlay, Ready, Wish},
+    image::{
+        Overlay, Ready, Wish,
+        ask::{Heard, Late},
+    },
     keymap,
     logfile::LogFile,
     terminal,
@@ -11,7 +16,7 @@ use super::{
     view::{self, Drawn, Look},
 };
 use crate::{
-    app::{Event, Key, Keys, Level, State},
+    app::{Event, Keys, Level, State},
     config::Config,
     error::{Error, Result},
     journal::{self, Journal},
@@ -19,6 +24,7 @@ use crate::{
 };
 use crossterm::event::EventStream;
 use futures_core::Stream;
+use pictures::{Asked, heard};
 use ratatui::{Terminal, backend::CrosstermBackend};
 use std::{
     io::{Stdout, Write},
@@ -142,6 +148,9 @@ struct Loop {
     look: Look,
     pixels: Wish,
     overlay: Overlay,
+    asked: Asked,
+    keys: Option<EventStream>,
+    late: Late,
     /// The last frame, for the mouse to point at.
     frame: Drawn,
     ready: (mpsc::UnboundedSender<Ready>, mpsc::UnboundedReceiver<Ready>),
@@ -170,6 +179,9 @@ impl Loop {
             look,
             pixels: if look.cells == Cells::Half { options.pixels } else { Wish::Cells },
             overlay: Overlay::default(),
+            asked: None,
+            keys: None,
+            late: Late::default(),
             frame: Drawn::default(),
             ready: mpsc::unbounded_channel(),
             terminal,
@@ -193,8 +205,7 @@ impl Loop {
         let effects = self.state.start();
         self.perform(effects)?;
         // The first frame stands; the terminal is asked before anything else reads from it.
-        self.agree()?;
-        let mut keys = EventStream::new();
+        self.ask()?;
         let mut clock = time::interval(Duration::from_millis(500));
         clock.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         while !self.left {
@@ -202,7 +213,8 @@ impl Loop {
             let busy = self.state.is_busy();
             tokio::select! {
                 biased;
-                key = next(&mut keys) => self.terminal_event(key)?,
+                key = next(&mut self.keys) => self.terminal_event(key)?,
+                answer = heard(&mut self.asked) => self.agree(answer)?,
                 () = frame => self.draw()?,
                 Some(news) = self.news.recv() => self.take(news)?,
                 Some(ready) = self.ready.1.recv() => self.show(ready)?,
@@ -220,34 +232,14 @@ impl Loop {
         Ok(self.session.journal().to_owned())
     }
 
-    /// Settles how pictures are shown, and says so in the log.
-    fn agree(&mut self) -> Result<()> {
-        let Agreed { protocol, why, typed } = image::agree(self.pixels, |name| std::env::var(name).ok());
-        self.overlay.speak(protocol);
-        self.apply(Event::Log(Level::Info, format!("pictures as {why}")))?;
-        for c in typed.into_iter().map(char::from).filter(|c| c.is_ascii_graphic()) {
-            self.apply(Event::Key(Key::Char(c)))?;
-        }
-        self.changed(ANSWER);
-        Ok(())
-    }
-
-    /// Has pixels prepared beside the loop.
-    fn prepare(&mut self) {
-        for work in self.overlay.prepare() {
-            let ready = self.ready.0.clone();
-            tokio::task::spawn_blocking(move || match work() {
-                Ok(made) => drop(ready.send(made)),
-                Err(e) => tracing::warn!("a picture stays half-blocks: {e}"),
-            });
-        }
-    }
-
-    fn show(&mut self, ready: Ready) -> Result<()> {
-        terminal::synchronised(|| self.overlay.show(ready))
-    }
-
     fn terminal_event(&mut self, event: Option<std::io::Result<crossterm::event::Event>>) -> Result<()> {
+        if let Some(Ok(event)) = &event {
+            match self.late.hear(event) {
+                Heard::Key => {}
+                Heard::Part | Heard::End(false) => return Ok(()),
+                Heard::End(true) => return self.upgrade(),
+            }
+        }
         match event {
             // The terminal is gone: every decision is in the journal.
             None | Some(Err(_)) => self.left = true,
@@ -367,7 +359,10 @@ async fn at(due: Option<Instant>) {
     }
 }
 
-/// The terminal's next event.
-async fn next(keys: &mut EventStream) -> Option<std::io::Result<crossterm::event::Event>> {
-    std::future::poll_fn(|cx| Pin::new(&mut *keys).poll_next(cx)).await
+/// The terminal's next event, once keys are read.
+async fn next(keys: &mut Option<EventStream>) -> Option<std::io::Result<crossterm::event::Event>> {
+    match keys {
+        Some(keys) => std::future::poll_fn(|cx| Pin::new(&mut *keys).poll_next(cx)).await,
+        None => std::future::pending().await,
+    }
 }

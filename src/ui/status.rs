@@ -26,10 +26,20 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) -> Option<(u16, u16)
     match (running.or(state.jobs.iter().find(|j| j.is_alive())), &state.notice) {
         (_, Some((level, words))) => notice(canvas, upper, *level, words),
         (Some(job), None) => progress(canvas, upper, job, alive - 1, state.now),
-        (None, None) => drop(canvas.put(upper.x, upper.y, upper.width, &hint(state), canvas.theme.dim)),
+        (None, None) => at_rest(canvas, upper, state),
     }
     keys(canvas, lower, state);
     None
+}
+
+/// A hint, and how pictures are shown: with the reason where there is room for it.
+fn at_rest(canvas: &mut Canvas, area: Rect, state: &State) {
+    let used = canvas.put(area.x, area.y, area.width, &hint(state), canvas.theme.dim);
+    let room = usize::from(area.width.saturating_sub(used + 3));
+    let short = state.shown_as.split(':').next().unwrap_or("");
+    if let Some(words) = [&*state.shown_as, short].into_iter().find(|w| text::columns(w) <= room) {
+        canvas.right(area.x, area.y, area.width, words, canvas.theme.dim);
+    }
 }
 
 fn notice(canvas: &mut Canvas, area: Rect, level: Level, words: &str) {
@@ -80,7 +90,7 @@ fn hint(state: &State) -> String {
         (n, _) if n > 0 && !matches!(state.pane, Pane::Data | Pane::Runs | Pane::Log) => {
             format!("{n} of {} pictures to synthesise: S starts", state.pairs.len())
         }
-        (n, _) if n > 0 => "2 Prototypes sets how many pairs there will be, 4 Gallery synthesises them".into(),
+        (n, _) if n > 0 => "2 Prototypes sets how many pairs, 4 Gallery synthesises them".into(),
         (_, Some(set)) if state.scores.iter().all(|s| s.set != set) => {
             "every picture is fresh: E measures recall, e exports".into()
         }

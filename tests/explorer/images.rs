@@ -317,7 +317,8 @@ fn a_terminal_that_knows_no_pictures_is_sent_none() {
     let raw = term.raw.lock().unwrap().clone();
     let found = graphics(&raw);
     assert!(found.painted.is_empty() && found.kitty.is_empty());
-    term.press_until("6", "half-blocks: the terminal names no picture protocol");
+    term.sees("half-blocks: the terminal names no picture protocol");
+    term.press_until("6", "pictures as half-blocks: the terminal names no picture protocol");
     term.press("q");
     assert_eq!(term.left(), 0);
 }
@@ -330,4 +331,21 @@ fn what_is_typed_while_the_terminal_is_asked_is_not_lost() {
     term.sees("half-blocks: the terminal names");
     term.press("q");
     assert_eq!(term.left(), 0);
+}
+
+#[test]
+fn a_terminal_that_answers_late_is_believed_and_its_answer_is_no_keys() {
+    for typed in ["", "j"] {
+        let home = tempfile::tempdir().unwrap();
+        let mut term = opened(home.path(), &[], b"");
+        std::thread::sleep(Duration::from_millis(400));
+        term.press(typed);
+        std::thread::sleep(Duration::from_millis(200));
+        term.press(std::str::from_utf8(KITTY).unwrap());
+        wait(&term, "a picture", |g, _| (g.placed.len() == 1).then_some(()));
+        term.sees("kitty graphics: the terminal says that it knows them");
+        term.sees("Pairs, worst first");
+        term.press("q");
+        assert_eq!(term.left(), 0);
+    }
 }

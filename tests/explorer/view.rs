@@ -81,9 +81,14 @@ fn data_while_embedding_and_after() {
     let mut state = running();
     let id = state.latest(|w| *w == Work::Embed).unwrap().id;
     let cosines = (0..30).map(|i| 0.2 + 0.01 * (i % 11 * (i % 7)) as f32).collect();
-    news(&mut state, id, News::Embedded(Embedded { images: vec![17.0, 18.0, 16.5], ..Embedded::default() }));
-    let texts = vec![16.0; 30];
-    news(&mut state, id, News::Embedded(Embedded { texts, cosines, gap: Some(0.25), ..Embedded::default() }));
+    let (images, ranks) = (vec![17.0, 18.0, 16.5], [Some((21.5, 1024)), None]);
+    news(
+        &mut state,
+        id,
+        News::Embedded(Embedded { images, ranks, duplicates: Some((3, 1024)), ..Embedded::default() }),
+    );
+    let (texts, ranks) = (vec![16.0; 30], [None, Some((12.25, 64))]);
+    news(&mut state, id, News::Embedded(Embedded { texts, cosines, gap: Some(0.25), ranks, ..Embedded::default() }));
     picture_of("data_running", &mut state);
     let mut state = clustered();
     keys(&mut state, "j j x k K");

@@ -65,37 +65,52 @@ fn waiting(canvas: &mut Canvas, area: Rect, state: &State) {
 fn coming(canvas: &mut Canvas, area: Rect, rows: &Embedded) {
     let theme = *canvas.theme;
     let width = 60.min(area.width);
-    let area = Rect { x: area.x + (area.width - width) / 2, width, height: area.height.min(12), ..area };
-    let median = |norms: &[f32]| {
-        let mut norms = norms.to_vec();
-        let middle = norms.len() / 2;
-        norms.select_nth_unstable_by(middle, f32::total_cmp).1.to_owned()
-    };
-    let mut words = String::new();
-    for (name, norms) in [("image", &rows.images), ("text", &rows.texts)] {
-        if !norms.is_empty() {
-            words.push_str(&format!("  {name} {:.1}", median(norms)));
+    let mut area = Rect { x: area.x + (area.width - width) / 2, width, height: area.height.min(15), ..area };
+    for (label, value) in arrived(rows) {
+        if area.height == 0 {
+            return;
         }
+        canvas.put(area.x, area.y, 16, label, theme.dim);
+        canvas.put(area.x + 17, area.y, width.saturating_sub(17), &value, theme.text);
+        (area.y, area.height) = (area.y + 1, area.height - 1);
     }
-    if words.is_empty() || area.height < 2 {
+    if area.height < 6 || rows.cosines.is_empty() {
         return;
     }
-    if let Some(gap) = rows.gap {
-        words.push_str(&format!(" · modality gap {gap:.3}"));
-    }
-    canvas.put(area.x, area.y, area.width, &format!("median norm{words}"), theme.text);
-    let area = Rect { y: area.y + 2, height: area.height - 2, ..area };
-    if area.height < 4 || rows.cosines.is_empty() {
-        return;
-    }
-    let measured = Measured::new(rows.cosines.clone());
-    let at = |share: usize| measured.cosines[measured.order[(measured.order.len() - 1) * share / 100] as usize];
-    let remark = format!("{} so far, median {:.3}", count(rows.cosines.len()), at(50));
+    let area = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    let ends = rows.cosines.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(a, b), &v| (a.min(v), b.max(v)));
+    let remark = format!("{} so far, median {:.3}", count(rows.cosines.len()), median(&rows.cosines));
     canvas.title(area, "Cosine of image and caption", &remark);
-    histogram(canvas, Rect { y: area.y + 1, height: area.height - 2, ..area }, &measured, 0);
+    histogram(canvas, Rect { y: area.y + 1, height: area.height - 2, ..area }, &rows.cosines, ends, None);
     let y = area.bottom() - 1;
-    canvas.put(area.x, y, 8, &format!("{:.2}", at(0)), canvas.theme.dim);
-    canvas.right(area.x, y, area.width, &format!("{:.2}", at(100)), canvas.theme.dim);
+    canvas.put(area.x, y, 8, &format!("{:.2}", ends.0), theme.dim);
+    canvas.right(area.x, y, area.width, &format!("{:.2}", ends.1), theme.dim);
+}
+
+/// What is known already, under the names it has later.
+fn arrived(rows: &Embedded) -> Vec<(&'static str, String)> {
+    let sides = |values: [Option<String>; 2]| {
+        let said = ["image", "text"].iter().zip(values).filter_map(|(side, v)| Some(format!("{side} {}", v?)));
+        said.collect::<Vec<_>>().join("  ")
+    };
+    let norm = |norms: &[f32]| (!norms.is_empty()).then(|| format!("{:.1}", median(norms)));
+    let rank = |rank: Option<(f64, usize)>| rank.map(|(rank, n)| format!("{rank:.1} of {}", count(n)));
+    let all = [
+        ("median norm", sides([norm(&rows.images), norm(&rows.texts)])),
+        ("effective rank", sides(rows.ranks.map(rank))),
+        ("modality gap", rows.gap.map_or(String::new(), |gap| format!("{gap:.3}"))),
+        (
+            "near-duplicates",
+            rows.duplicates.map_or(String::new(), |(n, of)| format!("{} of {} images", count(n as usize), count(of))),
+        ),
+    ];
+    all.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+}
+
+fn median(values: &[f32]) -> f32 {
+    let mut values = values.to_vec();
+    let middle = values.len() / 2;
+    *values.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
 fn summary(canvas: &mut Canvas, area: Rect, state: &State) {
@@ -126,11 +141,12 @@ fn threshold(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured
     let cut = below(measured, &state.draft);
     let (plot, foot) =
         rows(Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, area.height.saturating_sub(5));
-    histogram(canvas, plot, measured, cut);
     let at = |place: usize| measured.order.get(place).map_or(0.0, |&r| measured.cosines[r as usize]);
+    let last = all.saturating_sub(1);
+    histogram(canvas, plot, &measured.cosines, (at(0), at(last)), (cut > 0).then(|| at(cut.min(last))));
     canvas.put(foot.x, foot.y, 8, &format!("{:.2}", at(0)), theme.dim);
-    canvas.right(foot.x, foot.y, foot.width, &format!("{:.2}", at(all.saturating_sub(1))), theme.dim);
-    let (low, high) = (f64::from(at(0)), f64::from(at(all.saturating_sub(1))));
+    canvas.right(foot.x, foot.y, foot.width, &format!("{:.2}", at(last)), theme.dim);
+    let (low, high) = (f64::from(at(0)), f64::from(at(last)));
     let share = if high > low { (f64::from(at(cut)) - low) / (high - low) } else { 0.0 };
     let mark = format!("{}{:.3}", if canvas.ascii { "^" } else { "▴" }, at(cut));
     let x = foot.x + (share * f64::from(foot.width.saturating_sub(1))) as u16;
@@ -152,20 +168,18 @@ fn slider(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured) {
     canvas.put(area.x + indent, area.y + 1, area.width - indent, &words, theme.dim);
 }
 
-/// Bars of the counts of cosines, a column each: pruned ones left of the threshold in the signal colour.
-fn histogram(canvas: &mut Canvas, area: Rect, measured: &Measured, cut: usize) {
+/// Bars of the counts of cosines between `ends`, a column each: those left of the cut in the signal colour.
+fn histogram(canvas: &mut Canvas, area: Rect, cosines: &[f32], (low, high): (f32, f32), cut: Option<f32>) {
     let bins = usize::from(area.width);
-    if bins == 0 || area.height == 0 || measured.order.is_empty() {
+    if bins == 0 || area.height == 0 {
         return;
     }
-    let value = |place: usize| measured.cosines[measured.order[place] as usize];
-    let (low, high) = (value(0), value(measured.order.len() - 1));
     let bin =
         |v: f32| (((v - low) / (high - low).max(f32::MIN_POSITIVE)) * bins as f32).min(bins as f32 - 1.0) as usize;
     let mut counts = vec![0usize; bins];
-    measured.cosines.iter().for_each(|&v| counts[bin(v)] += 1);
+    cosines.iter().for_each(|&v| counts[bin(v)] += 1);
     let most = counts.iter().copied().max().unwrap_or(1).max(1);
-    let edge = if cut == 0 { 0 } else { bin(value(cut.min(measured.order.len() - 1))) };
+    let edge = cut.map_or(0, bin);
     for (i, n) in counts.into_iter().enumerate() {
         let style = if i < edge { canvas.theme.warn } else { canvas.theme.accent };
         column(canvas, area, area.x + i as u16, n as f64 / most as f64, style);

@@ -1,0 +1,167 @@
+//! What a terminal answers when it is asked which pictures it knows: at once, after a while, or among the keys.
+
+use super::kitty;
+use crossterm::event::{Event, KeyCode, KeyModifiers};
+use std::{
+    io::{self, Write},
+    time::{Duration, Instant},
+};
+
+/// From then on whoever types goes first.
+const PATIENCE: Duration = Duration::from_millis(150);
+/// Between bytes that belong together.
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// Asks for kitty graphics and for the device attributes, which every terminal answers last.
+///
+/// # Errors
+/// If the terminal is gone.
+pub fn question() -> io::Result<()> {
+    let mut out = io::stdout();
+    write!(out, "{}\x1b[c", kitty::QUESTION)?;
+    out.flush()
+}
+
+/// What comes from the terminal until it has answered, somebody types, or `most` is over. Nobody else may be reading.
+///
+/// # Errors
+/// If the terminal is gone.
+pub fn listen(most: Option<Duration>) -> io::Result<Vec<u8>> {
+    let (stdin, start, mut answer) = (io::stdin(), Instant::now(), Vec::new());
+    while attributes(&answer).is_none() {
+        let (waited, typed) = (start.elapsed(), !Answer::new(&answer).rest.is_empty());
+        let left = if typed {
+            Some(PATIENCE.saturating_sub(waited).max(MOMENT))
+        } else {
+            most.map(|most| most.saturating_sub(waited))
+        };
+        let wait = left
+            .map(|left| rustix::event::Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos().into() });
+        let mut fds = [rustix::event::PollFd::new(&stdin, rustix::event::PollFlags::IN)];
+        match rustix::event::poll(&mut fds, wait.as_ref()) {
+            Ok(0) if !typed || waited >= PATIENCE => break,
+            Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+            other => other?,
+        };
+        let mut bytes = [0; 256];
+        let n = rustix::io::read(&stdin, &mut bytes)?;
+        if n == 0 {
+            break;
+        }
+        answer.extend_from_slice(&bytes[..n]);
+    }
+    Ok(answer)
+}
+
+/// Where `CSI ? … c` stands.
+fn attributes(answer: &[u8]) -> Option<(usize, usize)> {
+    let start = answer.windows(3).position(|w| w == b"\x1b[?")?;
+    let len = answer[start..].iter().position(|&b| b == b'c')?;
+    Some((start, start + len + 1))
+}
+
+/// An answer taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// kitty graphics are known.
+    pub kitty: bool,
+    /// Sixel is among the attributes.
+    pub sixel: bool,
+    /// The attributes came.
+    pub whole: bool,
+    /// What is no answer but typed.
+    pub rest: Vec<u8>,
+}
+
+impl Answer {
+    /// Takes bytes apart.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut answer = Self { kitty: false, sixel: false, whole: false, rest: bytes.to_vec() };
+        if let Some((start, end)) = attributes(bytes) {
+            let named = String::from_utf8_lossy(&bytes[start + 3..end - 1]);
+            answer.sixel = named.split(';').skip(1).any(|n| n == "4");
+            answer.whole = true;
+            answer.rest.drain(start..end);
+        }
+        if let Some(start) = answer.rest.windows(3).position(|w| w == b"\x1b_G")
+            && let Some(len) = answer.rest[start..].windows(2).position(|w| w == b"\x1b\\")
+        {
+            answer.kitty = answer.rest[start..start + len].ends_with(b";OK");
+            answer.rest.drain(start..start + len + 2);
+        }
+        answer
+    }
+}
+
+/// Most letters of kitty's answer, whose errors are sentences.
+const LETTERS: usize = 256;
+
+/// kitty's answer among the keys: `ESC _ G … ESC \` is read as Alt-_, letters and Alt-\, which must not act as keys.
+/// (crossterm keeps late attributes to itself.)
+#[derive(Debug, Default)]
+pub struct Late(Option<String>);
+
+/// What an event is to [`Late`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// No part of an answer.
+    Key,
+    /// Part of one.
+    Part,
+    /// Its end, and whether kitty graphics are known.
+    End(bool),
+}
+
+impl Late {
+    /// Takes note of an event.
+    pub fn hear(&mut self, event: &Event) -> Heard {
+        let Event::Key(key) = event else { return Heard::Key };
+        let KeyCode::Char(c) = key.code else { return Heard::Key };
+        let alt = key.modifiers.contains(KeyModifiers::ALT);
+        match (&mut self.0, c) {
+            (None, '_') if alt => self.0 = Some(String::new()),
+            (Some(letters), '\\') if alt => {
+                let known = letters.ends_with(";OK");
+                self.0 = None;
+                return Heard::End(known);
+            }
+            (Some(letters), c) if !alt && letters.len() < LETTERS && (c == 'G' || !letters.is_empty()) => {
+                letters.push(c)
+            }
+            _ => {
+                self.0 = None;
+                return Heard::Key;
+            }
+        }
+        Heard::Part
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossterm::event::KeyEvent;
+
+    #[test]
+    fn an_answer_is_told_from_what_is_typed_around_it() {
+        let answer = Answer::new(b"6\x1b_Gi=31;OK\x1b\\j\x1b[?62;4;22ck");
+        assert_eq!(answer, Answer { kitty: true, sixel: true, whole: true, rest: b"6jk".to_vec() });
+        let refused = Answer::new(b"\x1b_Gi=31;ENOTSUP:no\x1b\\\x1b[?6");
+        assert_eq!(refused, Answer { kitty: false, sixel: false, whole: false, rest: b"\x1b[?6".to_vec() });
+    }
+
+    #[test]
+    fn a_late_answer_is_no_keys_and_a_lone_alt_is_no_answer() {
+        let press = |c, modifiers| Event::Key(KeyEvent::new(KeyCode::Char(c), modifiers));
+        let (plain, alt) = (KeyModifiers::NONE, KeyModifiers::ALT);
+        let mut late = Late::default();
+        let mut events = vec![press('_', alt)];
+        events.extend("Gi=31;OK".chars().map(|c| press(c, plain)));
+        assert!(events.iter().all(|e| late.hear(e) == Heard::Part));
+        assert_eq!(late.hear(&press('\\', alt)), Heard::End(true));
+        assert_eq!(late.hear(&press('j', plain)), Heard::Key);
+        assert_eq!(late.hear(&press('_', alt)), Heard::Part);
+        assert_eq!(late.hear(&press('j', plain)), Heard::Key);
+        assert_eq!(late.hear(&press('G', plain)), Heard::Key);
+    }
+}
