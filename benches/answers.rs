@@ -59,9 +59,9 @@ impl Program {
         let (send, news) = mpsc::channel();
         let sink = Arc::new(move |event| drop(send.send(event)));
         let store = home.join("store");
-        let open = Box::new(move || {
+        let open: session::Open = Box::new(move |_| {
             let world = dataset(&WorldSpec { scenes: 2000, noise: 0.0, seed: DEFAULT_SEED })?;
-            Ok(Workbench::new(world, Checkpoints::demo(), Store::open(store)?, candle_core::Device::Cpu))
+            Ok(Workbench::new(world, Checkpoints::demo(), Store::open(store.clone())?, candle_core::Device::Cpu))
         });
         let state = State::new(session::draft(&config));
         let journal = Journal::create(&home.join("s.jsonl"), &config).unwrap();

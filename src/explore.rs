@@ -31,7 +31,7 @@ pub fn run(cli: &Cli) -> Option<Result<()>> {
 
 fn open(global: &Global, args: &Explore) -> Result<()> {
     let (config, workbench) = cli::parts(global)?;
-    let opener = move |config: Config| -> Open { Box::new(move || workbench(&config)) };
+    let opener = move |config: Config| -> Open { Box::new(move |ctx| workbench(&config, ctx)) };
     let path = ui::run(config, opener, &options(args))?;
     let path = printable(&path.display().to_string());
     // Standard output may be gone with the terminal.
@@ -69,7 +69,7 @@ fn replay(global: &Global, args: &Replay) -> Result<()> {
     let (_, workbench) = cli::parts(global)?;
     let (header, entries) = journal::read(&args.session)?;
     let config = header.config.clone();
-    let open: Open = Box::new(move || workbench(&config));
+    let open: Open = Box::new(move |ctx| workbench(&config, ctx));
     let pairs = session::replay(header, entries, open, &args.out, &cli::watched(global))?;
     let out = printable(&args.out.display().to_string());
     let _ = writeln!(std::io::stdout(), "{pairs} pairs rebuilt in {out}");

@@ -15,7 +15,7 @@ use crate::{
     job::{self, End, Handle, Lane},
     journal::Journal,
     pipeline::{
-        Report,
+        Ctx, Report,
         workbench::{Prototyped, Workbench},
     },
 };
@@ -31,13 +31,14 @@ const KEPT_CLUSTERINGS: usize = 12;
 /// Where events go.
 pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
 
-/// What opens the data set and its checkpoints; called in the first job, so that the screen does not wait for it.
-pub type Open = Box<dyn FnOnce() -> Result<Workbench> + Send>;
+/// What fetches checkpoints and opens them and the data set; called in the first job, so that the screen does not wait
+/// for it.
+pub type Open = Box<dyn Fn(&Ctx) -> Result<Workbench> + Send + Sync>;
 
 /// What jobs share.
 struct Shared {
     config: Config,
-    open: Mutex<Option<Open>>,
+    open: Open,
     bench: Mutex<Option<Arc<Workbench>>>,
     measured: Mutex<Option<Arc<Measured>>>,
     found: Mutex<VecDeque<(Fingerprint, Arc<Prototyped>)>>,
@@ -48,7 +49,7 @@ impl Shared {
     fn new(config: Config, open: Open) -> Self {
         Self {
             config,
-            open: Mutex::new(Some(open)),
+            open,
             bench: Mutex::default(),
             measured: Mutex::default(),
             found: Mutex::default(),

@@ -4,6 +4,9 @@
 
 #[path = "explorer/bulk.rs"]
 mod bulk;
+mod common;
+#[path = "explorer/fetching.rs"]
+mod fetching;
 #[path = "explorer/fixture.rs"]
 mod fixture;
 #[path = "explorer/foreign.rs"]
@@ -18,6 +21,8 @@ mod keys;
 mod mouse;
 #[path = "explorer/pty.rs"]
 mod pty;
+#[path = "hub/server.rs"]
+mod server;
 #[path = "explorer/sessions.rs"]
 mod sessions;
 #[path = "explorer/view.rs"]

@@ -19,8 +19,8 @@ pub fn run(global: &Global, args: &Compare) -> Result<()> {
     apply(&mut config, &args.protocol)?;
     let methods = args.methods.iter().map(|name| name.parse()).collect::<Result<Vec<Method>>>()?;
     let config = config.checked()?;
-    let bench = workbench(global, &config)?;
     let ctx = progress::ctx(global.progress);
+    let bench = workbench(global, &config, &ctx)?;
     let (mut rows, mut lines) = (Vec::new(), Vec::new());
     for method in methods {
         let recipe = crate::pipeline::workbench::Recipe { method, ..config.recipe() };

@@ -18,8 +18,8 @@ pub fn run(global: &Global, args: &Distill) -> Result<()> {
     let config = settings(global, args)?;
     // `imagefolder` is always written.
     let forms = args.format.iter().filter(|f| *f != "imagefolder").map(|f| f.parse()).collect::<Result<Vec<Form>>>()?;
-    let bench = workbench(global, &config)?;
     let ctx = progress::ctx(global.progress);
+    let bench = workbench(global, &config, &ctx)?;
     let set = bench.distil(&config.recipe(), &ctx)?;
     let manifest = manifest(&config, &bench);
     set.write_as(&args.out, &manifest, &forms)?;

@@ -19,9 +19,9 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
     apply(&mut config, &args.protocol)?;
     let config = config.checked()?;
     let read = DistilledSet::read(&args.dir)?;
-    let bench = workbench(global, &config)?;
     let curves = Curves::default();
     let ctx = curves.collect(&progress::ctx(global.progress));
+    let bench = workbench(global, &config, &ctx)?;
     let recalls = bench.evaluate(&read.set, &config.evaluation, config.seed, &ctx)?;
     let result = json!({
         "set": { "fingerprint": read.fingerprint, "method": read.set.method, "pairs": read.set.pairs.len(), "edited": read.edited },

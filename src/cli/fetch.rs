@@ -35,10 +35,9 @@ pub fn run(global: &Global, args: &Fetch) -> Result<()> {
 }
 
 /// Fetches what the settings name and the cache lacks. Offline it does nothing: opening says what is missing.
-pub fn missing(global: &Global, config: &Config, hub: &Hub) -> Result<()> {
-    let lacking = named(config).into_iter().filter(|name| !hub.is_offline() && hub.snapshot(name).is_err());
-    let ctx = progress::ctx(global.progress);
-    lacking.map(|name| one(hub, &name, &ctx)).try_for_each(|found| found.map(drop))
+pub fn missing(config: &Config, hub: &Hub, ctx: &Ctx) -> Result<()> {
+    let mut lacking = named(config).into_iter().filter(|name| !hub.is_offline() && hub.snapshot(name).is_err());
+    lacking.try_for_each(|name| one(hub, &name, ctx).map(drop))
 }
 
 fn one(hub: &Hub, name: &Name, ctx: &Ctx) -> Result<Fetched> {

@@ -21,6 +21,7 @@ use crate::{
     error::{Error, Result},
     models::{demo as shipped, hub::Hub, weights::Checkpoint},
     pipeline::{
+        Ctx,
         store::Store,
         workbench::{Checkpoints, Workbench},
     },
@@ -55,7 +56,7 @@ fn no_explorer() -> Error {
 }
 
 /// What the explorer needs of the command line: settings, and what opens the data set when it is wanted.
-pub fn parts(global: &Global) -> Result<(Config, impl Fn(&Config) -> Result<Workbench> + Send + 'static)> {
+pub fn parts(global: &Global) -> Result<(Config, impl Fn(&Config, &Ctx) -> Result<Workbench> + Send + Sync + 'static)> {
     threads(global.threads)?;
     let mut config = config(global)?.checked()?;
     if config.data.source != "world" {
@@ -67,14 +68,12 @@ pub fn parts(global: &Global) -> Result<(Config, impl Fn(&Config) -> Result<Work
         };
         config.data.source = whole.map_err(Error::io(folder))?.display().to_string();
     }
-    // Before the explorer has the screen.
-    fetch::missing(global, &config, &hub())?;
     let global = global.clone();
-    Ok((config, move |config: &Config| bench(&global, config)))
+    Ok((config, move |config: &Config, ctx: &Ctx| workbench(&global, config, ctx)))
 }
 
 /// A context that shows progress as the command line asks.
-pub fn watched(global: &Global) -> crate::pipeline::Ctx {
+pub fn watched(global: &Global) -> Ctx {
     progress::ctx(global.progress)
 }
 
@@ -109,8 +108,8 @@ fn bench(global: &Global, config: &Config) -> Result<Workbench> {
 }
 
 /// The same, with what it takes fetched from the hub before.
-fn workbench(global: &Global, config: &Config) -> Result<Workbench> {
-    fetch::missing(global, config, &hub())?;
+fn workbench(global: &Global, config: &Config, ctx: &Ctx) -> Result<Workbench> {
+    fetch::missing(config, &hub(), ctx)?;
     bench(global, config)
 }
 

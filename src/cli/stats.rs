@@ -11,8 +11,8 @@ use serde_json::json;
 
 pub fn run(global: &Global) -> Result<()> {
     let config = config(global)?.checked()?;
-    let bench = workbench(global, &config)?;
     let ctx = progress::ctx(global.progress);
+    let bench = workbench(global, &config, &ctx)?;
     let stats = bench.stats(&config.prune, &ctx)?;
     if global.json {
         print_json(&json!(stats));

@@ -81,8 +81,8 @@ fn embed(shared: &Shared, ctx: &Ctx, tell: &Tell) -> Result<()> {
 
 /// Opens the data set, embeds it and ranks its pairs.
 pub fn open(shared: &Shared, ctx: &Ctx, opened: &dyn Fn(String, Arc<crate::app::Rows>)) -> Result<Arc<Measured>> {
-    if let Some(open) = lock(&shared.open).take() {
-        let bench = Arc::new(open()?);
+    if lock(&shared.bench).is_none() {
+        let bench = Arc::new((shared.open)(ctx)?);
         *lock(&shared.bench) = Some(bench);
     }
     let bench = shared.bench()?;

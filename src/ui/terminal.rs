@@ -92,7 +92,7 @@ pub fn mouse(on: bool) -> Result<()> {
     write!(out, "{}", if on { MOUSE_ON } else { MOUSE_OFF }).and_then(|()| out.flush()).map_err(Error::io("terminal"))
 }
 
-/// Gives the terminal back, once: pictures away, modes off, cooked, out of the alternate screen, cursor on.
+/// Gives the terminal back, once: pictures away, modes off, input drained, cooked, out of the alternate screen, cursor on.
 pub fn restore() {
     if !ENTERED.swap(false, Ordering::SeqCst) {
         return;
@@ -102,6 +102,8 @@ pub fn restore() {
     let _ = write!(out, "{MOUSE_OFF}{}", super::image::wipe());
     let _ = queue!(out, EndSynchronizedUpdate, event::DisableFocusChange, event::DisableBracketedPaste);
     let _ = out.flush();
+    // Motions of the mouse and late answers that are on their way are not for the shell.
+    let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
     let _ = terminal::disable_raw_mode();
     let _ = execute!(out, terminal::LeaveAlternateScreen, cursor::Show);
 }

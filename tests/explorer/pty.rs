@@ -28,8 +28,19 @@ impl Term {
 
     /// In a terminal with these variables, which answers like this when it is asked for its attributes.
     pub fn start_as(home: &Path, args: &[&str], vars: &[(&str, &str)], answer: &'static [u8]) -> Self {
+        Self::start_over(super::sessions::TINY, home, args, vars, answer)
+    }
+
+    /// With these settings.
+    pub fn start_over(
+        settings: &str,
+        home: &Path,
+        args: &[&str],
+        vars: &[(&str, &str)],
+        answer: &'static [u8],
+    ) -> Self {
         let config = home.join("tiny.toml");
-        std::fs::write(&config, super::sessions::TINY).unwrap();
+        std::fs::write(&config, settings).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_protostill"));
         command.args(args);
         command.args(["--config".into(), config.into_os_string()]);

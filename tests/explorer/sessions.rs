@@ -46,14 +46,14 @@ fn config(home: &Path) -> Config {
 
 fn open(home: &Path) -> Open {
     let store = home.join("store");
-    Box::new(move || {
+    Box::new(move |_| {
         let world =
             protostill::data::world::WorldSpec { scenes: 60, noise: 0.0, seed: protostill::data::world::DEFAULT_SEED };
         let checkpoints = Checkpoints::demo();
         Ok(Workbench::new(
             protostill::data::world::dataset(&world)?,
             checkpoints,
-            Store::open(store)?,
+            Store::open(store.clone())?,
             candle_core::Device::Cpu,
         ))
     })

@@ -1,10 +1,78 @@
-//! HTTP on a port of this machine, one connection after another.
+//! HTTP on a port of this machine, one connection after another; and a hub that speaks it.
+#![allow(dead_code)]
 
+use crate::common::golden;
+use protostill::fingerprint::Fingerprint;
+use sha1::{Digest, Sha1};
 use std::{
+    collections::BTreeMap,
+    fs,
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
 };
+
+pub const COMMIT: &str = "32bd64288804d66eefd0ccbe215aa642df71cc41";
+pub const BIG: &str = "model.safetensors";
+
+/// The tiny CLIP's files, and some that must not be asked for.
+pub fn files() -> BTreeMap<String, Vec<u8>> {
+    let mut all = BTreeMap::from([("pytorch_model.bin".into(), vec![1; 9]), ("../../evil.json".into(), vec![2; 9])]);
+    for entry in fs::read_dir(golden("clip")).unwrap() {
+        let path = entry.unwrap().path();
+        all.insert(path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap());
+    }
+    all
+}
+
+/// The hub's list of `files`.
+pub fn listing(files: &BTreeMap<String, Vec<u8>>) -> serde_json::Value {
+    let about = |(name, bytes): (&String, &Vec<u8>)| {
+        let git = Sha1::new().chain_update(format!("blob {}\0", bytes.len())).chain_update(bytes);
+        let mut file =
+            serde_json::json!({"rfilename": name, "size": bytes.len(), "blobId": format!("{:x}", git.finalize())});
+        if name == BIG {
+            file["lfs"] = serde_json::json!({"sha256": Fingerprint::of_bytes(bytes).as_str(), "size": bytes.len(), "pointerSize": 134});
+        }
+        file
+    };
+    serde_json::json!({"id": "org/clip", "sha": COMMIT, "siblings": files.iter().map(about).collect::<Vec<_>>()})
+}
+
+/// A well-behaved hub whose large files lie on another host, answered by `store`.
+pub fn hub(store: impl Fn(&Request, &[u8]) -> Reply + Send + Sync + 'static) -> (Server, Server) {
+    let big = files().remove(BIG).unwrap();
+    let store = Server::start(move |request| store(request, &big));
+    let place = format!("{}/blob?Signature=abc", store.url());
+    let all = files();
+    let hub = Server::start(move |request| {
+        if request.path == "/api/models/org/clip/revision/main?blobs=true" {
+            return Reply::ok(listing(&all).to_string().as_bytes());
+        }
+        let Some(file) = request.path.strip_prefix(&format!("/org/clip/resolve/{COMMIT}/")) else {
+            // Small files are redirected within the hub.
+            let moved = request.path.strip_prefix("/moved/").and_then(|file| all.get(file));
+            return moved.map_or(Reply::status(404), |bytes| Reply::ok(bytes));
+        };
+        match file {
+            BIG => Reply::status(302).with("Location", &place),
+            "config.json" => Reply::status(307).with("Location", "/moved/config.json"),
+            file => all.get(file).map_or(Reply::status(404), |bytes| Reply::ok(bytes)),
+        }
+    });
+    (hub, store)
+}
+
+/// A storage host that answers ranges.
+pub fn plain(request: &Request, bytes: &[u8]) -> Reply {
+    match request.from() {
+        Some(from) => {
+            let range = format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len());
+            Reply { status: 206, ..Reply::ok(&bytes[from..]) }.with("Content-Range", &range)
+        }
+        None => Reply::ok(bytes),
+    }
+}
 
 /// A request's path and headers, names in lower case.
 #[derive(Clone, Debug)]
