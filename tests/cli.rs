@@ -242,3 +242,27 @@ fn info_names_the_store_and_the_device() {
     let text = String::from_utf8_lossy(&run.stdout);
     assert!(text.contains("cache/protostill") && text.contains("cpu"), "{text}");
 }
+
+#[cfg(unix)]
+#[test]
+fn info_lists_gpus_as_their_driver_tells_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = tempfile::tempdir().unwrap();
+    let tool = home.path().join("nvidia-smi");
+    std::fs::write(&tool, "#!/bin/sh\necho '0, NVIDIA H200, 143771 MiB, 143000 MiB'\n").unwrap();
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let run = bare(home.path()).arg("info").env("PATH", home.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&run.stdout);
+    assert!(text.contains("cuda:0 NVIDIA H200, 143771 MiB, 143000 MiB free"), "{text}");
+}
+
+#[test]
+fn a_device_that_is_not_there_is_refused_before_any_work() {
+    let home = tempfile::tempdir().unwrap();
+    for (device, why) in [("gpu", "is not cpu, cuda or cuda:N"), ("cuda:63", "cuda:63")] {
+        let run = protostill(home.path()).args(["distill", "--device", device]).output().unwrap();
+        assert_eq!(run.status.code(), Some(2));
+        let told = String::from_utf8_lossy(&run.stderr);
+        assert!(told.contains("device") && told.contains(why) && told.lines().count() == 1, "{told}");
+    }
+}

@@ -24,11 +24,9 @@ impl State {
             Action::ThresholdAt(percent) => Some(Decision::Prune(f64::from(percent.min(95)) / 100.0)),
             Action::PrototypesAt(m) => Some(Decision::Prototypes(m.clamp(1, self.most_prototypes()))),
             Action::Prototypes(by) => Some(Decision::Prototypes(step(draft.prototypes, by, 1, self.most_prototypes()))),
-            Action::Steps(by) => self.synthesis(|s| s.steps = step(s.steps, by * 5, 5, 1000)),
-            Action::Guidance(by) => {
-                self.synthesis(|s| s.guidance = (s.guidance + 0.5 * f64::from(by)).clamp(0.0, 30.0))
-            }
-            Action::Noise(by) => self.synthesis(|s| s.noise = step(s.noise, by * 10, 0, 999)),
+            Action::Steps(by) => self.synthesis(|s| s.steps = step(s.steps, by * 5, 5, usize::MAX)),
+            Action::Guidance(by) => self.synthesis(|s| s.guidance += 0.5 * f64::from(by)),
+            Action::Noise(by) => self.synthesis(|s| s.noise = step(s.noise, by * 10, 0, usize::MAX)),
             Action::Rank(by) => Some(Decision::Rank(step(draft.rank, by, 0, self.candidates().saturating_sub(1)))),
             Action::Runs(by) => Some(Decision::Runs(step(draft.protocol.runs, by, 1, 100))),
             Action::Epochs(by) => Some(Decision::Epochs(step(draft.protocol.epochs, by * 10, 10, 10_000))),
@@ -75,6 +73,10 @@ impl State {
 
     /// Settings of synthesis: of all pictures, or of the chosen ones alone.
     fn synthesis(&self, change: impl Fn(&mut Synthesis)) -> Option<Decision> {
+        let change = |s: &mut Synthesis| {
+            change(s);
+            *s = s.within_bounds();
+        };
         let (all, mut new) = (self.draft.synthesis, self.draft.synthesis);
         if !self.alone {
             change(&mut new);

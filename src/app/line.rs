@@ -39,15 +39,15 @@ pub const SETTINGS: &[Setting] = &[
     }),
     s("steps", "N", "Denoising steps", |state, v| {
         let n = number::<usize>(v)?;
-        Ok(state.adjust(|s| s.steps = n.clamp(1, 1000)))
+        Ok(state.adjust(|s| s.steps = n))
     }),
     s("guidance", "G", "Guidance by the caption", |state, v| {
         let g = number::<f64>(v).ok().filter(|g| g.is_finite()).ok_or_else(|| not_a_number(v))?;
-        Ok(state.adjust(|s| s.guidance = g.clamp(0.0, 30.0)))
+        Ok(state.adjust(|s| s.guidance = g))
     }),
     s("noise", "N", "Noise level on the image prototype", |state, v| {
         let n = number::<usize>(v)?;
-        Ok(state.adjust(|s| s.noise = n.min(999)))
+        Ok(state.adjust(|s| s.noise = n))
     }),
     s("runs", "N", "Runs for each encoder", |state, v| {
         let n = number::<usize>(v)?.clamp(1, 100);

@@ -21,6 +21,13 @@ pub struct Synthesis {
     pub noise: usize,
 }
 
+impl Synthesis {
+    /// What keys and typed values are brought to; the decoder may ask for less.
+    pub(super) fn within_bounds(self) -> Self {
+        Self { steps: self.steps.clamp(1, 1000), guidance: self.guidance.clamp(0.0, 30.0), noise: self.noise.min(999) }
+    }
+}
+
 impl Draft {
     /// How a prototype is synthesised: as all are, unless it has settings of its own.
     pub fn synthesis_of(&self, basis: &Fingerprint, prototype: usize) -> Synthesis {

@@ -27,6 +27,9 @@ pub struct Global {
     /// Seed of everything random
     #[arg(long, global = true, value_name = "N")]
     pub seed: Option<u64>,
+    /// What CLIP and the decoder compute on: cpu, cuda or cuda:N
+    #[arg(long, global = true, value_name = "DEVICE", default_value = "cpu")]
+    pub device: String,
     /// Threads to compute with [default: all cores]
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,

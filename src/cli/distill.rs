@@ -10,6 +10,7 @@ use crate::{
     config::Config,
     error::Result,
     fsio::printable,
+    models::device,
     pipeline::{distilled::DistilledSet, export::Form, workbench::Workbench},
 };
 use serde_json::{Value, json};
@@ -72,7 +73,7 @@ fn manifest(config: &Config, bench: &Workbench) -> Value {
         "protostill": env!("CARGO_PKG_VERSION"),
         "config": config,
         "dataset": { "name": bench.dataset().name, "fingerprint": bench.dataset().fingerprint },
-        "device": "cpu",
+        "device": device::name(bench.device()),
         "seconds": bench.seconds(),
     })
 }

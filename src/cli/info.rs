@@ -1,12 +1,13 @@
 //! `protostill info`.
 
 use super::{args::Global, config, print_json, store};
-use crate::{error::Result, fsio::printable};
+use crate::{error::Result, fsio::printable, models::device};
 use serde_json::json;
 use std::collections::BTreeMap;
 
 pub fn run(global: &Global, terminal: &[(&str, String)]) -> Result<()> {
-    let config = config(global)?;
+    let (config, device) = (config(global)?, device::name(&device::open(&global.device)?));
+    let gpus = gpus();
     let usage = store(global)?.usage()?;
     let threads = rayon::current_num_threads();
     let memory = memory();
@@ -14,7 +15,8 @@ pub fn run(global: &Global, terminal: &[(&str, String)]) -> Result<()> {
     if global.json {
         print_json(&json!({
             "protostill": env!("CARGO_PKG_VERSION"),
-            "device": "cpu",
+            "device": device,
+            "gpus": gpus,
             "threads": threads,
             "memory": memory.map(|(all, free)| json!({"bytes": all, "available": free})),
             "config": file,
@@ -26,7 +28,8 @@ pub fn run(global: &Global, terminal: &[(&str, String)]) -> Result<()> {
         return Ok(());
     }
     println!("protostill  {}", env!("CARGO_PKG_VERSION"));
-    println!("device      cpu, {threads} threads{}", if candle_core::utils::with_avx() { ", AVX" } else { "" });
+    println!("device      {device}, {threads} threads{}", if candle_core::utils::with_avx() { ", AVX" } else { "" });
+    gpus.iter().for_each(|gpu| println!("gpu         {gpu}"));
     if let Some((all, free)) = memory {
         println!("memory      {:.1} GB, {:.1} GB available", all as f64 / 1e9, free as f64 / 1e9);
     }
@@ -51,4 +54,16 @@ fn memory() -> Option<(u64, u64)> {
         line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
     };
     Some((of("MemTotal:")?, of("MemAvailable:")?))
+}
+
+/// NVIDIA's GPUs with their memory, as the driver's own tool tells them; none where there is no such tool.
+fn gpus() -> Vec<String> {
+    let asked = ["--query-gpu=index,name,memory.total,memory.free", "--format=csv,noheader"];
+    let told = std::process::Command::new("nvidia-smi").args(asked).stdin(std::process::Stdio::null()).output();
+    let told = told.ok().filter(|t| t.status.success()).map(|t| t.stdout).unwrap_or_default();
+    let gpu = |line: &str| {
+        let [index, name, memory, free] = line.split(", ").collect::<Vec<_>>()[..] else { return None };
+        Some(printable(&format!("cuda:{index} {name}, {memory}, {free} free")))
+    };
+    String::from_utf8_lossy(&told).lines().filter_map(gpu).collect()
 }

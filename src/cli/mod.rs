@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     data::{self, Dataset, world as demo},
     error::{Error, Result},
-    models::{demo as shipped, hub::Hub, weights::Checkpoint},
+    models::{demo as shipped, device, hub::Hub, weights::Checkpoint},
     pipeline::{
         Ctx,
         store::Store,
@@ -27,7 +27,6 @@ use crate::{
     },
 };
 use args::{Cli, Command, Global};
-use candle_core::Device;
 use std::path::Path;
 
 /// Carries out a command.
@@ -58,6 +57,8 @@ fn no_explorer() -> Error {
 /// What the explorer needs of the command line: settings, and what opens the data set when it is wanted.
 pub fn parts(global: &Global) -> Result<(Config, impl Fn(&Config, &Ctx) -> Result<Workbench> + Send + Sync + 'static)> {
     threads(global.threads)?;
+    // Refused before the screen is taken.
+    device::open(&global.device)?;
     let mut config = config(global)?.checked()?;
     if config.data.source != "world" {
         // A session may be reopened from another folder.
@@ -97,14 +98,14 @@ fn hub() -> Hub {
 
 /// The data set, the checkpoints and the store of `config`; nothing is loaded yet but the captions.
 fn bench(global: &Global, config: &Config) -> Result<Workbench> {
-    let hub = hub();
+    let (hub, device) = (hub(), device::open(&global.device)?);
     let checkpoints = Checkpoints {
         clip: checkpoint(&config.models.clip, shipped::clip, &hub)?,
         decoder: checkpoint(&config.models.decoder, shipped::decoder, &hub)?,
         encoders: checkpoint(&config.models.encoders, shipped::encoders, &hub)?,
         hub,
     };
-    Ok(Workbench::new(dataset(config)?, checkpoints, store(global)?, Device::Cpu))
+    Ok(Workbench::new(dataset(config)?, checkpoints, store(global)?, device))
 }
 
 /// The same, with what it takes fetched from the hub before.

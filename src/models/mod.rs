@@ -4,6 +4,7 @@
 pub mod clip;
 pub mod demo;
 pub mod dense;
+pub mod device;
 pub mod encoders;
 pub mod head;
 pub mod hub;

@@ -15,6 +15,7 @@ use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
     models::{
+        device::made_on,
         tokenizer::Tokenizer,
         weights::{Checkpoint, MODEL, Part},
     },
@@ -70,7 +71,7 @@ impl Clip {
             tokenizer: Tokenizer::load(&part)?,
             width,
             device: device.clone(),
-            fingerprint: part.fingerprint(Some(MODEL), &SETTINGS)?,
+            fingerprint: made_on(device, part.fingerprint(Some(MODEL), &SETTINGS)?),
         })
     }
 

@@ -5,7 +5,10 @@ use crate::{
     data::{ImageSource, Pair},
     error::Result,
     fingerprint::Fingerprint,
-    models::weights::{DIFFUSERS, MODEL},
+    models::{
+        device::made_on,
+        weights::{DIFFUSERS, MODEL},
+    },
     pipeline::{
         Ctx, dense,
         distilled::{DistilledPair, DistilledSet},
@@ -38,7 +41,8 @@ impl Workbench {
         self.decoder_name.get(|| {
             let decoder = &self.checkpoints.decoder;
             let parts = DECODER.iter().map(|(part, stem, files)| decoder.part(part).fingerprint(*stem, files));
-            Ok(Fingerprint::of_stage("decoder", &parts.collect::<Result<Vec<_>>>()?, &[]))
+            let name = Fingerprint::of_stage("decoder", &parts.collect::<Result<Vec<_>>>()?, &[]);
+            Ok(made_on(&self.device, name))
         })
     }
 

@@ -128,6 +128,11 @@ impl Workbench {
         &self.store
     }
 
+    /// Where the big networks compute.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// Seconds each stage took when it was computed, in this process or long ago.
     pub fn seconds(&self) -> BTreeMap<String, f64> {
         lock(&self.seconds).clone()
