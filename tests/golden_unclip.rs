@@ -197,6 +197,7 @@ fn a_cancelled_stage_stops_and_wrong_settings_are_named() {
         (Settings { guidance: f64::NAN, ..plain() }, "guidance"),
         (Settings { guidance: -1., ..plain() }, "guidance"),
         (Settings { noise_level: 1000, ..plain() }, "noise_level"),
+        (Settings { candidates: 0, ..plain() }, "candidates"),
         (Settings { batch: Some(0), ..plain() }, "batch"),
         (Settings { size: Some(17), ..plain() }, "size"),
     ] {

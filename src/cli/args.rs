@@ -120,6 +120,9 @@ pub struct Distill {
     /// Noise level added to the image prototype
     #[arg(long, value_name = "L")]
     pub noise_level: Option<usize>,
+    /// Images drawn for each prototype, of which the nearest to it by CLIP is kept
+    #[arg(long, value_name = "N")]
+    pub candidates: Option<usize>,
 }
 
 /// Options of `check`.

@@ -61,6 +61,9 @@ fn settings(global: &Global, args: &Distill) -> Result<Config> {
     if let Some(guidance) = args.guidance {
         config.synthesis.guidance = guidance;
     }
+    if let Some(candidates) = args.candidates {
+        config.synthesis.candidates = candidates;
+    }
     if let Some(level) = args.noise_level {
         config.synthesis.noise_level = level;
     }

@@ -24,6 +24,9 @@ pub struct Settings {
     pub guidance: f64,
     /// How much noise the embedding is given: 0 keeps it, 999 leaves nothing of it.
     pub noise_level: usize,
+    /// Images drawn for each prototype, of which the one nearest to it by CLIP is kept, 1 to 64 (reranking as in
+    /// arXiv 2102.12092); the first one's noise is the request's own.
+    pub candidates: usize,
     /// What not to draw.
     pub negative_prompt: String,
     /// The solver.
@@ -44,6 +47,7 @@ impl Default for Settings {
             steps: 100,
             guidance: 5.,
             noise_level: 10,
+            candidates: 1,
             negative_prompt: "text, watermark".into(),
             scheduler: Scheduler::Pndm,
             batch: None,
@@ -65,6 +69,13 @@ pub struct Request {
     pub seed: u64,
 }
 
+impl Request {
+    /// The same with the noise of candidate `k`.
+    pub fn candidate(&self, k: usize) -> Self {
+        Self { seed: self.seed.wrapping_add((k as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)), ..self.clone() }
+    }
+}
+
 impl Settings {
     /// Whether `decoder` can do this.
     ///
@@ -81,6 +92,9 @@ impl Settings {
         }
         if self.noise_level >= decoder.noise_levels() {
             return no("noise_level", format!("{} is not below {}", self.noise_level, decoder.noise_levels()));
+        }
+        if !(1..=64).contains(&self.candidates) {
+            return no("candidates", format!("{} is not in 1..=64", self.candidates));
         }
         if self.batch == Some(0) {
             return no("batch", "must be at least 1".into());

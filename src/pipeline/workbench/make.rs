@@ -6,13 +6,14 @@ use crate::{
     error::Result,
     fingerprint::Fingerprint,
     models::{
+        clip::Clip,
         device::made_on,
         weights::{DIFFUSERS, MODEL},
     },
     pipeline::{
-        Ctx, dense,
+        Ctx, Report, dense,
         distilled::{DistilledPair, DistilledSet},
-        embed::Embeddings,
+        embed::{self, Embeddings},
         prototype::Prototype,
         select::{self, Method, SelectedPair},
         synthesize::{self, Request},
@@ -81,17 +82,28 @@ impl Workbench {
                 None => missing.push(i),
             }
         }
-        let wanted: Vec<Request> = missing.iter().map(|&i| requests[i].clone()).collect();
-        if wanted.is_empty() {
+        if missing.is_empty() {
             return Ok(());
         }
-        let mut since = std::time::Instant::now();
-        synthesize::synthesize(&decoder, &wanted, settings, ctx, &mut |at, image| {
+        let many = settings.candidates;
+        let judge = if many > 1 { Some(self.clip()?) } else { None };
+        // Candidates of one request follow each other.
+        let drawn: Vec<Request> =
+            missing.iter().flat_map(|&i| (0..many).map(move |k| requests[i].candidate(k))).collect();
+        let (mut since, mut best) = (std::time::Instant::now(), None);
+        let ctx = first_candidates(ctx, missing.clone(), many);
+        synthesize::synthesize(&decoder, &drawn, settings, &ctx, &mut |at, image| {
+            let fit = judge.as_ref().map_or(Ok(0.0), |clip| fit(clip, &image, &drawn[at].image))?;
+            if best.as_ref().is_none_or(|(most, _)| fit > *most) {
+                best = Some((fit, image));
+            }
+            let Some((_, image)) = best.take_if(|_| (at + 1).is_multiple_of(many)) else { return Ok(()) };
             let seconds = since.elapsed().as_secs_f64();
             since = std::time::Instant::now();
             self.spent("synthesise", seconds);
-            self.store.put(&names[missing[at]], "synthesise", &image, seconds)?;
-            finished(missing[at], image)
+            let request = missing[at / many];
+            self.store.put(&names[request], "synthesise", &image, seconds)?;
+            finished(request, image)
         })
     }
 
@@ -176,6 +188,27 @@ impl Workbench {
     }
 }
 
+/// How near a picture is to a prototype.
+fn fit(clip: &Clip, image: &RgbImage, prototype: &[f32]) -> Result<f64> {
+    let seen = embed::embed_images(&[ImageSource::Memory(image.clone())], clip, &Ctx::quiet())?;
+    if seen.ncols() != prototype.len() {
+        return Err(dense::shape("prototypes to choose candidates by, and CLIP", seen.ncols(), prototype.len()));
+    }
+    Ok(dense::cosine(seen.row(0), ArrayView1::from(prototype)))
+}
+
+/// Previews under the number of their request, of whose candidates the first is shown.
+fn first_candidates(ctx: &Ctx, requests: Vec<usize>, many: usize) -> Ctx {
+    let to = ctx.clone();
+    ctx.watched(move |report| match report {
+        Report::Preview { index, step, pixels } if index.is_multiple_of(many) => {
+            to.report(Report::Preview { index: requests[index / many], step, pixels });
+        }
+        Report::Preview { .. } => {}
+        other => to.report(other),
+    })
+}
+
 /// Names the picture of a request; pictures of equal requests are the same picture, whichever run asks.
 fn image_name(request: &Request, settings: &synthesize::Settings, decoder: &Fingerprint) -> Fingerprint {
     let embedding: Vec<u8> = request.image.iter().flat_map(|v| v.to_le_bytes()).collect();
@@ -201,4 +234,44 @@ fn stack<'a>(rows: impl Iterator<Item = &'a [f32]> + Clone) -> Array2<f32> {
         to.iter_mut().zip(from).for_each(|(t, &f)| *t = f);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{
+        data::world::{WorldSpec, dataset},
+        pipeline::{store::Store, workbench::Checkpoints},
+    };
+
+    #[test]
+    fn of_several_candidates_the_one_nearest_to_the_prototype_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let world = dataset(&WorldSpec { scenes: 2, noise: 0.0, seed: 5 }).unwrap();
+        let images = world.train.images.clone();
+        let bench = Workbench::new(world, Checkpoints::demo(), store, candle_core::Device::Cpu);
+        let clip = bench.clip().unwrap();
+        let features = embed::embed_images(&images, &clip, &Ctx::quiet()).unwrap();
+        let request = |row: usize| Request { image: features.row(row).to_vec(), prompt: "a tree".into(), seed: 9 };
+        let requests: Vec<Request> = (0..2).map(request).collect();
+        let draw = |requests: &[Request], candidates: usize| {
+            let settings = synthesize::Settings { steps: 4, candidates, ..Default::default() };
+            let mut found = vec![None; requests.len()];
+            let take = &mut |i: usize, image| {
+                found[i] = Some(image);
+                Ok(())
+            };
+            bench.synthesise(requests, &settings, &Ctx::quiet(), take).unwrap();
+            found.into_iter().map(Option::unwrap).collect::<Vec<RgbImage>>()
+        };
+        for (request, kept) in requests.iter().zip(draw(&requests, 3)) {
+            let drawn = draw(&(0..3).map(|k| request.candidate(k)).collect::<Vec<_>>(), 1);
+            assert_eq!(request.candidate(0), *request);
+            let fits: Vec<f64> = drawn.iter().map(|image| fit(&clip, image, &request.image).unwrap()).collect();
+            let best = (0..3).max_by(|&a, &b| fits[a].total_cmp(&fits[b])).unwrap();
+            assert!(kept == drawn[best] && drawn[0] != drawn[1], "{fits:?}");
+        }
+    }
 }
