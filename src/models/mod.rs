@@ -1,6 +1,7 @@
 //! Networks: tensors in, tensors out. Every size, activation and normalisation comes from the checkpoint's own
 //! configuration, never from its name.
 
+mod attention;
 pub mod clip;
 pub mod demo;
 pub mod dense;
@@ -8,7 +9,10 @@ pub mod device;
 pub mod encoders;
 pub mod head;
 pub mod hub;
+mod kernels;
+mod layers;
 pub mod loss;
+mod product;
 pub mod tokenizer;
 pub mod unclip;
 pub mod weights;

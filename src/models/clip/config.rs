@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    models::weights::Part,
+    models::{kernels::Curve, weights::Part},
 };
 use candle_core::{Result as TensorResult, Tensor};
 use serde::Deserialize;
@@ -29,9 +29,18 @@ impl Activation {
     /// candle's.
     pub fn forward(self, x: &Tensor) -> TensorResult<Tensor> {
         match self {
-            Self::QuickGelu => super::ops::quick_gelu(x),
+            Self::QuickGelu => x * candle_nn::ops::sigmoid(&(x * 1.702)?)?,
             Self::Gelu => x.gelu_erf(),
             Self::GeluNew => x.gelu(),
+        }
+    }
+
+    /// The same for rows on the CPU.
+    pub(super) fn curve(self) -> Curve {
+        match self {
+            Self::QuickGelu => Curve::Sigmoid(1.702),
+            Self::Gelu => Curve::Gelu,
+            Self::GeluNew => Curve::GeluTanh,
         }
     }
 }

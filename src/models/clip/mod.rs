@@ -16,12 +16,12 @@ use crate::{
     fingerprint::Fingerprint,
     models::{
         device::made_on,
+        layers::Linear,
         tokenizer::Tokenizer,
         weights::{Checkpoint, MODEL, Part},
     },
 };
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{Linear, Module};
 
 /// What a result depends on besides the weights.
 const SETTINGS: [&str; 6] =
@@ -62,7 +62,7 @@ impl Clip {
         }
         let vb = part.weights(MODEL, dtype, device)?;
         let width = config.projection_dim;
-        let projection = candle_nn::linear_no_bias(config.text.hidden_size, width, vb.pp("text_projection"));
+        let projection = Linear::load(&vb.pp("text_projection"), config.text.hidden_size, width, false);
         Ok(Self {
             vision: VisionTower::new(&config.vision, width, vb.clone()).map_err(unfit(&part))?,
             text: TextTower::new(&config.text, vb.pp("text_model")).map_err(unfit(&part))?,
@@ -122,7 +122,7 @@ impl Clip {
     /// [`Error::Shape`] if an id or a length is beyond the tower's.
     pub fn encode_texts(&self, ids: &[Vec<u32>]) -> Result<Tensor> {
         let pooled = self.text.pooled(ids)?;
-        let features = self.text_projection.forward(&pooled).and_then(|t| t.to_dtype(DType::F32));
+        let features = self.text_projection.run(&pooled, None).and_then(|t| t.to_dtype(DType::F32));
         features.map_err(Error::tensor("CLIP text projection"))
     }
 }

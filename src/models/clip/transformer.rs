@@ -2,10 +2,11 @@
 
 use super::{
     config::{Activation, TowerConfig},
-    ops::Attention,
+    ops::attend,
 };
+use crate::models::layers::{LayerNorm, Linear};
 use candle_core::{Result, Tensor};
-use candle_nn::{LayerNorm, Linear, Module, VarBuilder};
+use candle_nn::VarBuilder;
 
 /// One block; queries, keys and values are one matrix.
 #[derive(Clone, Debug)]
@@ -24,31 +25,25 @@ impl Block {
     fn load(config: &TowerConfig, vb: VarBuilder<'_>) -> Result<Self> {
         let (w, inner, eps) = (config.hidden_size, config.intermediate_size, config.layer_norm_eps);
         let attn = vb.pp("self_attn");
-        let parts = ["q_proj", "k_proj", "v_proj"].map(|name| candle_nn::linear(w, w, attn.pp(name)));
-        let [q, k, v] = parts;
-        let (q, k, v) = (q?, k?, v?);
-        let bias = |l: &Linear| l.bias().cloned().ok_or_else(|| candle_core::Error::Msg("no bias".into()));
-        let qkv = Linear::new(
-            Tensor::cat(&[q.weight(), k.weight(), v.weight()], 0)?,
-            Some(Tensor::cat(&[bias(&q)?, bias(&k)?, bias(&v)?], 0)?),
-        );
+        let parts = ["q_proj", "k_proj", "v_proj"].map(|name| attn.pp(name));
         Ok(Self {
-            norm1: candle_nn::layer_norm(w, eps, vb.pp("layer_norm1"))?,
-            qkv,
-            out: candle_nn::linear(w, w, attn.pp("out_proj"))?,
-            norm2: candle_nn::layer_norm(w, eps, vb.pp("layer_norm2"))?,
-            fc1: candle_nn::linear(w, inner, vb.pp("mlp.fc1"))?,
-            fc2: candle_nn::linear(inner, w, vb.pp("mlp.fc2"))?,
+            norm1: LayerNorm::load(&vb.pp("layer_norm1"), w, eps)?,
+            qkv: Linear::load_all(&parts, w, w, true)?,
+            out: Linear::load(&attn.pp("out_proj"), w, w, true)?,
+            norm2: LayerNorm::load(&vb.pp("layer_norm2"), w, eps)?,
+            fc1: Linear::load(&vb.pp("mlp.fc1"), w, inner, true)?,
+            fc2: Linear::load(&vb.pp("mlp.fc2"), inner, w, true)?,
             act: config.hidden_act,
             heads: config.num_attention_heads,
         })
     }
 
-    fn forward(&self, x: &Tensor, causal: bool) -> Result<Tensor> {
-        let attention = Attention { heads: self.heads, causal };
-        let x = (x + self.out.forward(&attention.forward(&self.qkv.forward(&self.norm1.forward(x)?)?)?)?)?;
-        let inner = self.act.forward(&self.fc1.forward(&self.norm2.forward(&x)?)?)?;
-        &x + self.fc2.forward(&inner)?
+    /// `x [b * t, w]`.
+    fn forward(&self, x: &Tensor, b: usize, causal: bool) -> Result<Tensor> {
+        let qkv = self.qkv.run(&self.norm1.run(x)?, None)?;
+        let x = self.out.run(&attend(&qkv, b, self.heads, causal)?, Some(x))?;
+        let inner = self.fc1.curved(&self.norm2.run(&x)?, self.act.curve(), |x| self.act.forward(x))?;
+        self.fc2.run(&inner, Some(&x))
     }
 }
 
@@ -68,6 +63,8 @@ impl Transformer {
 
     /// `[b, t, w]` to `[b, t, w]`.
     pub fn forward(&self, x: Tensor) -> Result<Tensor> {
-        self.blocks.iter().try_fold(x, |x, block| block.forward(&x, self.causal))
+        let (b, t, w) = x.dims3()?;
+        let x = x.reshape((b * t, w))?;
+        self.blocks.iter().try_fold(x, |x, block| block.forward(&x, b, self.causal))?.reshape((b, t, w))
     }
 }

@@ -3,10 +3,16 @@
 use super::{config::TowerConfig, transformer::Transformer};
 use crate::{
     error::{Error, Result},
-    models::weights::{MODEL, Part},
+    models::{
+        layers::Linear,
+        weights::{MODEL, Part},
+    },
 };
 use candle_core::{DType, Device, Result as TensorResult, Tensor};
-use candle_nn::{LayerNorm, Linear, Module, VarBuilder};
+use candle_nn::{LayerNorm, Module, VarBuilder};
+
+/// Images that go through the network together, at least.
+const GROUP: usize = 6;
 
 /// Pixels to features in the joint space.
 #[derive(Clone, Debug)]
@@ -35,13 +41,13 @@ impl VisionTower {
 
     pub(super) fn new(config: &TowerConfig, joint: usize, vb: VarBuilder<'_>) -> TensorResult<Self> {
         let (w, p, eps, dtype) = (config.hidden_size, config.patch_size, config.layer_norm_eps, vb.dtype());
-        let projection = candle_nn::linear_no_bias(w, joint, vb.pp("visual_projection"))?;
+        let projection = Linear::load(&vb.pp("visual_projection"), w, joint, false)?;
         let vb = vb.pp("vision_model");
         let emb = vb.pp("embeddings");
         let kernel = emb.get((w, 3, p, p), "patch_embedding.weight")?.reshape((w, 3 * p * p))?;
         Ok(Self {
             class: emb.get(w, "class_embedding")?,
-            patches: Linear::new(kernel, None),
+            patches: Linear::new(&kernel, None)?,
             positions: emb.get((config.grid().pow(2) + 1, w), "position_embedding.weight")?,
             // The checkpoints' own spelling.
             pre_norm: candle_nn::layer_norm(w, eps, vb.pp("pre_layrnorm"))?,
@@ -68,7 +74,18 @@ impl VisionTower {
             let (expected, found) = (format!("[b, 3, {s}, {s}]"), format!("{:?}", pixels.dims()));
             return Err(Error::Shape { what: "pixels for CLIP", expected, found });
         }
-        self.forward(pixels).map_err(Error::tensor("CLIP vision tower"))
+        self.groups(pixels).map_err(Error::tensor("CLIP vision tower"))
+    }
+
+    /// On a CPU a few images at a time go through the whole tower: what passes from layer to layer then stays in memory
+    /// that is at hand.
+    fn groups(&self, pixels: &Tensor) -> TensorResult<Tensor> {
+        let (b, many) = (pixels.dim(0)?, GROUP.max(rayon::current_num_threads()));
+        if !pixels.device().is_cpu() || b <= many {
+            return self.forward(pixels);
+        }
+        let group = |from: usize| self.forward(&pixels.narrow(0, from, many.min(b - from))?);
+        Tensor::cat(&(0..b).step_by(many).map(group).collect::<TensorResult<Vec<_>>>()?, 0)
     }
 
     fn forward(&self, pixels: &Tensor) -> TensorResult<Tensor> {
@@ -77,11 +94,11 @@ impl VisionTower {
         let seen = pixels.to_dtype(self.dtype)?.narrow(2, 0, g * p)?.narrow(3, 0, g * p)?.contiguous()?;
         let seen =
             seen.reshape((b, 3, g, p, g * p))?.reshape(vec![b, 3, g, p, g, p])?.permute(vec![0, 2, 4, 1, 3, 5])?;
-        let patches = self.patches.forward(&seen.reshape((b, g * g, 3 * p * p))?)?;
+        let patches = self.patches.run(&seen.reshape((b * g * g, 3 * p * p))?, None)?.reshape((b, g * g, w))?;
         let class = self.class.reshape((1, 1, w))?.broadcast_as((b, 1, w))?;
         let x = Tensor::cat(&[&class.contiguous()?, &patches], 1)?.broadcast_add(&self.positions)?;
         let x = self.transformer.forward(self.pre_norm.forward(&x)?)?;
         let class = x.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?;
-        self.projection.forward(&self.post_norm.forward(&class)?)?.to_dtype(DType::F32)
+        self.projection.run(&self.post_norm.forward(&class)?, None)?.to_dtype(DType::F32)
     }
 }

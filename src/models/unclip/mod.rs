@@ -5,7 +5,6 @@
 
 mod config;
 mod gather;
-mod kernels;
 mod layers;
 mod noising;
 mod resnet;
@@ -259,7 +258,7 @@ impl Unclip {
 
     /// Class embeddings and attention contexts of the batch; the unconditional half, if any, comes first, with zeros
     /// for an image.
-    fn conditions(&self, guide: &Guide) -> candle_core::Result<(Tensor, Vec<transformer::Context>)> {
+    fn conditions(&self, guide: &Guide) -> candle_core::Result<(Tensor, Vec<layers::Memories>)> {
         let prompts = guide.prompts.to_dtype(self.dtype)?;
         if guide.scale <= 1. {
             return Ok((self.unet.classes(&guide.labels)?, self.unet.contexts(&prompts)?));
@@ -274,7 +273,7 @@ impl Unclip {
         x: &Tensor,
         t: i64,
         classes: &Tensor,
-        contexts: &[transformer::Context],
+        contexts: &[layers::Memories],
         scale: f64,
     ) -> candle_core::Result<Tensor> {
         let narrow = x.to_dtype(self.dtype)?;

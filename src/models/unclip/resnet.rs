@@ -1,6 +1,7 @@
 //! diffusers' `ResnetBlock2D`, of UNet and decoder alike.
 
-use super::layers::{Conv, GroupNorm, Linear};
+use super::layers::{Conv, GroupNorm};
+use crate::models::layers::Linear;
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 

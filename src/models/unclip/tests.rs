@@ -39,7 +39,7 @@ fn every_block_of_the_unet_gives_diffusers_numbers() {
 
 #[test]
 fn the_way_of_other_devices_gives_the_same_numbers() {
-    layers::ELSEWHERE.set(true);
+    crate::models::layers::ELSEWHERE.set(true);
     blocks_agree();
     decoders_agree();
 }
@@ -135,7 +135,8 @@ fn chunked_attention_equals_attention_at_once() {
     let draw = |seed, n: usize| Tensor::from_vec(noise(seed, 0, 2 * n * 16), (2, n, 16), &Device::Cpu).unwrap();
     // 4,500 x 4,500 scores exceed a chunk, so queries are cut.
     let (q, k, v) = (draw(1, 4500), draw(2, 4500), draw(3, 4500));
-    let found = layers::attend(&q, &k, &v, 2, false).unwrap();
+    let qkv = Tensor::stack(&[&q, &k, &v], 0).unwrap().permute((2, 0, 1, 3)).unwrap().reshape((4500, 96)).unwrap();
+    let found = layers::attend(&qkv, 1, 2, false).unwrap();
     let rows = [0, 1, 2330, 4499];
     for row in rows {
         let scores = (q.narrow(1, row, 1).unwrap().matmul(&k.t().unwrap()).unwrap() * 0.25).unwrap();

@@ -2,22 +2,14 @@
 
 use super::{
     config::UnetConfig,
-    layers::{GroupNorm, LayerNorm, Linear, attend, geglu, split_heads},
+    layers::{GroupNorm, Memories, attend},
 };
+use crate::models::layers::{LayerNorm, Linear, fast};
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
-/// The prompt's keys and values for one attention, `[b * heads, tokens, d]`.
-pub(super) struct Context(Tensor, Tensor);
-
-impl Context {
-    /// That of the images `from..from + len` of `b`.
-    pub fn of(&self, b: usize, from: usize, len: usize) -> Result<Self> {
-        let heads = self.0.dim(0)? / b;
-        let part = |x: &Tensor| x.narrow(0, from * heads, len * heads);
-        Ok(Self(part(&self.0)?, part(&self.1)?))
-    }
-}
+/// Rows of a feed-forward layer at a time.
+const WIDE: usize = 2048;
 
 struct Block {
     norms: [LayerNorm; 3],
@@ -46,7 +38,7 @@ impl Block {
             let parts: Vec<_> = names.iter().map(|n| vb.pp(a).pp(n)).collect();
             Linear::load_all(&parts, input, c, false)
         };
-        let norm = |name: &str| LayerNorm::load(&vb.pp(name), c);
+        let norm = |name: &str| LayerNorm::load(&vb.pp(name), c, 1e-5);
         Ok(Self {
             norms: [norm("norm1")?, norm("norm2")?, norm("norm3")?],
             qkv: all("attn1", &["to_q", "to_k", "to_v"], c)?,
@@ -60,13 +52,18 @@ impl Block {
     }
 
     /// `x [b * n, c]`.
-    fn run(&self, x: &Tensor, b: usize, context: &Context, heads: usize, upcast: bool) -> Result<Tensor> {
-        let parted = |x: Tensor, parts: usize| split_heads(&x.reshape((b, (), x.dim(1)?))?, parts, heads);
-        let qkv = parted(self.qkv.run(&self.norms[0].run(x)?, None)?, 3)?;
-        let x = self.out1.run(&attend(&qkv[0], &qkv[1], &qkv[2], heads, upcast)?, Some(x))?;
-        let q = parted(self.query.run(&self.norms[1].run(&x)?, None)?, 1)?;
-        let x = self.out2.run(&attend(&q[0], &context.0, &context.1, heads, upcast)?, Some(&x))?;
-        self.out3.run(&geglu(&self.gate.run(&self.norms[2].run(&x)?, None)?)?, Some(&x))
+    fn run(&self, x: &Tensor, b: usize, context: &Memories, heads: usize, upcast: bool) -> Result<Tensor> {
+        let qkv = self.qkv.run(&self.norms[0].run(x)?, None)?;
+        let x = self.out1.run(&attend(&qkv, b, heads, upcast)?, Some(x))?;
+        let q = self.query.run(&self.norms[1].run(&x)?, None)?;
+        let x = self.out2.run(&context.ask(&q, heads, upcast)?, Some(&x))?;
+        // The widest layer; on a CPU a few rows at a time.
+        let (rows, step) = (x.dim(0)?, if fast(&x) { WIDE } else { x.dim(0)? });
+        let part = |from: usize| {
+            let x = x.narrow(0, from, step.min(rows - from))?;
+            self.out3.run(&self.gate.gated(&self.norms[2].run(&x)?)?, Some(&x))
+        };
+        Tensor::cat(&(0..rows).step_by(step).map(part).collect::<Result<Vec<_>>>()?, 0)
     }
 }
 
@@ -88,22 +85,14 @@ impl Transformer {
     }
 
     /// Keys and values of `prompts [b, tokens, d]`, one for each block.
-    pub fn context(&self, prompts: &Tensor) -> Result<Vec<Context>> {
+    pub fn context(&self, prompts: &Tensor) -> Result<Vec<Memories>> {
         let (b, n, d) = prompts.dims3()?;
         let flat = prompts.reshape((b * n, d))?;
-        let one = |block: &Block| {
-            let both = block.key_value.run(&flat, None)?.reshape((b, n, ()))?;
-            let mut both = split_heads(&both, 2, self.heads)?.into_iter();
-            match (both.next(), both.next()) {
-                (Some(k), Some(v)) => Ok(Context(k, v)),
-                _ => candle_core::bail!("two parts asked, fewer came"),
-            }
-        };
-        self.blocks.iter().map(one).collect()
+        self.blocks.iter().map(|block| Memories::new(&block.key_value.run(&flat, None)?, b, self.heads)).collect()
     }
 
     /// `x [b, h, w, c]`; takes as many contexts as it has blocks.
-    pub fn run<'a>(&self, x: &Tensor, contexts: &mut impl Iterator<Item = &'a Context>) -> Result<Tensor> {
+    pub fn run<'a>(&self, x: &Tensor, contexts: &mut impl Iterator<Item = &'a Memories>) -> Result<Tensor> {
         let (b, h, w, c) = x.dims4()?;
         let flat = x.reshape((b * h * w, c))?;
         let mut y = self.proj_in.run(&self.norm.run(x, None, false)?.reshape((b * h * w, c))?, None)?;

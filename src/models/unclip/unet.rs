@@ -2,13 +2,13 @@
 
 use super::{
     config::{PerLevel, UnetConfig},
-    layers::{Conv, GroupNorm, Linear, silu},
+    layers::{Conv, GroupNorm, Memories, silu},
     resnet::{Resnet, Sizes},
-    transformer::{Context, Transformer},
+    transformer::Transformer,
 };
+use crate::models::layers::Linear;
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
-use rayon::prelude::*;
 
 /// One level on the way down, at the bottom or on the way up.
 struct Level {
@@ -33,8 +33,8 @@ impl Embedding {
     }
 }
 
-/// Pixels of latents that go through the network together.
-const GROUP: usize = 1024;
+/// Pixels of latents that go through the network together: both halves of a guided image of 64 x 64.
+const GROUP: usize = 8192;
 
 /// The denoiser.
 pub(super) struct Unet {
@@ -171,31 +171,26 @@ impl Unet {
     }
 
     /// What the prompts `[b, tokens, d]` contribute to each attention, the same at every time step.
-    pub fn contexts(&self, prompts: &Tensor) -> Result<Vec<Context>> {
+    pub fn contexts(&self, prompts: &Tensor) -> Result<Vec<Memories>> {
         let levels = self.down.iter().chain([&self.mid]).chain(&self.up);
         let all = levels.flat_map(|l| &l.attentions).map(|a| a.context(prompts)).collect::<Result<Vec<_>>>()?;
         Ok(all.into_iter().flatten().collect())
     }
 
-    /// One look at `x [b, h, w, c]` at time step `t`. On a CPU a few images go through the whole network together: what
-    /// passes from layer to layer then stays in the cache, and threads share out the groups.
-    pub fn run(&self, x: &Tensor, t: f64, classes: &Tensor, contexts: &[Context]) -> Result<Tensor> {
+    /// One look at `x [b, h, w, c]` at time step `t`. On a CPU a few images go through the whole network together, which
+    /// bounds its memory.
+    pub fn run(&self, x: &Tensor, t: f64, classes: &Tensor, contexts: &[Memories]) -> Result<Tensor> {
         let (b, h, w, _) = x.dims4()?;
         let many = (GROUP / (h * w)).max(1);
         if !x.device().is_cpu() {
             return self.look(x, t, classes, contexts, &mut |_, _| ());
         }
-        let group = |&from: &usize| {
+        let group = |from: usize| {
             let n = many.min(b - from);
-            let contexts = contexts.iter().map(|c| c.of(b, from, n)).collect::<Result<Vec<_>>>()?;
+            let contexts = contexts.iter().map(|c| c.narrow(from, n)).collect::<Result<Vec<_>>>()?;
             self.look(&x.narrow(0, from, n)?, t, &classes.narrow(0, from, n)?, &contexts, &mut |_, _| ())
         };
-        let starts: Vec<usize> = (0..b).step_by(many).collect();
-        let parts = match many {
-            // Large images share out their own work; side by side they would only need more memory.
-            1 => starts.iter().map(group).collect::<Result<Vec<_>>>()?,
-            _ => starts.par_iter().map(group).collect::<Result<Vec<_>>>()?,
-        };
+        let parts = (0..b).step_by(many).map(group).collect::<Result<Vec<_>>>()?;
         Tensor::cat(&parts, 0)
     }
 
@@ -205,7 +200,7 @@ impl Unet {
         x: &Tensor,
         t: f64,
         classes: &Tensor,
-        contexts: &[Context],
+        contexts: &[Memories],
         seen: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Tensor> {
         let (width, flip, shift) = self.waves;
@@ -248,7 +243,7 @@ impl Unet {
 }
 
 impl Level {
-    fn attend<'a>(&self, j: usize, x: Tensor, contexts: &mut impl Iterator<Item = &'a Context>) -> Result<Tensor> {
+    fn attend<'a>(&self, j: usize, x: Tensor, contexts: &mut impl Iterator<Item = &'a Memories>) -> Result<Tensor> {
         match self.attentions.get(j) {
             Some(attention) => attention.run(&x, contexts),
             None => Ok(x),

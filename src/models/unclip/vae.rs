@@ -2,9 +2,10 @@
 
 use super::{
     config::VaeConfig,
-    layers::{Conv, GroupNorm, Linear, attend, split_heads},
+    layers::{Conv, GroupNorm, attend},
     resnet::{Resnet, Sizes},
 };
+use crate::models::layers::Linear;
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
@@ -31,8 +32,7 @@ impl Attention {
     fn run(&self, x: &Tensor) -> Result<Tensor> {
         let (b, h, w, c) = x.dims4()?;
         let y = self.qkv.run(&self.norm.run(x, None, false)?.reshape((b * h * w, c))?, None)?;
-        let qkv = split_heads(&y.reshape((b, h * w, 3 * c))?, 3, 1)?;
-        let y = attend(&qkv[0], &qkv[1], &qkv[2], 1, false)?;
+        let y = attend(&y, b, 1, false)?;
         self.out.run(&y, Some(&x.reshape((b * h * w, c))?))?.reshape((b, h, w, c))
     }
 }

@@ -4,9 +4,12 @@
 //! peers kmeans ROWS.npy M N_INIT BREATH CENTRES.npy SEED MAX_ITER   # fit; the caller judges the centres written
 //! peers warm ROWS.npy M TO N_INIT CENTRES.npy SEED                  # fit M unmeasured, then from there to TO
 //! peers match TABLE.npy                                             # M x M gains, int64
+//! peers CASE CHECKPOINT FOLDER                                      # a network on the inputs there; see models.rs
 //! ```
 //! Prints one line of JSON: wall and CPU seconds of the call, the value it reached, the process's peak memory.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod models;
 
 use ndarray::{Array2, ArrayView2};
 use protostill::pipeline::{
@@ -17,6 +20,7 @@ use protostill::pipeline::{
 use std::{
     fs::{self, File},
     io::{BufReader, Read},
+    path::Path,
     time::Instant,
 };
 
@@ -53,7 +57,7 @@ fn main() {
             let total = |columns: &Vec<usize>| columns.iter().enumerate().map(|(i, &j)| gain[[i, j]] as f64).sum();
             measured(|| best_assignment(gain.view(), &ctx).unwrap(), |columns| (total(columns), 0));
         }
-        other => panic!("{other}: kmeans, warm or match"),
+        case => models::run(case, &args[1], Path::new(&args[2])),
     }
 }
 
@@ -62,17 +66,34 @@ fn told(found: &Clusters) -> (f64, usize) {
 }
 
 fn measured<T>(work: impl FnOnce() -> T, value: impl Fn(&T) -> (f64, usize)) -> T {
-    rayon::broadcast(|_| ());
-    let (start, cpu) = (Instant::now(), cpu_seconds());
+    let clock = Clock::start();
     let made = work();
-    let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    let took = clock.read();
     let (value, rounds) = value(&made);
+    tell(took, value, rounds);
+    made
+}
+
+/// Wall and CPU time since it was started.
+struct Clock(Instant, f64);
+
+impl Clock {
+    fn start() -> Self {
+        rayon::broadcast(|_| ());
+        Self(Instant::now(), cpu_seconds())
+    }
+
+    fn read(&self) -> (f64, f64) {
+        (self.0.elapsed().as_secs_f64(), cpu_seconds() - self.1)
+    }
+}
+
+fn tell((wall, cpu): (f64, f64), value: f64, rounds: usize) {
     let (peak, threads) = (peak_bytes(), rayon::current_num_threads());
     println!(
         "{}",
         serde_json::json!({ "wall": wall, "cpu": cpu, "value": value, "rounds": rounds, "peak": peak, "threads": threads })
     );
-    made
 }
 
 /// User and system time of this process; Linux counts in hundredths.

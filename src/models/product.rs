@@ -1,0 +1,277 @@
+//! Matrix products in float32 on one CPU, the right side packed once: register tiles of 6 rows by two vectors over panels
+//! that stay in the first-level cache, after Goto and van de Geijn (TOMS 2008). A GEMM library would pack the weights
+//! again at every call, which for a convolution over few pixels costs as much as the product.
+//!
+//! Every number is summed in one order, whatever rows stand beside it and however many threads work.
+
+use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+use std::{cell::Cell, fmt, ops::Range};
+
+/// Columns of the left side at a time: a panel of 16 by 256 floats is half the first-level cache.
+const DEPTH: usize = 256;
+/// Rows of the left side at a time: with [`DEPTH`] columns they stay in the second-level cache, and there are enough of
+/// them to hide that every panel comes from memory.
+const ROWS: usize = 288;
+/// Floats of the left side at a time, unless those are few rows.
+const LEFT: usize = 1 << 22;
+/// Rows of a register tile.
+const TILE: usize = 6;
+/// Panels a thread takes at once.
+const PANELS: usize = 20;
+
+thread_local! {
+    /// Memory that is asked for again and again: fresh pages cost more than filling them.
+    static SPARE: Cell<Vec<Vec<f32>>> = const { Cell::new(Vec::new()) };
+}
+
+/// `len` floats of no particular value for `work`.
+pub(super) fn scratch<T>(len: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
+    // Taken out while `work` runs: meanwhile this thread may steal work that asks for more.
+    let mut spare = SPARE.take();
+    let mut held = spare.pop().unwrap_or_default();
+    SPARE.set(spare);
+    if held.len() < len {
+        held.resize(len, 0.);
+    }
+    let made = work(&mut held[..len]);
+    let mut spare = SPARE.take();
+    spare.push(held);
+    SPARE.set(spare);
+    made
+}
+
+/// Runs `op` with the widest vectors of this machine that pulp is built for: AVX2 and FMA on x86, NEON on ARM.
+pub(super) fn run<Op: WithSimd>(op: Op) -> Op::Output {
+    // `Arch` knows V3 only with a feature that would build the tensor library anew.
+    #[cfg(target_arch = "x86_64")]
+    if let Some(simd) = pulp::x86::V3::try_new() {
+        return Simd::vectorize(simd, op);
+    }
+    Arch::new().dispatch(op)
+}
+
+/// The numbers of a tensor on the CPU.
+pub(super) fn floats<'a>(s: &'a CpuStorage, l: &Layout) -> Result<&'a [f32]> {
+    match l.contiguous_offsets() {
+        Some((from, to)) => Ok(&s.as_slice::<f32>()?[from..to]),
+        None => bail!("a kernel needs contiguous input, not {l:?}"),
+    }
+}
+
+/// Shows `work` the numbers of `x`.
+pub(super) fn read<T>(x: &Tensor, work: impl FnOnce(&[f32]) -> Result<T>) -> Result<T> {
+    let x = x.contiguous()?;
+    let (storage, layout) = x.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(s) => work(floats(s, layout)?),
+        _ => bail!("a kernel needs a tensor on the CPU"),
+    }
+}
+
+/// A distance between rows in memory, at least `columns`, that does not put them into the same few lines of a cache.
+pub(super) fn apart(columns: usize) -> usize {
+    (columns.div_ceil(16) | 1) * 16
+}
+
+/// A matrix `[depth, width]`, in panels of a few columns.
+pub(super) struct Packed {
+    values: Vec<f32>,
+    pub depth: usize,
+    pub width: usize,
+    panel: usize,
+}
+
+impl fmt::Debug for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Packed [{}, {}]", self.depth, self.width)
+    }
+}
+
+impl Packed {
+    /// The matrix of `value(row, column)`.
+    pub fn new(depth: usize, width: usize, value: impl Fn(usize, usize) -> f32 + Sync) -> Self {
+        let panel = run(Width);
+        let mut values = vec![0f32; width.next_multiple_of(panel) * depth];
+        values.par_chunks_mut((panel * depth).max(1)).enumerate().for_each(|(p, out)| {
+            let columns = panel.min(width - p * panel);
+            for (k, out) in out.chunks_exact_mut(panel).enumerate() {
+                out[..columns].iter_mut().enumerate().for_each(|(j, out)| *out = value(k, p * panel + j));
+            }
+        });
+        Self { values, depth, width, panel }
+    }
+
+    /// Floats in a row of products, the last panel's filling included.
+    pub fn padded(&self) -> usize {
+        self.width.next_multiple_of(self.panel)
+    }
+
+    /// `left [rows, depth]`, a row every `stride` floats, times the matrix: `out`, a row every `line` floats, each
+    /// [`Packed::padded`] long.
+    pub fn times(&self, left: &[f32], stride: usize, out: &mut [f32], line: usize) {
+        self.part(left, stride, 0..self.padded() / self.panel, out, line);
+    }
+
+    fn part(&self, left: &[f32], stride: usize, panels: Range<usize>, out: &mut [f32], line: usize) {
+        run(Tiles { matrix: self, left, stride, panels, out, line });
+    }
+
+    /// Rows that `fill(row, slot)` writes, times the matrix: `finish(row, products, out)` makes of each row's `width`
+    /// products its share of `out`, which all rows share alike.
+    pub fn each<F, G>(&self, rows: usize, fill: F, out: &mut [f32], finish: G)
+    where
+        F: Fn(usize, &mut [f32]) + Sync,
+        G: Fn(usize, &mut [f32], &mut [f32]) + Sync,
+    {
+        if rows == 0 || out.is_empty() {
+            return;
+        }
+        let (line, stride) = (out.len() / rows, apart(self.depth));
+        let most = (LEFT / stride).clamp(ROWS / 3, ROWS);
+        let many = rows.div_ceil(rows.div_ceil(most)).next_multiple_of(TILE);
+        out.par_chunks_mut(many * line).enumerate().for_each(|(chunk, out)| {
+            let (first, rows) = (chunk * many, out.len() / line);
+            scratch(rows * stride + (rows + 1) * self.padded(), |memory| {
+                let (left, memory) = memory.split_at_mut(rows * stride);
+                let (products, row) = memory.split_at_mut(rows * self.padded());
+                left.chunks_exact_mut(stride).enumerate().for_each(|(i, slot)| fill(first + i, &mut slot[..self.depth]));
+                let group = PANELS * self.panel;
+                let part = |(g, out): (usize, &mut [f32])| {
+                    let count = out.len() / rows / self.panel;
+                    self.part(left, stride, g * PANELS..g * PANELS + count, out, count * self.panel);
+                };
+                products.par_chunks_mut(rows * group).enumerate().for_each(part);
+                for (i, out) in out.chunks_exact_mut(line).enumerate() {
+                    for (row, group) in row.chunks_mut(group).zip(products.chunks(rows * group)) {
+                        let wide = group.len() / rows;
+                        row.copy_from_slice(&group[i * wide..][..wide]);
+                    }
+                    finish(first + i, &mut row[..self.width], out);
+                }
+            });
+        });
+    }
+}
+
+struct Width;
+
+impl WithSimd for Width {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        2 * S::F32_LANES
+    }
+}
+
+struct Tiles<'a> {
+    matrix: &'a Packed,
+    left: &'a [f32],
+    stride: usize,
+    panels: Range<usize>,
+    out: &'a mut [f32],
+    line: usize,
+}
+
+impl WithSimd for Tiles<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (m, width) = (self.matrix, 2 * S::F32_LANES);
+        let rows = self.out.len() / self.line.max(1);
+        for from in (0..m.depth).step_by(DEPTH) {
+            let to = m.depth.min(from + DEPTH);
+            for p in self.panels.clone() {
+                let panel = &m.values[p * width * m.depth..(p + 1) * width * m.depth];
+                let (panel, _) = S::as_simd_f32s(&panel[from * width..to * width]);
+                let column = (p - self.panels.start) * width;
+                let mut at = 0;
+                while at < rows {
+                    let left = &self.left[at * self.stride + from..];
+                    let out = &mut self.out[at * self.line + column..];
+                    let (stride, line, more) = (self.stride, self.line, from > 0);
+                    at += match rows - at {
+                        TILE.. => tile::<S, TILE>(simd, left, stride, panel, out, line, more),
+                        4.. => tile::<S, 4>(simd, left, stride, panel, out, line, more),
+                        2.. => tile::<S, 2>(simd, left, stride, panel, out, line, more),
+                        _ => tile::<S, 1>(simd, left, stride, panel, out, line, more),
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// Products of `R` rows with a panel, written to `out` or, if there is `more`, added; returns `R`.
+#[inline(always)]
+fn tile<S: Simd, const R: usize>(
+    simd: S,
+    left: &[f32],
+    stride: usize,
+    panel: &[S::f32s],
+    out: &mut [f32],
+    line: usize,
+    more: bool,
+) -> usize {
+    let (panel, _) = panel.as_chunks::<2>();
+    let rows: [&[f32]; R] = std::array::from_fn(|r| &left[r * stride..][..panel.len()]);
+    let mut sums = [[simd.splat_f32s(0.0); 2]; R];
+    for (k, column) in panel.iter().enumerate() {
+        for r in 0..R {
+            let x = simd.splat_f32s(rows[r][k]);
+            sums[r] = [simd.mul_add_e_f32s(x, column[0], sums[r][0]), simd.mul_add_e_f32s(x, column[1], sums[r][1])];
+        }
+    }
+    for (r, sums) in sums.into_iter().enumerate() {
+        let (slots, _) = S::as_mut_simd_f32s(&mut out[r * line..][..2 * S::F32_LANES]);
+        for (slot, sum) in slots.iter_mut().zip(sums) {
+            *slot = if more { simd.add_f32s(*slot, sum) } else { sum };
+        }
+    }
+    R
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whole numbers, small enough for sums to be exact in any order.
+    fn value(i: usize) -> f32 {
+        ((i * 7919) % 23) as f32 - 11.0
+    }
+
+    #[test]
+    fn products_are_those_of_a_plain_loop_whatever_the_shape_and_the_company() {
+        for (n, m, d) in [(1, 1, 1), (7, 16, 3), (9, 33, 256), (13, 5, 515), (101, 700, 20), (200, 3, 9)] {
+            let packed = Packed::new(d, m, |k, j| value(j * d + k + 5));
+            let all = |rows: Range<usize>| {
+                let mut out = vec![0.0; rows.len() * m];
+                let fill = |i: usize, slot: &mut [f32]| {
+                    slot.iter_mut().enumerate().for_each(|(k, v)| *v = value((rows.start + i) * d + k));
+                };
+                packed.each(rows.len(), fill, &mut out, |_, sums, out| out.copy_from_slice(sums));
+                out
+            };
+            let found = all(0..n);
+            for i in 0..n {
+                assert_eq!(all(i..i + 1), found[i * m..(i + 1) * m]);
+                for j in 0..m {
+                    let plain: f32 = (0..d).map(|k| value(i * d + k) * value(j * d + k + 5)).sum();
+                    assert_eq!(found[i * m + j], plain, "{n} {m} {d}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn scratch_memory_is_not_shared_with_work_that_asks_for_more() {
+        scratch(10, |outer| {
+            outer.fill(1.0);
+            scratch(20, |inner| inner.fill(2.0));
+            assert_eq!(outer, [1.0; 10]);
+        });
+    }
+}
