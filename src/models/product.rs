@@ -32,10 +32,11 @@ pub(super) fn scratch<T>(len: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
     let mut spare = SPARE.take();
     let mut held = spare.pop().unwrap_or_default();
     SPARE.set(spare);
-    if held.len() < len {
-        held.resize(len, 0.);
+    if held.len() < len + 16 {
+        held.resize(len + 16, 0.);
     }
-    let made = work(&mut held[..len]);
+    let start = whole(&held);
+    let made = work(&mut held[start..start + len]);
     let mut spare = SPARE.take();
     spare.push(held);
     SPARE.set(spare);
@@ -75,9 +76,16 @@ pub(super) fn apart(columns: usize) -> usize {
     (columns.div_ceil(16) | 1) * 16
 }
 
+/// Where the first whole line of a cache begins: a vector that lies across two costs two loads.
+fn whole(x: &[f32]) -> usize {
+    (x.as_ptr() as usize).wrapping_neg() / 4 % 16
+}
+
 /// A matrix `[depth, width]`, in panels of a few columns.
 pub(super) struct Packed {
+    /// From `start` on.
     values: Vec<f32>,
+    start: usize,
     pub depth: usize,
     pub width: usize,
     panel: usize,
@@ -93,14 +101,16 @@ impl Packed {
     /// The matrix of `value(row, column)`.
     pub fn new(depth: usize, width: usize, value: impl Fn(usize, usize) -> f32 + Sync) -> Self {
         let panel = run(Width);
-        let mut values = vec![0f32; width.next_multiple_of(panel) * depth];
-        values.par_chunks_mut((panel * depth).max(1)).enumerate().for_each(|(p, out)| {
+        let len = width.next_multiple_of(panel) * depth;
+        let mut values = vec![0f32; len + 16];
+        let start = whole(&values);
+        values[start..start + len].par_chunks_mut((panel * depth).max(1)).enumerate().for_each(|(p, out)| {
             let columns = panel.min(width - p * panel);
             for (k, out) in out.chunks_exact_mut(panel).enumerate() {
                 out[..columns].iter_mut().enumerate().for_each(|(j, out)| *out = value(k, p * panel + j));
             }
         });
-        Self { values, depth, width, panel }
+        Self { values, start, depth, width, panel }
     }
 
     /// Floats in a row of products, the last panel's filling included.
@@ -136,7 +146,9 @@ impl Packed {
             scratch(rows * stride + (rows + 1) * self.padded(), |memory| {
                 let (left, memory) = memory.split_at_mut(rows * stride);
                 let (products, row) = memory.split_at_mut(rows * self.padded());
-                left.chunks_exact_mut(stride).enumerate().for_each(|(i, slot)| fill(first + i, &mut slot[..self.depth]));
+                left.chunks_exact_mut(stride)
+                    .enumerate()
+                    .for_each(|(i, slot)| fill(first + i, &mut slot[..self.depth]));
                 let group = PANELS * self.panel;
                 let part = |(g, out): (usize, &mut [f32])| {
                     let count = out.len() / rows / self.panel;
@@ -185,7 +197,7 @@ impl WithSimd for Tiles<'_> {
         for from in (0..m.depth).step_by(DEPTH) {
             let to = m.depth.min(from + DEPTH);
             for p in self.panels.clone() {
-                let panel = &m.values[p * width * m.depth..(p + 1) * width * m.depth];
+                let panel = &m.values[m.start + p * width * m.depth..][..width * m.depth];
                 let (panel, _) = S::as_simd_f32s(&panel[from * width..to * width]);
                 let column = (p - self.panels.start) * width;
                 let mut at = 0;

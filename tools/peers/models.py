@@ -153,8 +153,8 @@ def head_run(seed, data):
             sgd.step()
     drop.eval()
     scores = F.normalize(test) @ F.normalize(head(captions)).t()
-    r = recalls(scores.numpy(), np.repeat(np.arange(1000), 5))
-    return [float(v) for v in (r.values() if isinstance(r, dict) else r)]
+    found = recalls(scores.numpy(), np.repeat(np.arange(1000), 5))
+    return found["ir"] + found["tr"]
 
 
 def peer_evaluate(checkpoint, at):

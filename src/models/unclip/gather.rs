@@ -44,4 +44,11 @@ impl Windows {
             }
         }
     }
+
+    /// The channels at `(y, x)` of image `image` of `data [b, h, w, c]`, both counted from the border of zeros; none on it.
+    pub fn pixel<'a>(&self, data: &'a [f32], c: usize, image: usize, (y, x): (usize, usize)) -> Option<&'a [f32]> {
+        let ((sh, sw), (vh, vw)) = (self.stored, self.size);
+        let (y, x) = (y.wrapping_sub(1), x.wrapping_sub(1));
+        (y < vh && x < vw).then(|| &data[((image * sh + y * sh / vh) * sw + x * sw / vw) * c..][..c])
+    }
 }

@@ -1,6 +1,6 @@
 //! The layers of UNet and decoder, channels last. On a CPU in float32 on our own kernels; elsewhere on candle's operations.
 
-use super::gather::Windows;
+use super::{gather::Windows, winograd::Winograd};
 use crate::models::{
     attention::{self, Memory},
     kernels::{self, Group},
@@ -20,6 +20,8 @@ pub(super) struct Conv {
 enum Weight {
     /// A product with windows, `[9 in, out]`.
     Windows(Linear),
+    /// A transformed kernel and the bias.
+    Tiles(Winograd, Vec<f32>),
     /// `[out, in, 3, 3]` and the bias, for devices with convolutions of their own.
     Kernel(Tensor, Option<Tensor>),
 }
@@ -32,17 +34,26 @@ impl Conv {
         if !fast(&kernel) {
             return Ok(Self { weight: Weight::Kernel(kernel, Some(bias)), stride });
         }
+        if stride == 1 && Winograd::suits(input, output) {
+            let tiles = read(&kernel, |w| Ok(Winograd::new(w, input, output)))?;
+            return Ok(Self { weight: Weight::Tiles(tiles, host(&bias)?), stride });
+        }
         let value = |w: &[f32], k: usize, j: usize| w[(j * input + k % input) * 9 + k / input];
         let packed = read(&kernel, |w| Ok(Packed::new(9 * input, output, |k, j| value(w, k, j))))?;
         Ok(Self { weight: Weight::Windows(Linear::packed(packed, bias)?), stride })
     }
 
     /// The bias handed out, to be added elsewhere.
-    pub fn take_bias(&mut self) -> Option<Tensor> {
-        match &mut self.weight {
+    pub fn take_bias(&mut self) -> Result<Option<Tensor>> {
+        Ok(match &mut self.weight {
             Weight::Windows(matrix) => matrix.take_bias(),
+            Weight::Tiles(_, bias) => {
+                let taken = std::mem::take(bias);
+                let len = taken.len();
+                (len > 0).then(|| Tensor::from_vec(taken, len, &Device::Cpu)).transpose()?
+            }
             Weight::Kernel(_, bias) => bias.take(),
-        }
+        })
     }
 
     /// `x [b, h, w, in]`, scaled to `size` first -> `[b, h', w', out]`, plus `residual` if given.
@@ -56,6 +67,26 @@ impl Conv {
                 let out = read(x, |x| matrix.products(b * oh * ow, |row, slot| at.copy(x, c, row, slot), residual))?;
                 let width = out.len() / (b * oh * ow).max(1);
                 Tensor::from_vec(out, (b, oh, ow, width), &Device::Cpu)
+            }
+            Weight::Tiles(tiles, bias) => {
+                let (oh, ow) = at.out();
+                let mut out = vec![0f32; b * oh * ow * tiles.width()];
+                let mut all = |residual: Option<&[f32]>| {
+                    read(x, |x| {
+                        tiles.run(x, at, &mut out, |pixel, row| {
+                            kernels::add(row, bias);
+                            if let Some(residual) = residual {
+                                kernels::add(row, &residual[pixel * row.len()..][..row.len()]);
+                            }
+                        });
+                        Ok(())
+                    })
+                };
+                match residual {
+                    None => all(None)?,
+                    Some(residual) => read(residual, |residual| all(Some(residual)))?,
+                }
+                Tensor::from_vec(out, (b, oh, ow, tiles.width()), &Device::Cpu)
             }
         }
     }

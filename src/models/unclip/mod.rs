@@ -13,6 +13,7 @@ mod schedule;
 mod transformer;
 mod unet;
 mod vae;
+mod winograd;
 
 pub use noising::noise;
 pub use sampler::{Sampler, Scheduler};

@@ -35,7 +35,7 @@ impl Resnet {
         let time = s.time.map(|width| -> Result<Linear> {
             let mut time = Linear::load(&vb.pp("time_emb_proj"), width, s.output, true)?;
             // The time's share is added in the second norm; the convolution's bias goes with it, saving a pass.
-            if let Some(bias) = conv1.take_bias() {
+            if let Some(bias) = conv1.take_bias()? {
                 time.add_bias(&bias)?;
             }
             Ok(time)

@@ -152,20 +152,31 @@ fn a_convolution_to_an_odd_size_and_by_halves_equals_candles() {
     for (h, w, size, stride) in
         [(5, 7, (5, 7), 2), (3, 4, (5, 7), 1), (4, 4, (8, 8), 1), (1, 1, (1, 1), 1), (16, 9, (16, 9), 1)]
     {
-        let draw = |seed, shape: &[usize]| {
-            Tensor::from_vec(noise(seed, 0, shape.iter().product()), shape, &Device::Cpu).unwrap()
-        };
-        let held =
-            HashMap::from([("weight".to_string(), draw(8, &[10, 6, 3, 3])), ("bias".to_string(), draw(9, &[10]))]);
-        let vb = VarBuilder::from_tensors(held.clone(), DType::F32, &Device::Cpu);
-        let conv = layers::Conv::load(&vb, 6, 10, stride).unwrap();
-        let x = Tensor::from_vec(noise(4, 0, 3 * h * w * 6), (3, h, w, 6), &Device::Cpu).unwrap();
-        let found = conv.run(&x, Some(size), None).unwrap();
-        let planes = x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap().upsample_nearest2d(size.0, size.1).unwrap();
-        let truth = planes.conv2d(&held["weight"], 1, stride, 1, 1).unwrap();
-        let truth = truth.broadcast_add(&held["bias"].reshape((1, 10, 1, 1)).unwrap()).unwrap();
-        let wrong = off(&found, &last(&truth));
-        assert!(wrong < 1e-5, "{h} x {w} to {size:?}: {wrong:e}");
+        // Few channels take the direct way, more go by tiles.
+        for (input, output) in [(6, 10), (20, 37)] {
+            let draw = |seed, shape: &[usize]| {
+                Tensor::from_vec(noise(seed, 0, shape.iter().product()), shape, &Device::Cpu).unwrap()
+            };
+            let held = HashMap::from([
+                ("weight".to_string(), draw(8, &[output, input, 3, 3])),
+                ("bias".to_string(), draw(9, &[output])),
+            ]);
+            let vb = VarBuilder::from_tensors(held.clone(), DType::F32, &Device::Cpu);
+            let conv = layers::Conv::load(&vb, input, output, stride).unwrap();
+            let x = draw(4, &[3, h, w, input]);
+            let found = conv.run(&x, Some(size), None).unwrap();
+            let planes = x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap();
+            let planes = planes.upsample_nearest2d(size.0, size.1).unwrap();
+            let truth = planes.conv2d(&held["weight"], 1, stride, 1, 1).unwrap();
+            let truth = truth.broadcast_add(&held["bias"].reshape((1, output, 1, 1)).unwrap()).unwrap();
+            let wrong = off(&found, &last(&truth));
+            assert!(wrong < 1e-5, "{h} x {w} to {size:?}: {wrong:e}");
+            // Beside its own result, by itself.
+            let again =
+                conv.run(&x.narrow(0, 1, 1).unwrap(), Some(size), Some(&found.narrow(0, 1, 1).unwrap())).unwrap();
+            let twice = (found.narrow(0, 1, 1).unwrap() * 2.0).unwrap();
+            assert_eq!(values(&again), values(&twice), "{h} x {w} to {size:?}");
+        }
     }
 }
 
