@@ -37,9 +37,7 @@ impl WithSimd for Loop<'_> {
             Self::Add(y, x) => y.iter_mut().zip(x).for_each(|(y, x)| *y += x),
             Self::LayerNorm { x, gain, bias, eps, out } => layer_norm_loop(x, gain, bias, eps, out),
             Self::Sums { x, centre, square, sums } => sums_loop(x, centre, square, sums),
-            Self::Scale { x, centre, gain, bias, silu: true, out } => {
-                scale_loop(x, [centre, gain, bias], out, |y| silu(y))
-            }
+            Self::Scale { x, centre, gain, bias, silu: true, out } => scale_loop(x, [centre, gain, bias], out, silu),
             Self::Scale { x, centre, gain, bias, silu: false, out } => scale_loop(x, [centre, gain, bias], out, |y| y),
         }
     }
@@ -47,7 +45,7 @@ impl WithSimd for Loop<'_> {
 
 #[inline(always)]
 fn curve_loop(curve: Curve, row: &mut [f32]) {
-    const TWICE: f32 = 1.595_769_1; // 2 sqrt(2 / pi)
+    const TWICE: f32 = 1.595_769; // 2 sqrt(2 / pi)
     match curve {
         Curve::Sigmoid(f) => row.iter_mut().for_each(|x| *x /= 1. + exp(-f * *x)),
         Curve::Gelu => row.iter_mut().for_each(|x| *x = gelu(*x)),
