@@ -16,6 +16,11 @@ impl Fingerprint {
         Self(format!("{:x}", Sha256::digest(bytes)))
     }
 
+    /// Of bytes that were fed to `hash` piece by piece.
+    pub fn of_hash(hash: Sha256) -> Self {
+        Self(format!("{:x}", hash.finalize()))
+    }
+
     /// Of a file's bytes, without holding them all.
     ///
     /// # Errors
@@ -24,7 +29,7 @@ impl Fingerprint {
         let mut hash = Sha256::new();
         let mut feed = || io::copy(&mut io::BufReader::with_capacity(1 << 20, File::open(path)?), &mut hash);
         feed().map_err(Error::io(path))?;
-        Ok(Self(format!("{:x}", hash.finalize())))
+        Ok(Self::of_hash(hash))
     }
 
     /// Of a stage: its `name`, its `settings` (in serde's field order) and its `inputs`.

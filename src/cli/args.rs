@@ -33,6 +33,9 @@ pub struct Global {
     /// Threads to compute with [default: all cores]
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
+    /// Memory to use, in GB: larger arrays of features are mapped from disk [default: what is available]
+    #[arg(long, global = true, value_name = "GB")]
+    pub memory: Option<f64>,
     /// How to show progress, on stderr
     #[arg(long, global = true, value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,

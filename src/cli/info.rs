@@ -1,7 +1,7 @@
 //! `protostill info`.
 
 use super::{args::Global, config, print_json, store};
-use crate::{error::Result, fsio::printable, models::device};
+use crate::{error::Result, fsio::printable, machine, models::device};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ pub fn run(global: &Global, terminal: &[(&str, String)]) -> Result<()> {
     let gpus = gpus();
     let usage = store(global)?.usage()?;
     let threads = rayon::current_num_threads();
-    let memory = memory();
+    let memory = machine::memory();
     let file = global.config.as_ref().map_or("built in".to_owned(), |p| p.display().to_string());
     if global.json {
         print_json(&json!({
@@ -18,7 +18,7 @@ pub fn run(global: &Global, terminal: &[(&str, String)]) -> Result<()> {
             "device": device,
             "gpus": gpus,
             "threads": threads,
-            "memory": memory.map(|(all, free)| json!({"bytes": all, "available": free})),
+            "memory": memory.map(|m| json!({"bytes": m.total, "available": m.available})),
             "config": file,
             "store": usage,
             "data": config.data.source,
@@ -30,8 +30,9 @@ pub fn run(global: &Global, terminal: &[(&str, String)]) -> Result<()> {
     println!("protostill  {}", env!("CARGO_PKG_VERSION"));
     println!("device      {device}, {threads} threads{}", if candle_core::utils::with_avx() { ", AVX" } else { "" });
     gpus.iter().for_each(|gpu| println!("gpu         {gpu}"));
-    if let Some((all, free)) = memory {
-        println!("memory      {:.1} GB, {:.1} GB available", all as f64 / 1e9, free as f64 / 1e9);
+    if let Some(memory) = memory {
+        let gigabytes = |bytes| bytes as f64 / 1e9;
+        println!("memory      {:.1} GB, {:.1} GB available", gigabytes(memory.total), gigabytes(memory.available));
     }
     println!("config      {file}");
     println!("data        {}", config.data.source);
@@ -44,16 +45,6 @@ pub fn run(global: &Global, terminal: &[(&str, String)]) -> Result<()> {
         println!("{name:<14} {}", printable(value));
     }
     Ok(())
-}
-
-/// The device's memory in bytes, and how much of it is to be had, where the system says so (Linux: proc_meminfo(5)).
-fn memory() -> Option<(u64, u64)> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let of = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
-    };
-    Some((of("MemTotal:")?, of("MemAvailable:")?))
 }
 
 /// NVIDIA's GPUs with their memory, as the driver's own tool tells them; none where there is no such tool.

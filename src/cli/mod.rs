@@ -105,7 +105,12 @@ fn bench(global: &Global, config: &Config) -> Result<Workbench> {
         encoders: checkpoint(&config.models.encoders, shipped::encoders, &hub)?,
         hub,
     };
-    Ok(Workbench::new(dataset(config)?, checkpoints, store(global)?, device))
+    let bench = Workbench::new(dataset(config)?, checkpoints, store(global)?, device);
+    match global.memory {
+        None => Ok(bench),
+        Some(gigabytes) if gigabytes > 0.0 => Ok(bench.within((gigabytes * 1e9) as u64)),
+        Some(_) => Err(Error::setting("--memory", "must be above 0")),
+    }
 }
 
 /// The same, with what it takes fetched from the hub before.

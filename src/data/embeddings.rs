@@ -24,6 +24,7 @@ use crate::{
 use ndarray::Array2;
 use std::{
     collections::BTreeMap,
+    io::Write,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -40,7 +41,7 @@ pub(super) struct Features {
     pub encoders: BTreeMap<String, Table>,
 }
 
-/// Rows of a table that belong to a split's images.
+/// Rows of a table that belong to a split's images or captions. Raw, as they were saved.
 #[derive(Clone, Debug)]
 pub struct Picked {
     pub(super) table: Table,
@@ -48,55 +49,77 @@ pub struct Picked {
 }
 
 impl Picked {
-    /// `[images, c]`.
+    /// All of them in memory: `[n, d]`.
     ///
     /// # Errors
     /// [`Error::Input`] naming a number that is not finite; [`Error::Io`].
     pub fn read(&self) -> Result<Array2<f32>> {
         self.table.read(&self.rows)
     }
-}
 
-/// Features of one split, joined to its images and pairs. Raw, as they were saved.
-#[derive(Clone, Debug)]
-pub struct Ready {
-    /// One row for each of `image_rows`; a split that is only measured on needs none.
-    pub(super) image: Option<Table>,
-    pub(super) text: Table,
-    pub(super) image_rows: Vec<u32>,
-    pub(super) text_rows: Vec<u32>,
-}
-
-impl Ready {
-    /// `[images, d]`, row by row those of [`Split::images`](super::Split::images).
-    ///
-    /// # Errors
-    /// [`Error::Input`] naming a number that is not finite, or if the split has no image features; [`Error::Io`].
-    pub fn images(&self) -> Result<Array2<f32>> {
-        match &self.image {
-            Some(table) => table.read(&self.image_rows),
-            None => Err(Error::input(self.text.path(), "has no image features beside it")),
-        }
+    /// Shape of what [`Self::read`] gives.
+    pub fn dim(&self) -> (usize, usize) {
+        (self.rows.len(), self.table.width())
     }
 
-    /// `[pairs, d]`, row by row those of [`Split::pairs`](super::Split::pairs).
+    /// Writes what [`Self::read`] gives as little-endian float32 numbers, some thousand rows at a time.
     ///
     /// # Errors
-    /// As [`Self::images`].
-    pub fn texts(&self) -> Result<Array2<f32>> {
-        self.text.read(&self.text_rows)
+    /// As [`Self::read`].
+    pub fn copy_to(&self, to: &mut dyn Write) -> Result<()> {
+        for some in self.rows.chunks(AT_ONCE) {
+            let bytes: Vec<u8> = self.table.read(some)?.iter().flat_map(|v| v.to_le_bytes()).collect();
+            to.write_all(&bytes).map_err(Error::io("features in a temporary file"))?;
+        }
+        Ok(())
+    }
+
+    /// File and first byte, if the rows lie in one file as they would lie in memory.
+    pub fn in_place(&self) -> Option<(&Path, u64)> {
+        let in_order = self.rows.len() == self.table.rows() && self.rows.iter().zip(0..).all(|(&row, i)| row == i);
+        self.table.whole().filter(|_| in_order)
     }
 
     /// Whether all of it are finite numbers, some thousand rows at a time.
     ///
     /// # Errors
-    /// As [`Self::images`].
+    /// As [`Self::read`].
+    pub fn check(&self) -> Result<()> {
+        self.rows.chunks(AT_ONCE).try_for_each(|some| self.table.read(some).map(drop))
+    }
+}
+
+/// Rows read at once where not all of them are.
+const AT_ONCE: usize = 4096;
+
+/// Features of one split, joined to its images and pairs.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// A split that is only measured on needs none.
+    pub(super) image: Option<Picked>,
+    pub(super) text: Picked,
+}
+
+impl Ready {
+    /// Row by row those of [`Split::images`](super::Split::images).
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the split has no image features.
+    pub fn images(&self) -> Result<&Picked> {
+        self.image.as_ref().ok_or_else(|| Error::input(self.text.table.path(), "has no image features beside it"))
+    }
+
+    /// Row by row those of [`Split::pairs`](super::Split::pairs).
+    pub fn texts(&self) -> &Picked {
+        &self.text
+    }
+
+    /// Whether all of it are finite numbers.
+    ///
+    /// # Errors
+    /// As [`Picked::check`].
     pub(super) fn check(&self) -> Result<()> {
-        let tables = self.image.iter().map(|t| (t, &self.image_rows)).chain([(&self.text, &self.text_rows)]);
-        for (table, rows) in tables {
-            rows.chunks(4096).try_for_each(|some| table.read(some).map(|_| ()))?;
-        }
-        Ok(())
+        self.image.iter().chain([&self.text]).try_for_each(Picked::check)
     }
 }
 

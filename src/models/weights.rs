@@ -32,6 +32,21 @@ pub enum Checkpoint {
     },
 }
 
+/// A file in memory as far as the system has room for it.
+pub type Mapped = memmap2::Mmap;
+
+/// Maps `file`, read-only. It is for files that are too large to read: features, besides weights.
+///
+/// # Errors
+/// What the system says.
+pub fn map(file: &std::fs::File) -> std::io::Result<Mapped> {
+    // SAFETY: as for weights below: nobody here writes to what is mapped.
+    #[allow(unsafe_code)]
+    unsafe {
+        Mapped::map(file)
+    }
+}
+
 /// Stem of the weights that transformers and timm write.
 pub const MODEL: &str = "model";
 /// Stem of the weights that diffusers writes.

@@ -1,10 +1,14 @@
 //! Named arrays in safetensors files: no pickle, and no trust in headers.
 
 use crate::error::{Error, Result};
-use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension, IxDyn};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use ndarray::{Array, ArrayBase, ArrayD, ArrayView, ArrayViewD, Data, Dimension, IxDyn};
+use safetensors::{
+    Dtype,
+    tensor::{Metadata, TensorInfo},
+};
 use std::{
     collections::BTreeMap,
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -42,7 +46,7 @@ impl Arrays {
     /// # Errors
     /// [`Error::Input`] naming the file if it is absent or of another shape.
     pub fn f32<D: Dimension>(&self, name: &str) -> Result<Array<f32, D>> {
-        self.of_dimension(name, self.floats.get(name))
+        self.of_dimension(name, self.floats.get(name).map(ArrayD::view)).map(|a| a.to_owned())
     }
 
     /// The index array `name` with as many axes as `D`.
@@ -50,62 +54,121 @@ impl Arrays {
     /// # Errors
     /// [`Error::Input`] naming the file if it is absent or of another shape.
     pub fn u32<D: Dimension>(&self, name: &str) -> Result<Array<u32, D>> {
-        self.of_dimension(name, self.indices.get(name))
+        self.of_dimension(name, self.indices.get(name).map(ArrayD::view)).map(|a| a.to_owned())
     }
 
-    fn of_dimension<T: Clone, D: Dimension>(&self, name: &str, array: Option<&ArrayD<T>>) -> Result<Array<T, D>> {
+    fn of_dimension<'a, T, D: Dimension>(
+        &self,
+        name: &str,
+        array: Option<ArrayViewD<'a, T>>,
+    ) -> Result<ArrayView<'a, T, D>> {
         let array = array.ok_or_else(|| Error::input(&self.path, format!("holds no array \"{name}\" of that type")))?;
         let shape = array.shape().to_vec();
         let wrong = |_| Error::input(&self.path, format!("array \"{name}\" has an unexpected shape {shape:?}"));
-        array.clone().into_dimensionality().map_err(wrong)
+        array.into_dimensionality().map_err(wrong)
     }
 
-    /// As a safetensors file; equal arrays give equal bytes.
+    /// Adds or replaces a float array, which is not copied.
+    #[must_use]
+    pub fn holding<D: Dimension>(mut self, name: &str, array: Array<f32, D>) -> Self {
+        self.floats.insert(name.to_owned(), array.into_dyn());
+        self
+    }
+
+    /// The float array `name`, taken out where [`Self::f32`] would copy it.
     ///
     /// # Errors
-    /// [`Error::Input`] if they do not fit the format (a header of over 100 MB).
+    /// As [`Self::f32`].
+    pub fn take<D: Dimension>(&mut self, name: &str) -> Result<Array<f32, D>> {
+        self.of_dimension::<f32, D>(name, self.floats.get(name).map(ArrayD::view))?;
+        let taken = self.floats.remove(name).unwrap_or_default();
+        taken.into_dimensionality().map_err(|e| Error::input(&self.path, e.to_string()))
+    }
+
+    /// Writes a safetensors file, array by array; equal arrays give equal bytes.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if they do not fit the format (a header of over 100 MB); [`Error::Io`].
+    pub fn write(&self, to: &mut dyn Write) -> Result<()> {
+        let failed = |e: &dyn std::fmt::Display| Error::input(&self.path, format!("cannot be written: {e}"));
+        // The order of the format's own writer: wider types first, then by name.
+        let floats = self.floats.iter().map(|(n, a)| (n, Dtype::F32, a.shape()));
+        let indices = self.indices.iter().map(|(n, a)| (n, Dtype::U32, a.shape()));
+        let mut at = 0;
+        let about = floats.chain(indices).map(|(name, dtype, shape)| {
+            let from = at;
+            at += 4 * shape.iter().product::<usize>();
+            (name.clone(), TensorInfo { dtype, shape: shape.to_vec(), data_offsets: (from, at) })
+        });
+        let about = Metadata::new(None, about.collect()).map_err(|e| failed(&e))?;
+        let mut header = serde_json::to_vec(&about).map_err(|e| failed(&e))?;
+        header.resize(header.len().next_multiple_of(8), b' ');
+        if header.len() > MAX_HEADER {
+            return Err(failed(&"its header is too long"));
+        }
+        let mut put = || -> io::Result<()> {
+            to.write_all(&(header.len() as u64).to_le_bytes())?;
+            to.write_all(&header)?;
+            self.floats.values().try_for_each(|a| put_words(a, |v| v.to_le_bytes(), to))?;
+            self.indices.values().try_for_each(|a| put_words(a, |v| v.to_le_bytes(), to))
+        };
+        put().map_err(Error::io(&self.path))
+    }
+
+    /// As [`Self::write`], in memory.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let failed = |e: safetensors::SafeTensorError| Error::input(&self.path, format!("cannot be written: {e}"));
-        let float = |(n, a): (&String, &ArrayD<f32>)| {
-            (n.clone(), Dtype::F32, a.shape().to_vec(), a.iter().flat_map(|v| v.to_le_bytes()).collect())
-        };
-        let index = |(n, a): (&String, &ArrayD<u32>)| {
-            (n.clone(), Dtype::U32, a.shape().to_vec(), a.iter().flat_map(|v| v.to_le_bytes()).collect())
-        };
-        let raw: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> =
-            self.floats.iter().map(float).chain(self.indices.iter().map(index)).collect();
-        let views = raw
-            .iter()
-            .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
-            .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>()
-            .map_err(failed)?;
-        safetensors::serialize(views, None).map_err(failed)
+        let mut bytes = Vec::new();
+        self.write(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// Reads a safetensors file in memory; `path` is for messages.
     ///
     /// # Errors
-    /// [`Error::Input`] naming `path` if the header lies about sizes or shapes, or an array is neither f32 nor u32.
+    /// As [`Self::read`].
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
-        // `deserialize` checks that offsets are ordered, without gaps, inside the file and equal to shape times width.
-        let file = SafeTensors::deserialize(bytes)
-            .map_err(|e| Error::input(path, format!("not a whole safetensors file: {e}")))?;
+        Self::read(path, &mut &*bytes, bytes.len() as u64)
+    }
+
+    /// Reads a safetensors file of `length` bytes, array by array; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming `path` if the header lies about sizes or shapes, or an array is neither f32 nor u32;
+    /// [`Error::Io`].
+    pub fn read(path: &Path, from: &mut dyn Read, length: u64) -> Result<Self> {
+        let broken = |what: &dyn std::fmt::Display| Error::input(path, format!("not a whole safetensors file: {what}"));
+        let read = |e: io::Error| match e.kind() {
+            io::ErrorKind::UnexpectedEof => broken(&"it ends too early"),
+            _ => Error::io(path)(e),
+        };
+        let mut size = [0; 8];
+        from.read_exact(&mut size).map_err(read)?;
+        let size = u64::from_le_bytes(size);
+        if size > (MAX_HEADER as u64).min(length.saturating_sub(8)) {
+            return Err(broken(&format!("a header of {size} bytes in a file of {length}")));
+        }
+        let mut header = vec![0; size as usize];
+        from.read_exact(&mut header).map_err(read)?;
+        // This checks that offsets are ordered, without gaps and equal to shape times width.
+        let about: Metadata = serde_json::from_slice(&header).map_err(|e| broken(&e))?;
+        if about.data_len() as u64 != length - 8 - size {
+            return Err(broken(&format!("its header speaks of {} bytes", about.data_len())));
+        }
         let mut arrays = Self { path: path.to_owned(), ..Self::default() };
-        for (name, view) in file.iter() {
-            let (words, rest) = view.data().as_chunks::<4>();
-            let shape = IxDyn(view.shape());
-            let wrong = || Error::input(path, format!("array \"{}\": shape and data differ", name.escape_debug()));
-            if !rest.is_empty() {
-                return Err(wrong());
-            }
-            match view.dtype() {
+        for name in about.offset_keys() {
+            let Some(info) = about.info(&name) else { continue };
+            let shape = IxDyn(&info.shape);
+            match info.dtype {
                 Dtype::F32 => {
-                    let values = words.iter().map(|w| f32::from_le_bytes(*w)).collect();
-                    arrays.floats.insert(name.to_owned(), ArrayD::from_shape_vec(shape, values).map_err(|_| wrong())?);
+                    let array = take_words(shape, f32::from_le_bytes, from).map_err(read)?;
+                    arrays.floats.insert(name, array);
                 }
                 Dtype::U32 => {
-                    let values = words.iter().map(|w| u32::from_le_bytes(*w)).collect();
-                    arrays.indices.insert(name.to_owned(), ArrayD::from_shape_vec(shape, values).map_err(|_| wrong())?);
+                    let array = take_words(shape, u32::from_le_bytes, from).map_err(read)?;
+                    arrays.indices.insert(name, array);
                 }
                 other => {
                     let message = format!("array \"{}\" is of type {other}; f32 and u32 are read", name.escape_debug());
@@ -115,6 +178,37 @@ impl Arrays {
         }
         Ok(arrays)
     }
+}
+
+/// Numbers turned to bytes, or back, at once.
+const WORDS: usize = 1 << 16;
+/// Longest header in bytes, as the format's own library has it.
+const MAX_HEADER: usize = 100_000_000;
+
+/// Writes the values in row order.
+fn put_words<T: Copy>(array: &ArrayD<T>, bytes: impl Fn(T) -> [u8; 4], to: &mut dyn Write) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(4 * WORDS);
+    let mut values = array.iter().copied().peekable();
+    while values.peek().is_some() {
+        buffer.clear();
+        values.by_ref().take(WORDS).for_each(|v| buffer.extend_from_slice(&bytes(v)));
+        to.write_all(&buffer)?;
+    }
+    Ok(())
+}
+
+/// Reads as many values as `shape` has; that the file is as long was checked.
+fn take_words<T>(shape: IxDyn, value: impl Fn([u8; 4]) -> T, from: &mut dyn Read) -> io::Result<ArrayD<T>> {
+    let mut left = shape.size();
+    let mut values = Vec::with_capacity(left);
+    let mut buffer = vec![0; 4 * left.min(WORDS)];
+    while left > 0 {
+        let some = &mut buffer[..4 * left.min(WORDS)];
+        from.read_exact(some)?;
+        values.extend(some.as_chunks::<4>().0.iter().map(|word| value(*word)));
+        left -= some.len() / 4;
+    }
+    ArrayD::from_shape_vec(shape, values).map_err(io::Error::other)
 }
 
 #[cfg(test)]
@@ -136,6 +230,13 @@ mod tests {
         let b: Array2<f32> = read.f32::<Ix2>("b").unwrap();
         assert!(b[[0, 1]].is_nan() && b[[1, 0]].is_sign_negative());
         assert_eq!(read.u32::<Ix1>("a").unwrap(), Array1::from(vec![7, 8, 9]));
+        let view = |d, s: &[usize], b: &'static [u8]| safetensors::tensor::TensorView::new(d, s.to_vec(), b).unwrap();
+        let theirs = [
+            ("b", view(Dtype::F32, &[1], &[0, 0, 0x80, 0x3f])),
+            ("a", view(Dtype::U32, &[1], &[7, 0, 0, 0])),
+        ];
+        let ours = Arrays::new().with_f32("b", &arr1(&[1.0])).with_u32("a", &arr1(&[7]));
+        assert_eq!(ours.to_bytes().unwrap(), safetensors::serialize(theirs, None).unwrap());
         let turned = arr2(&[[1.0f32, 2.0], [3.0, 4.0]]);
         let written = Arrays::new().with_f32("t", &turned.t()).to_bytes().unwrap();
         let read = Arrays::from_bytes(Path::new("x"), &written).unwrap();

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use candle_core::{Device, Tensor};
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, CowArray, Ix2, s};
 use rayon::prelude::*;
 
 /// Rows of a block: 1.5 MB at 768 columns, so a block and its products stay in cache.
@@ -65,13 +65,27 @@ pub(crate) fn unit(rows: ArrayView2<f32>) -> Array2<f32> {
 
 /// Column means in double precision, each row counted `weight(row)` times; zeros for no rows.
 pub(crate) fn mean(rows: ArrayView2<f32>, weight: impl Fn(usize) -> f64 + Sync) -> Vec<f64> {
-    let blocks: Vec<(usize, _)> = rows.axis_chunks_iter(Axis(0), BLOCK * 8).enumerate().collect();
-    let parts: Vec<(f64, Vec<f64>)> = blocks
+    mean_by(rows, weight, |block| block.into())
+}
+
+/// The same of the rows scaled to length 1.
+pub(crate) fn mean_direction(rows: ArrayView2<f32>, weight: impl Fn(usize) -> f64 + Sync) -> Vec<f64> {
+    mean_by(rows, weight, |block| unit(block).into())
+}
+
+fn mean_by<'a>(
+    rows: ArrayView2<'a, f32>,
+    weight: impl Fn(usize) -> f64 + Sync,
+    prepared: impl Fn(ArrayView2<'a, f32>) -> CowArray<'a, f32, Ix2> + Sync,
+) -> Vec<f64> {
+    let starts: Vec<usize> = (0..rows.nrows()).step_by(BLOCK * 8).collect();
+    let parts: Vec<(f64, Vec<f64>)> = starts
         .into_par_iter()
-        .map(|(b, block)| {
+        .map(|from| {
             let (mut total, mut sum) = (0.0, vec![0.0; rows.ncols()]);
+            let block = prepared(rows.slice_move(s![from..(from + BLOCK * 8).min(rows.nrows()), ..]));
             for (i, row) in block.outer_iter().enumerate() {
-                let w = weight(b * BLOCK * 8 + i);
+                let w = weight(from + i);
                 total += w;
                 sum.iter_mut().zip(row).for_each(|(s, &v)| *s += w * f64::from(v));
             }

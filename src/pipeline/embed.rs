@@ -7,12 +7,14 @@ use crate::{
     models::clip::Clip,
     pipeline::{
         Ctx, Embedded, Report, dense,
+        rows::Rows,
         stats::{self, StatsSettings},
     },
 };
 use candle_core::{DType, Tensor};
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 use std::{collections::HashMap, sync::mpsc::sync_channel};
 
 /// Images a batch; fixed, so that results do not depend on the machine.
@@ -24,9 +26,9 @@ const TEXTS: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Embeddings {
     /// `[images, d]`, each image once.
-    pub image: Array2<f32>,
+    pub image: Rows,
     /// `[pairs, d]`.
-    pub text: Array2<f32>,
+    pub text: Rows,
     /// The image row of each pair: `[pairs]`.
     pub image_of: Vec<u32>,
     /// Of what made them.
@@ -38,7 +40,8 @@ impl Embeddings {
     ///
     /// # Errors
     /// [`Error::Shape`] if widths or row counts differ, a pair names a missing image, or a feature is not finite.
-    pub fn new(image: Array2<f32>, text: Array2<f32>, image_of: Vec<u32>) -> Result<Self> {
+    pub fn new(image: impl Into<Rows>, text: impl Into<Rows>, image_of: Vec<u32>) -> Result<Self> {
+        let (image, text): (Rows, Rows) = (image.into(), text.into());
         let fail = |what, expected: String, found: String| Err(Error::Shape { what, expected, found });
         if image.ncols() != text.ncols() {
             return fail("widths of image and text features", image.ncols().to_string(), text.ncols().to_string());
@@ -49,12 +52,13 @@ impl Embeddings {
         if let Some((row, i)) = image_of.iter().enumerate().find(|(_, i)| **i as usize >= image.nrows()) {
             return fail("image of a pair", format!("below {}", image.nrows()), format!("{i} in row {row}"));
         }
-        finite("image features", &image)?;
-        finite("text features", &text)?;
-        let bytes =
-            |a: &Array2<f32>| Fingerprint::of_bytes(&a.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
-        let fingerprint =
-            Fingerprint::of_stage("embeddings", &(image.dim(), &image_of), &[&bytes(&image), &bytes(&text)]);
+        finite("image features", image.view())?;
+        finite("text features", text.view())?;
+        let fingerprint = Fingerprint::of_stage(
+            "embeddings",
+            &(image.dim(), &image_of),
+            &[&fingerprint(image.view()), &fingerprint(text.view())],
+        );
         Ok(Self { image, text, image_of, fingerprint })
     }
 
@@ -77,7 +81,18 @@ impl Embeddings {
     }
 }
 
-fn finite(what: &'static str, rows: &Array2<f32>) -> Result<()> {
+/// Of all numbers, a block at a time.
+fn fingerprint(rows: ArrayView2<f32>) -> Fingerprint {
+    let (mut hash, mut bytes) = (Sha256::new(), Vec::new());
+    for block in rows.axis_chunks_iter(Axis(0), dense::BLOCK) {
+        bytes.clear();
+        block.iter().for_each(|v| bytes.extend_from_slice(&v.to_le_bytes()));
+        hash.update(&bytes);
+    }
+    Fingerprint::of_hash(hash)
+}
+
+fn finite(what: &'static str, rows: ArrayView2<f32>) -> Result<()> {
     match rows.rows().into_iter().position(|row| row.iter().any(|x| !x.is_finite())) {
         Some(row) => Err(Error::Shape {
             what,
@@ -95,7 +110,7 @@ fn finite(what: &'static str, rows: &Array2<f32>) -> Result<()> {
 pub fn embed(split: &Split, clip: &Clip, ctx: &Ctx) -> Result<Embeddings> {
     let image = embed_images(&split.images, clip, ctx)?;
     let captions: Vec<&str> = split.pairs.iter().map(|p| p.caption.as_str()).collect();
-    let centre = dense::mean(dense::unit(image.view()).view(), |_| 1.0);
+    let centre = dense::mean_direction(image.view(), |_| 1.0);
     let (mut sum, mut n) = (vec![0f64; centre.len()], 0);
     let text = encode_captions(&captions, clip, ctx, &mut |rows_of, features| {
         let mut seen = Embedded::default();
@@ -229,7 +244,7 @@ fn to_rows(what: &'static str, features: Vec<f32>, width: usize) -> Result<Array
     let (len, rows) = (features.len(), features.len() / width.max(1));
     let rows = Array2::from_shape_vec((rows, width), features);
     let rows = rows.map_err(|_| Error::Shape { what, expected: format!("rows of {width}"), found: len.to_string() })?;
-    finite(what, &rows)?;
+    finite(what, rows.view())?;
     Ok(rows)
 }
 

@@ -16,6 +16,7 @@ pub mod nearest;
 pub mod prototype;
 pub mod prune;
 pub mod recall;
+pub mod rows;
 pub mod select;
 pub mod stats;
 pub mod store;

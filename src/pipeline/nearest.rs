@@ -33,26 +33,27 @@ pub fn nearest(
     let m = queries.nrows();
     let right = dense::tensor(dense::unit(queries).view())?;
     let blocks: Vec<_> = rows.axis_chunks_iter(Axis(0), dense::BLOCK).enumerate().collect();
-    let parts: Vec<Vec<Vec<Candidate>>> = blocks
-        .into_par_iter()
-        .map(|(b, block)| {
-            ctx.check()?;
-            let products = dense::product(&dense::tensor(dense::unit(block).view())?, &right)?;
-            let mut best = vec![Vec::new(); m];
-            for (i, scores) in products.chunks_exact(m.max(1)).enumerate() {
-                let row = b * dense::BLOCK + i;
-                if eligible(row) {
-                    let offer = |(best, &similarity)| insert(best, Candidate { row: row as u32, similarity }, n);
-                    best.iter_mut().zip(scores).for_each(offer);
-                }
+    let search = |b: usize, block: ArrayView2<f32>| -> Result<Vec<Vec<Candidate>>> {
+        ctx.check()?;
+        let products = dense::product(&dense::tensor(dense::unit(block).view())?, &right)?;
+        let mut best = vec![Vec::new(); m];
+        for (i, scores) in products.chunks_exact(m.max(1)).enumerate() {
+            let row = b * dense::BLOCK + i;
+            if eligible(row) {
+                let offer = |(best, &similarity)| insert(best, Candidate { row: row as u32, similarity }, n);
+                best.iter_mut().zip(scores).for_each(offer);
             }
-            Ok(best)
-        })
-        .collect::<Result<_>>()?;
+        }
+        Ok(best)
+    };
     let mut best = vec![Vec::new(); m];
-    for part in parts {
-        for (best, found) in best.iter_mut().zip(part) {
-            found.into_iter().for_each(|c| insert(best, c, n));
+    // Some at a time: every block has its own candidates until they are merged.
+    for group in blocks.chunks(64) {
+        let parts = group.par_iter().map(|(b, block)| search(*b, *block)).collect::<Result<Vec<_>>>()?;
+        for part in parts {
+            for (best, found) in best.iter_mut().zip(part) {
+                found.into_iter().for_each(|c| insert(best, c, n));
+            }
         }
     }
     Ok(best)

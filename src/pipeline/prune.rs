@@ -65,8 +65,9 @@ impl Kept {
 /// [`Error::Shape`] if the arrays do not fit or hold a NaN, [`Error::Cancelled`].
 pub fn similarities(data: &Embeddings, ctx: &Ctx) -> Result<Vec<f32>> {
     fits(data)?;
+    let texts = data.text.view();
     let blocks: Vec<_> =
-        data.text.axis_chunks_iter(Axis(0), dense::BLOCK).zip(data.image_of.chunks(dense::BLOCK)).collect();
+        texts.axis_chunks_iter(Axis(0), dense::BLOCK).zip(data.image_of.chunks(dense::BLOCK)).collect();
     let parts: Vec<Vec<f32>> = blocks
         .into_par_iter()
         .map(|(texts, images)| {

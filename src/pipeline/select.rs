@@ -8,7 +8,7 @@ use super::{
     prune::{self, Kept},
 };
 use crate::error::{Error, Result};
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use rand::{Rng, SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -161,33 +161,54 @@ fn top(scores: &[f32], m: usize) -> Vec<u32> {
     order
 }
 
-/// Pairs as points: both halves of length 1, images stored once.
+/// Pairs as points: both halves scaled to length 1, which is done as they are met, so that nothing is copied.
 struct Joint<'a> {
-    image: Array2<f32>,
-    text: Array2<f32>,
+    image: Side<'a>,
+    text: Side<'a>,
     image_of: &'a [u32],
+}
+
+/// Rows and what scales each to length 1; 0 for those without a direction.
+struct Side<'a> {
+    rows: ArrayView2<'a, f32>,
+    scale: Vec<f32>,
+}
+
+impl<'a> Side<'a> {
+    fn new(rows: ArrayView2<'a, f32>) -> Self {
+        let scale = |row: ArrayView1<f32>| match dense::norm(row) {
+            length if length > 0.0 => (1.0 / length) as f32,
+            _ => 0.0,
+        };
+        Self { rows, scale: rows.axis_iter(Axis(0)).into_par_iter().map(scale).collect() }
+    }
+
+    fn products(&self, query: &[f32]) -> Vec<f32> {
+        let one = |(row, scale): (ArrayView1<f32>, &f32)| row.as_slice().map_or(0.0, |r| scale * dense::dot(r, query));
+        self.rows.axis_iter(Axis(0)).into_par_iter().zip(&self.scale).map(one).collect()
+    }
+
+    fn row(&self, row: usize) -> Vec<f32> {
+        dense::unit(self.rows.slice(s![row..=row, ..])).into_raw_vec_and_offset().0
+    }
 }
 
 impl<'a> Joint<'a> {
     fn new(data: &'a Embeddings) -> Self {
-        Self { image: dense::unit(data.image.view()), text: dense::unit(data.text.view()), image_of: &data.image_of }
+        Self { image: Side::new(data.image.view()), text: Side::new(data.text.view()), image_of: &data.image_of }
     }
 
     /// The inner product of every pair with one point: `[pairs]`. Every image counts once, however many captions it has.
     fn products(&self, image: &[f32], text: &[f32], ctx: &Ctx) -> Result<Vec<f32>> {
         ctx.check()?;
-        let all = |rows: &Array2<f32>, query: &[f32]| -> Vec<f32> {
-            let one = |row: ndarray::ArrayView1<f32>| row.as_slice().map_or(0.0, |row| dense::dot(row, query));
-            rows.axis_iter(Axis(0)).into_par_iter().map(one).collect()
-        };
-        let images = all(&self.image, image);
-        let mut out = all(&self.text, text);
+        let images = self.image.products(image);
+        let mut out = self.text.products(text);
         out.iter_mut().zip(self.image_of).for_each(|(o, &i)| *o += images[i as usize]);
         Ok(out)
     }
 
     fn row(&self, row: usize) -> (Vec<f32>, Vec<f32>) {
-        (self.image.row(self.image_of[row] as usize).to_vec(), self.text.row(row).to_vec())
+        (self.image.row(self.image_of[row] as usize), self.text.row(row))
     }
 }
 
@@ -214,10 +235,10 @@ fn k_center(points: &Joint, m: usize, rng: &mut ChaCha8Rng, ctx: &Ctx) -> Result
 /// largest product with (k + 1) μ - (sum of the k chosen).
 fn herding(points: &Joint, m: usize, ctx: &Ctx) -> Result<Vec<u32>> {
     let n = points.image_of.len();
-    let mut uses = vec![0f64; points.image.nrows()];
+    let mut uses = vec![0f64; points.image.rows.nrows()];
     points.image_of.iter().for_each(|&i| uses[i as usize] += 1.0);
-    let image_mean = dense::mean(points.image.view(), |i| uses[i]);
-    let text_mean = dense::mean(points.text.view(), |_| 1.0);
+    let image_mean = dense::mean_direction(points.image.rows, |i| uses[i]);
+    let text_mean = dense::mean_direction(points.text.rows, |_| 1.0);
     let (mut image_goal, mut text_goal) = (image_mean.clone(), text_mean.clone());
     let (mut free, mut chosen) = (vec![true; n], Vec::with_capacity(m));
     while chosen.len() < m {

@@ -1,86 +1,22 @@
 //! Artefacts on disk, named by the fingerprint of what made them: finished stages are never computed twice.
 
+mod artefact;
+
 use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
-    fsio::{sweep_litter, write_atomic},
-    pipeline::arrays::Arrays,
+    fsio::{sweep_litter, write_atomic, write_atomic_with},
 };
-use image::RgbImage;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use artefact::Hashed;
+pub use artefact::{Artefact, Json, encode_png};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File},
+    io,
     path::{Path, PathBuf},
     time::Instant,
 };
-
-/// What the store can keep.
-pub trait Artefact: Sized {
-    /// The files' ending.
-    const ENDING: &'static str;
-    /// As a file's content; equal values give equal bytes.
-    ///
-    /// # Errors
-    /// [`Error::Input`] if the value does not fit the format.
-    fn encode(&self) -> Result<Vec<u8>>;
-    /// From a file's content; `path` is for messages.
-    ///
-    /// # Errors
-    /// [`Error::Input`] naming `path` if the content is not what it should be.
-    fn decode(path: &Path, bytes: &[u8]) -> Result<Self>;
-}
-
-impl Artefact for Arrays {
-    const ENDING: &'static str = "safetensors";
-
-    fn encode(&self) -> Result<Vec<u8>> {
-        self.to_bytes()
-    }
-
-    fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
-        Self::from_bytes(path, bytes)
-    }
-}
-
-/// Any value serde knows, as JSON.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Json<T>(pub T);
-
-impl<T: Serialize + DeserializeOwned> Artefact for Json<T> {
-    const ENDING: &'static str = "json";
-
-    fn encode(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec_pretty(&self.0).map_err(|e| Error::input("", format!("cannot be written as JSON: {e}")))
-    }
-
-    fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
-        serde_json::from_slice(bytes).map(Json).map_err(|e| Error::input(path, e.to_string()))
-    }
-}
-
-impl Artefact for RgbImage {
-    const ENDING: &'static str = "png";
-
-    fn encode(&self) -> Result<Vec<u8>> {
-        encode_png(self)
-    }
-
-    fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
-        crate::data::decode::decode_bytes(path, bytes)
-    }
-}
-
-/// A PNG without times or other chunks: equal pixels give equal bytes.
-///
-/// # Errors
-/// [`Error::Input`] for an image without pixels.
-pub fn encode_png(image: &RgbImage) -> Result<Vec<u8>> {
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    image
-        .write_to(&mut bytes, image::ImageFormat::Png)
-        .map_err(|e| Error::input("", format!("cannot be written as PNG: {e}")))?;
-    Ok(bytes.into_inner())
-}
 
 /// A folder of artefacts. Several processes may use it at once.
 #[derive(Clone, Debug)]
@@ -159,12 +95,14 @@ impl Store {
     pub fn get<T: Artefact>(&self, fingerprint: &Fingerprint) -> Result<Option<(T, f64)>> {
         let path = self.path::<T>(fingerprint);
         let lock = self.lock(File::lock_shared);
-        let (Some(bytes), Some(cost)) = (read_if_there(&path)?, read_if_there(&cost_path(&path))?) else {
+        let (Some(file), Some(cost)) = (open_if_there(&path)?, read_if_there(&cost_path(&path))?) else {
             return Ok(None);
         };
+        let found = checked(&path, &file, &cost);
         drop(lock);
-        match checked(&path, &bytes, &cost) {
+        match found {
             Ok(found) => Ok(Some(found)),
+            Err(Error::Io { path, source }) => Err(Error::Io { path, source }),
             Err(e) => {
                 tracing::warn!(error = %e, "a damaged artefact is deleted; it will be computed again");
                 let _lock = self.lock(File::lock);
@@ -180,16 +118,27 @@ impl Store {
     /// # Errors
     /// [`Error::Io`] naming the file, such as for a full disk; nothing is left half-written.
     pub fn put<T: Artefact>(&self, fingerprint: &Fingerprint, stage: &str, value: &T, seconds: f64) -> Result<()> {
-        self.put_bytes(&self.path::<T>(fingerprint), stage, &value.encode()?, seconds)
-    }
-
-    fn put_bytes(&self, path: &Path, stage: &str, bytes: &[u8], seconds: f64) -> Result<()> {
-        let cost = Cost { stage: stage.to_owned(), seconds, sha256: Fingerprint::of_bytes(bytes) };
-        let cost = serde_json::to_vec(&cost).map_err(|e| Error::input(path, e.to_string()))?;
+        let path = self.path::<T>(fingerprint);
         // The two files belong together: without the lock another writer's could come between.
         let _lock = self.lock(File::lock);
-        write_atomic(path, bytes)?;
-        write_atomic(&cost_path(path), &cost)
+        let mut hash = Sha256::new();
+        write_atomic_with(&path, |to| {
+            let written = value.write(&mut Hashed { inner: to, hash: &mut hash });
+            written.map_err(|e| match e {
+                Error::Io { source, .. } => source,
+                other => io::Error::other(other),
+            })
+        })?;
+        let cost = Cost { stage: stage.to_owned(), seconds, sha256: Fingerprint::of_hash(hash) };
+        let cost = serde_json::to_vec(&cost).map_err(|e| Error::input(&path, e.to_string()))?;
+        write_atomic(&cost_path(&path), &cost)
+    }
+
+    /// What the artefact of `fingerprint` cost in seconds, if the store has it; it is not read, nor checked.
+    pub fn cost<T: Artefact>(&self, fingerprint: &Fingerprint) -> Option<f64> {
+        let path = self.path::<T>(fingerprint);
+        let cost: Cost = serde_json::from_slice(&fs::read(cost_path(&path)).ok()?).ok()?;
+        path.is_file().then_some(cost.seconds)
     }
 
     /// The artefact of `fingerprint`: from the store, or from `compute`, then kept. `stage` names it in the files.
@@ -208,11 +157,13 @@ impl Store {
             return Ok(Staged { value, seconds, cached: true });
         }
         let start = Instant::now();
-        let bytes = compute()?.encode()?;
+        let value = compute()?;
         let seconds = start.elapsed().as_secs_f64();
-        let path = self.path::<T>(fingerprint);
-        self.put_bytes(&path, stage, &bytes, seconds)?;
-        Ok(Staged { value: T::decode(&path, &bytes)?, seconds, cached: false })
+        self.put(fingerprint, stage, &value, seconds)?;
+        drop(value);
+        let gone = || Error::input(self.path::<T>(fingerprint), "was removed, or damaged, as soon as it was written");
+        let (value, _) = self.get(fingerprint)?.ok_or_else(gone)?;
+        Ok(Staged { value, seconds, cached: false })
     }
 
     /// How much is kept.
@@ -242,12 +193,25 @@ fn cost_path(path: &Path) -> PathBuf {
     path.with_added_extension("cost")
 }
 
-fn checked<T: Artefact>(path: &Path, bytes: &[u8], cost: &[u8]) -> Result<(T, f64)> {
+fn checked<T: Artefact>(path: &Path, file: &File, cost: &[u8]) -> Result<(T, f64)> {
     let cost: Cost = serde_json::from_slice(cost).map_err(|e| Error::input(cost_path(path), e.to_string()))?;
-    if cost.sha256 != Fingerprint::of_bytes(bytes) {
+    let length = file.metadata().map_err(Error::io(path))?.len();
+    let mut hash = Sha256::new();
+    let mut from = Hashed { inner: io::BufReader::with_capacity(1 << 20, file), hash: &mut hash };
+    let value = T::read(path, &mut from, length)?;
+    io::copy(&mut from, &mut io::sink()).map_err(Error::io(path))?;
+    if cost.sha256 != Fingerprint::of_hash(hash) {
         return Err(Error::input(path, "is damaged: its hash is not the one it was written with"));
     }
-    Ok((T::decode(path, bytes)?, cost.seconds))
+    Ok((value, cost.seconds))
+}
+
+fn open_if_there(path: &Path) -> Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io(path)(e)),
+    }
 }
 
 fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -269,6 +233,8 @@ fn remove_if_there(path: &Path) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::pipeline::arrays::Arrays;
+    use image::RgbImage;
     use ndarray::{Ix1, arr1};
 
     fn store() -> (tempfile::TempDir, Store, Fingerprint) {

@@ -20,7 +20,7 @@ fn firsts(table: Result<Array2<f32>>) -> Vec<f32> {
 
 fn features(set: &Dataset) -> (Vec<f32>, Vec<f32>) {
     let ready = set.train.ready.as_ref().unwrap();
-    (firsts(ready.images()), firsts(ready.texts()))
+    (firsts(ready.images().unwrap().read()), firsts(ready.texts().read()))
 }
 
 fn image_of(set: &Dataset) -> Vec<u32> {
@@ -129,7 +129,7 @@ fn an_archive_of_the_reference_is_the_test_splits_unless_it_says_otherwise() {
     let set = open(dir.path()).unwrap();
     assert_eq!(features(&set), (vec![5.0, 6.0], vec![0.0, 2.0, 3.0]));
     let test = set.test.ready.unwrap();
-    assert_eq!(firsts(test.texts()), [8.0, 9.0]);
+    assert_eq!(firsts(test.texts().read()), [8.0, 9.0]);
     assert!(test.images().unwrap_err().to_string().contains("no image features"));
 }
 

@@ -152,14 +152,15 @@ fn join(
     }
     text.hash(hash)?;
     let Some((image_rows, image)) = image else {
-        return Ok(Ready { image: None, text, image_rows: vec![], text_rows });
+        return Ok(Ready { image: None, text: Picked { table: text, rows: text_rows } });
     };
     image.hash(hash)?;
     if image.width() != text.width() {
         let (wide, other, path) = (image.width(), text.width(), text.path().display());
         return Err(Error::input(image.path(), format!("rows of {wide} numbers, where {path} has {other}")));
     }
-    Ok(Ready { image: Some(image), text, image_rows, text_rows })
+    let image = Some(Picked { table: image, rows: image_rows });
+    Ok(Ready { image, text: Picked { table: text, rows: text_rows } })
 }
 
 /// A normalised caption: control characters, which could speak to a terminal, are white space; giant words are cut.

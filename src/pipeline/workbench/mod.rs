@@ -12,15 +12,17 @@ use super::{
     embed::{self, Embeddings},
     prototype::{self, PrototypeSettings, Prototypes},
     prune::{self, Kept, PruneSettings},
+    rows::Rows,
     select::Method,
     stats::{self, Stats, StatsSettings},
     store::Store,
     synthesize,
 };
 use crate::{
-    data::Dataset,
+    data::{Dataset, embeddings::Picked},
     error::Result,
     fingerprint::Fingerprint,
+    machine,
     models::{clip::Clip, demo, hub::Hub, unclip::Unclip, weights::Checkpoint},
 };
 use candle_core::{DType, Device};
@@ -100,6 +102,7 @@ pub struct Workbench {
     decoder_name: Once<Fingerprint>,
     embeddings: Once<(Embeddings, Fingerprint)>,
     seconds: Mutex<BTreeMap<String, f64>>,
+    memory: u64,
 }
 
 impl Workbench {
@@ -115,7 +118,14 @@ impl Workbench {
             decoder_name: Once::default(),
             embeddings: Once::default(),
             seconds: Mutex::default(),
+            memory: machine::memory().map_or(u64::MAX, |m| m.available),
         }
+    }
+
+    /// The same with `bytes` of memory to use, whatever the machine has: ready features of more than half of it are mapped.
+    #[must_use]
+    pub fn within(self, bytes: u64) -> Self {
+        Self { memory: bytes, ..self }
     }
 
     /// What is distilled.
@@ -174,20 +184,36 @@ impl Workbench {
             if let Some(ready) = &self.dataset.train.ready {
                 let image_of = self.dataset.train.pairs.iter().map(|p| p.image.0).collect();
                 let name = Fingerprint::of_stage("ready embeddings", &"train", &[&self.dataset.fingerprint]);
-                return Ok((Embeddings::new(ready.images()?, ready.texts()?, image_of)?, name));
+                let (image, text) = (ready.images()?, ready.texts());
+                let fits = matrix(image) + matrix(text) <= self.memory / 2;
+                return Ok((Embeddings::new(self.rows(image, fits)?, self.rows(text, fits)?, image_of)?, name));
             }
             let clip = self.clip()?;
             let name = Fingerprint::of_stage("embed", &"train", &[&self.dataset.fingerprint, clip.fingerprint()]);
-            let arrays = self.staged("embed", &name, || {
+            let mut arrays = self.staged("embed", &name, || {
                 let found = embed::embed(&self.dataset.train, &clip, ctx)?;
                 Ok(Arrays::new()
-                    .with_f32("image", &found.image)
-                    .with_f32("text", &found.text)
+                    .holding("image", found.image.into_array())
+                    .holding("text", found.text.into_array())
                     .with_u32("image_of", &ndarray::Array1::from(found.image_of)))
             })?;
             let image_of = arrays.u32::<ndarray::Ix1>("image_of")?.to_vec();
-            Ok((Embeddings::new(arrays.f32("image")?, arrays.f32("text")?, image_of)?, name))
+            let (image, text) = (arrays.take::<ndarray::Ix2>("image")?, arrays.take::<ndarray::Ix2>("text")?);
+            Ok((Embeddings::new(image, text, image_of)?, name))
         })
+    }
+
+    /// Ready features in memory, or mapped if they do not fit: where they lie, or a copy in the store's folder if they are
+    /// of another type or in another order.
+    fn rows(&self, picked: &Picked, fits: bool) -> Result<Rows> {
+        match picked.in_place() {
+            _ if fits => Ok(picked.read()?.into()),
+            Some((path, offset)) => {
+                picked.check()?;
+                Rows::in_file(path, offset, picked.dim())
+            }
+            None => Rows::spilled(self.store.dir(), picked.dim(), |to| picked.copy_to(to)),
+        }
     }
 
     /// Statistics of the training embeddings, kept and pruned rows apart.
@@ -299,6 +325,12 @@ fn cluster_of(arrays: &Arrays) -> Result<Clusters> {
         inertia: f64::from_bits(u64::from(high) << 32 | u64::from(low)),
         iterations: iterations as usize,
     })
+}
+
+/// Bytes of features in memory.
+fn matrix(picked: &Picked) -> u64 {
+    let (n, d) = picked.dim();
+    4 * (n as u64) * (d as u64)
 }
 
 /// Filled on first use; a failed attempt leaves it empty, so that it can be tried again.

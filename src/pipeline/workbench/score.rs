@@ -93,15 +93,15 @@ impl Workbench {
         must_have(part, split)?;
         let image_of = split.pairs.iter().map(|p| p.image).collect();
         if let Some(ready) = &split.ready {
-            return Ok((ready.texts()?, image_of));
+            return Ok((ready.texts().read()?, image_of));
         }
         let clip = self.clip()?;
         let name = Fingerprint::of_stage("captions", &part, &[&self.dataset.fingerprint, clip.fingerprint()]);
-        let arrays = self.staged(&format!("embed {part} captions"), &name, || {
+        let mut arrays = self.staged(&format!("embed {part} captions"), &name, || {
             let captions: Vec<&str> = split.pairs.iter().map(|p| p.caption.as_str()).collect();
-            Ok(Arrays::new().with_f32("text", &embed::embed_captions(&captions, &clip, ctx)?))
+            Ok(Arrays::new().holding("text", embed::embed_captions(&captions, &clip, ctx)?))
         })?;
-        Ok((arrays.f32("text")?, image_of))
+        Ok((arrays.take("text")?, image_of))
     }
 
     /// Features `[I, c]` of a split's images.
@@ -112,10 +112,10 @@ impl Workbench {
             return ready.read();
         }
         let name = Fingerprint::of_stage("features", &(part, kind), &[&self.dataset.fingerprint, &encoder.fingerprint]);
-        let arrays = self.staged(&format!("{} {part} images", encoder.name), &name, || {
-            Ok(Arrays::new().with_f32("image", &encode_features(&encoder.network, kind, &split.images, ctx)?))
+        let mut arrays = self.staged(&format!("{} {part} images", encoder.name), &name, || {
+            Ok(Arrays::new().holding("image", encode_features(&encoder.network, kind, &split.images, ctx)?))
         })?;
-        arrays.f32("image")
+        arrays.take("image")
     }
 }
 

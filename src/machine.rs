@@ -1,0 +1,67 @@
+//! What the machine has: memory and disk, as far as the system says.
+
+use std::path::Path;
+
+/// Memory in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// In all.
+    pub total: u64,
+    /// To be had without swapping.
+    pub available: u64,
+}
+
+/// The machine's memory, or what a control group leaves of it (Linux: proc_meminfo(5), cgroup-v2's memory controller).
+pub fn memory() -> Option<Memory> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let machine = Memory { total: kilobytes(&text, "MemTotal:")?, available: kilobytes(&text, "MemAvailable:")? };
+    let number = |file: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok()?.trim().parse::<u64>().ok();
+    let limit = number("memory.max").unwrap_or(u64::MAX);
+    // What a group has read of files counts as used, but is given back when it is needed.
+    let stat = std::fs::read_to_string("/sys/fs/cgroup/memory.stat").unwrap_or_default();
+    let files = stat.lines().find_map(|l| l.strip_prefix("inactive_file ")?.parse().ok()).unwrap_or(0);
+    let left = limit.saturating_sub(number("memory.current").unwrap_or(0)).saturating_add(files);
+    Some(Memory { total: machine.total.min(limit), available: machine.available.min(left) })
+}
+
+/// The most memory that this process has held so far, in bytes (Linux: proc_pid_status(5)).
+pub fn peak() -> Option<u64> {
+    kilobytes(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
+}
+
+/// Bytes that may still be written where `path` lies, or will lie.
+pub fn disk(path: &Path) -> Option<u64> {
+    let path = std::path::absolute(path).ok()?;
+    let there = path.ancestors().find(|p| p.exists())?;
+    #[cfg(unix)]
+    {
+        let about = rustix::fs::statvfs(there).ok()?;
+        Some(about.f_bavail.saturating_mul(about.f_frsize))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = there;
+        None
+    }
+}
+
+/// The number after `name`, which is in KiB.
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn memory_and_disk_are_what_the_system_says() {
+        let found = memory().unwrap();
+        assert!(found.available > 0 && found.available <= found.total, "{found:?}");
+        assert!(peak().unwrap() > 1 << 20 && peak().unwrap() < found.total);
+        assert!(disk(Path::new("not/there/yet")).unwrap() > 0);
+        assert_eq!(kilobytes("A: 1 kB\nVmHWM:\t  12 kB\n", "VmHWM:"), Some(12 * 1024));
+    }
+}
