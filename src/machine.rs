@@ -29,6 +29,17 @@ pub fn peak() -> Option<u64> {
     kilobytes(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
+/// The memory that this process holds, in bytes.
+pub fn resident() -> Option<u64> {
+    kilobytes(&std::fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
+/// From here on [`peak`] counts anew, where the system can (proc_pid_clear_refs(5)); what is held now.
+pub fn reset_peak() -> Option<u64> {
+    std::fs::write("/proc/self/clear_refs", "5").ok()?;
+    resident()
+}
+
 /// Bytes that may still be written where `path` lies, or will lie.
 pub fn disk(path: &Path) -> Option<u64> {
     let path = std::path::absolute(path).ok()?;

@@ -80,7 +80,7 @@ pub enum Command {
     /// Run several ways to get pairs under one protocol and print one table
     Compare(Compare),
     /// Statistics of the embeddings: pair cosines, modality gap, effective rank, near-duplicates, worst pairs
-    Stats,
+    Stats(Stats),
     /// Look for what would stop or spoil a run: missing and unreadable images, empty captions, duplicates, leaks
     Check(Check),
     /// Draw the demo world as a data set on disk
@@ -126,6 +126,17 @@ pub struct Distill {
     /// Images drawn for each prototype, of which the nearest to it by CLIP is kept
     #[arg(long, value_name = "N")]
     pub candidates: Option<usize>,
+    /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Options of `stats`.
+#[derive(Debug, Args)]
+pub struct Stats {
+    /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Options of `check`.
@@ -147,6 +158,9 @@ pub struct Evaluate {
     /// Write the same as event files for TensorBoard, a folder per encoder and run
     #[arg(long, value_name = "DIR")]
     pub tensorboard: Option<PathBuf>,
+    /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// The protocol.
     #[command(flatten)]
     pub protocol: Protocol,
@@ -175,6 +189,9 @@ pub struct Compare {
     /// Ways to get pairs, separated by commas
     #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "pds,random,kcenter,nearest-image")]
     pub methods: Vec<String>,
+    /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// The protocol.
     #[command(flatten)]
     pub protocol: Protocol,

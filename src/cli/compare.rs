@@ -4,11 +4,14 @@ use super::{
     args::{Compare, Global},
     config,
     evaluate::{apply, row, scores},
-    print_json, progress,
+    onlooker, plan, print_json, progress,
     table::render,
     workbench,
 };
-use crate::{error::Result, pipeline::select::Method};
+use crate::{
+    error::Result,
+    pipeline::{select::Method, workbench::Recipe},
+};
 use serde_json::{Value, json};
 
 pub fn run(global: &Global, args: &Compare) -> Result<()> {
@@ -19,11 +22,18 @@ pub fn run(global: &Global, args: &Compare) -> Result<()> {
     apply(&mut config, &args.protocol)?;
     let methods = args.methods.iter().map(|name| name.parse()).collect::<Result<Vec<Method>>>()?;
     let config = config.checked()?;
+    let recipes: Vec<Recipe> = methods.into_iter().map(|method| Recipe { method, ..config.recipe() }).collect();
+    if args.dry_run {
+        let bench = onlooker(global, &config)?;
+        let planned = plan::compare(&bench, &recipes, &config)?;
+        plan::show(global, "compare", &planned, bench.dataset(), bench.store().dir());
+        return Ok(());
+    }
     let ctx = progress::ctx(global.progress);
     let bench = workbench(global, &config, &ctx)?;
     let (mut rows, mut lines) = (Vec::new(), Vec::new());
-    for method in methods {
-        let recipe = crate::pipeline::workbench::Recipe { method, ..config.recipe() };
+    for recipe in recipes {
+        let method = recipe.method;
         let set = bench.distil(&recipe, &ctx)?;
         for recall in bench.evaluate(&set, &config.evaluation, config.seed, &ctx)? {
             lines.push(

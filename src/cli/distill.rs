@@ -2,7 +2,7 @@
 
 use super::{
     args::{Distill, Global},
-    config, print_json, progress,
+    config, onlooker, plan, print_json, progress,
     table::render,
     workbench,
 };
@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     fsio::printable,
     models::device,
-    pipeline::{distilled::DistilledSet, export::Form, workbench::Workbench},
+    pipeline::{Ctx, distilled::DistilledSet, export::Form, plan::Plan, workbench::Workbench},
 };
 use serde_json::{Value, json};
 
@@ -19,6 +19,12 @@ pub fn run(global: &Global, args: &Distill) -> Result<()> {
     let config = settings(global, args)?;
     // `imagefolder` is always written.
     let forms = args.format.iter().filter(|f| *f != "imagefolder").map(|f| f.parse()).collect::<Result<Vec<Form>>>()?;
+    if args.dry_run {
+        let (bench, mut planned) = (onlooker(global, &config)?, Plan::default());
+        bench.plan(&config.recipe(), &mut planned, &Ctx::quiet())?;
+        plan::show(global, "distill", &planned, bench.dataset(), &args.out);
+        return Ok(());
+    }
     let ctx = progress::ctx(global.progress);
     let bench = workbench(global, &config, &ctx)?;
     let set = bench.distil(&config.recipe(), &ctx)?;

@@ -2,7 +2,7 @@
 
 use super::{
     args::{Evaluate, Global, Protocol},
-    config, metrics, print_json, progress,
+    config, metrics, onlooker, plan, print_json, progress,
     table::render,
     workbench,
 };
@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     error::{Error, Result},
     fsio::write_atomic,
-    pipeline::{curves::Curves, distilled::DistilledSet, evaluate::EncoderRecall},
+    pipeline::{Ctx, curves::Curves, distilled::DistilledSet, evaluate::EncoderRecall, plan::Plan},
 };
 use serde_json::{Map, Value, json};
 
@@ -19,6 +19,13 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
     apply(&mut config, &args.protocol)?;
     let config = config.checked()?;
     let read = DistilledSet::read(&args.dir)?;
+    if args.dry_run {
+        let (bench, mut planned) = (onlooker(global, &config)?, Plan::default());
+        let what = (Some(&read.set), read.set.pairs.len(), "");
+        bench.plan_scores(what, &config.evaluation, config.seed, &mut planned, &Ctx::quiet())?;
+        plan::show(global, "evaluate", &planned, bench.dataset(), &args.dir);
+        return Ok(());
+    }
     let curves = Curves::default();
     let ctx = curves.collect(&progress::ctx(global.progress));
     let bench = workbench(global, &config, &ctx)?;

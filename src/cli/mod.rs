@@ -9,6 +9,7 @@ mod evaluate;
 mod fetch;
 mod info;
 mod metrics;
+mod plan;
 mod progress;
 mod stats;
 mod table;
@@ -27,7 +28,7 @@ use crate::{
     },
 };
 use args::{Cli, Command, Global};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Carries out a command.
 ///
@@ -43,7 +44,7 @@ pub fn run(cli: &Cli, terminal: &dyn Fn() -> Vec<(&'static str, String)>) -> Res
         Command::Fetch(args) => fetch::run(&cli.global, args),
         Command::Info => info::run(&cli.global, &terminal()),
         Command::Check(args) => check::run(&cli.global, args),
-        Command::Stats => stats::run(&cli.global),
+        Command::Stats(args) => stats::run(&cli.global, args),
         Command::Distill(args) => distill::run(&cli.global, args),
         Command::Evaluate(args) => evaluate::run(&cli.global, args),
         Command::Compare(args) => compare::run(&cli.global, args),
@@ -98,6 +99,15 @@ fn hub() -> Hub {
 
 /// The data set, the checkpoints and the store of `config`; nothing is loaded yet but the captions.
 fn bench(global: &Global, config: &Config) -> Result<Workbench> {
+    assemble(global, config, store(global)?)
+}
+
+/// The same for one who only looks: nothing is fetched, and no store created.
+fn onlooker(global: &Global, config: &Config) -> Result<Workbench> {
+    assemble(global, config, Store::at(store_dir(global)?))
+}
+
+fn assemble(global: &Global, config: &Config, store: Store) -> Result<Workbench> {
     let (hub, device) = (hub(), device::open(&global.device)?);
     let checkpoints = Checkpoints {
         clip: checkpoint(&config.models.clip, shipped::clip, &hub)?,
@@ -105,7 +115,7 @@ fn bench(global: &Global, config: &Config) -> Result<Workbench> {
         encoders: checkpoint(&config.models.encoders, shipped::encoders, &hub)?,
         hub,
     };
-    let bench = Workbench::new(dataset(config)?, checkpoints, store(global)?, device);
+    let bench = Workbench::new(dataset(config)?, checkpoints, store, device);
     match global.memory {
         None => Ok(bench),
         Some(gigabytes) if gigabytes > 0.0 => Ok(bench.within((gigabytes * 1e9) as u64)),
@@ -131,10 +141,11 @@ fn dataset(config: &Config) -> Result<Dataset> {
 }
 
 fn store(global: &Global) -> Result<Store> {
-    Store::open(match &global.store {
-        Some(dir) => dir.clone(),
-        None => Store::default_dir()?,
-    })
+    Store::open(store_dir(global)?)
+}
+
+fn store_dir(global: &Global) -> Result<PathBuf> {
+    global.store.clone().map_or_else(Store::default_dir, Ok)
 }
 
 /// `demo` is what ships in the binary; anything else is a folder or a name on the hub.

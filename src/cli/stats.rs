@@ -1,16 +1,31 @@
 //! `protostill stats`.
 
-use super::{args::Global, config, print_json, progress, table::render, workbench};
+use super::{
+    args::{self, Global},
+    config, onlooker, plan, print_json, progress,
+    table::render,
+    workbench,
+};
 use crate::{
     data::Split,
     error::Result,
     fsio::printable,
-    pipeline::stats::{Agreement, Quantiles, Stats},
+    pipeline::{
+        Ctx,
+        plan::Plan,
+        stats::{Agreement, Quantiles, Stats},
+    },
 };
 use serde_json::json;
 
-pub fn run(global: &Global) -> Result<()> {
+pub fn run(global: &Global, args: &args::Stats) -> Result<()> {
     let config = config(global)?.checked()?;
+    if args.dry_run {
+        let (bench, mut planned) = (onlooker(global, &config)?, Plan::default());
+        bench.plan_stats(&config.prune, &mut planned, &Ctx::quiet())?;
+        plan::show(global, "stats", &planned, bench.dataset(), bench.store().dir());
+        return Ok(());
+    }
     let ctx = progress::ctx(global.progress);
     let bench = workbench(global, &config, &ctx)?;
     let stats = bench.stats(&config.prune, &ctx)?;

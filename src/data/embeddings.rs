@@ -57,6 +57,15 @@ impl Picked {
         self.table.read(&self.rows)
     }
 
+    /// Some of them.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; [`Error::Shape`] if there is no such row.
+    pub fn some(&self, which: &[usize]) -> Result<Array2<f32>> {
+        let rows: Vec<u32> = which.iter().map(|&i| self.rows.get(i).copied().unwrap_or(u32::MAX)).collect();
+        self.table.read(&rows)
+    }
+
     /// Shape of what [`Self::read`] gives.
     pub fn dim(&self) -> (usize, usize) {
         (self.rows.len(), self.table.width())

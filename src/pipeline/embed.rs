@@ -18,9 +18,9 @@ use sha2::{Digest, Sha256};
 use std::{collections::HashMap, sync::mpsc::sync_channel};
 
 /// Images a batch; fixed, so that results do not depend on the machine.
-const IMAGES: usize = 32;
+pub(super) const IMAGES: usize = 32;
 /// Captions a batch.
-const TEXTS: usize = 64;
+pub(super) const TEXTS: usize = 64;
 
 /// CLIP features of a split: raw, not normalised, float32.
 #[derive(Clone, Debug)]

@@ -125,7 +125,7 @@ impl Settings {
     }
 
     /// Whether selection looks at `epoch`: at every tenth of the training, hence at eleven epochs with the last.
-    fn looks_at(&self, epoch: usize) -> bool {
+    pub(super) fn looks_at(&self, epoch: usize) -> bool {
         epoch.is_multiple_of(((self.epochs - 1) / 10).max(1)) || epoch + 1 == self.epochs
     }
 }

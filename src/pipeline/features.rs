@@ -10,7 +10,7 @@ use ndarray::{Array2, Array4, Axis, s};
 use rayon::prelude::*;
 
 /// Images in memory at once.
-const BATCH: usize = 32;
+pub(super) const BATCH: usize = 32;
 
 /// Features of every image, `[images, width]`, in order. Images are squashed to the encoder's side by Pillow's bicubic
 /// and standardised with CLIP's constants, as the protocol does for every encoder.

@@ -13,6 +13,7 @@ pub mod evaluate;
 pub mod export;
 pub mod features;
 pub mod nearest;
+pub mod plan;
 pub mod prototype;
 pub mod prune;
 pub mod recall;

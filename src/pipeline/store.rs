@@ -67,6 +67,19 @@ impl Store {
         Ok(Self { dir })
     }
 
+    /// The store in `dir` for one who only looks: nothing is created.
+    pub fn at(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// Whether it holds anything that `stage` left, however it was set.
+    pub fn knows(&self, stage: &str) -> bool {
+        let costs = fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut costs = costs.filter(|path| path.extension().is_some_and(|e| e == "cost"));
+        let of = |path: PathBuf| serde_json::from_slice::<Cost>(&fs::read(path).ok()?).ok().map(|c| c.stage);
+        costs.any(|path| of(path).is_some_and(|found| found == stage))
+    }
+
     /// `$XDG_CACHE_HOME/protostill`, or `~/.cache/protostill`.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// Latent pixels in one batch, both halves counted, unless told otherwise: 64 images of 8 x 8 latents, 1 of 64 x 64.
 const BATCH_PIXELS: usize = 1 << 13;
-const STAGE: &str = "synthesise";
+pub(super) const STAGE: &str = "synthesise";
 
 /// How images are drawn; the defaults are the method's (arXiv 2602.19756).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -106,7 +106,7 @@ impl Settings {
     }
 
     /// Images at once.
-    fn batch(&self, shape: [usize; 3]) -> usize {
+    pub(super) fn batch(&self, shape: [usize; 3]) -> usize {
         let halves = if self.guidance > 1. { 2 } else { 1 };
         self.batch.unwrap_or(BATCH_PIXELS / (shape[1] * shape[2] * halves)).max(1)
     }

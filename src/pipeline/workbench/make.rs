@@ -38,7 +38,7 @@ const TOKENIZER: &[&str] =
 
 impl Workbench {
     /// Names the decoder: a hash of every file of it that an image depends on.
-    fn decoder_name(&self) -> Result<Arc<Fingerprint>> {
+    pub(super) fn decoder_name(&self) -> Result<Arc<Fingerprint>> {
         self.decoder_name.get(|| {
             let decoder = &self.checkpoints.decoder;
             let parts = DECODER.iter().map(|(part, stem, files)| decoder.part(part).fingerprint(*stem, files));
@@ -135,16 +135,7 @@ impl Workbench {
         let pairs = &self.dataset.train.pairs;
         let list = &found.prototypes.list;
         let captions: Vec<&str> = found.captions.iter().map(|c| c.text(pairs)).collect();
-        let requests: Vec<Request> = list
-            .iter()
-            .zip(&captions)
-            .enumerate()
-            .map(|(i, (p, &caption))| Request {
-                image: p.image.clone(),
-                prompt: caption.to_owned(),
-                seed: image_seed(recipe.seed, i),
-            })
-            .collect();
+        let requests = requests(recipe.seed, list, &captions);
         let mut images: Vec<Option<RgbImage>> = vec![None; list.len()];
         self.synthesise(&requests, &recipe.synthesis, ctx, &mut |i, image| {
             images[i] = Some(image);
@@ -209,8 +200,18 @@ fn first_candidates(ctx: &Ctx, requests: Vec<usize>, many: usize) -> Ctx {
     })
 }
 
+/// One picture of each prototype, asked for by its caption.
+pub(super) fn requests(seed: u64, prototypes: &[Prototype], captions: &[&str]) -> Vec<Request> {
+    let ask = |(i, (p, &caption)): (usize, (&Prototype, &&str))| Request {
+        image: p.image.clone(),
+        prompt: caption.to_owned(),
+        seed: image_seed(seed, i),
+    };
+    prototypes.iter().zip(captions).enumerate().map(ask).collect()
+}
+
 /// Names the picture of a request; pictures of equal requests are the same picture, whichever run asks.
-fn image_name(request: &Request, settings: &synthesize::Settings, decoder: &Fingerprint) -> Fingerprint {
+pub(super) fn image_name(request: &Request, settings: &synthesize::Settings, decoder: &Fingerprint) -> Fingerprint {
     let embedding: Vec<u8> = request.image.iter().flat_map(|v| v.to_le_bytes()).collect();
     // How many are drawn at once and how often one looks changes no picture.
     let picture = synthesize::Settings { batch: None, preview_every: 0, ..settings.clone() };

@@ -1,6 +1,7 @@
 //! A data set, checkpoints and a store, and the stages in order. What was computed before is taken from the store.
 
 mod make;
+mod plan;
 mod score;
 
 use super::{
@@ -185,11 +186,11 @@ impl Workbench {
                 let image_of = self.dataset.train.pairs.iter().map(|p| p.image.0).collect();
                 let name = Fingerprint::of_stage("ready embeddings", &"train", &[&self.dataset.fingerprint]);
                 let (image, text) = (ready.images()?, ready.texts());
-                let fits = matrix(image) + matrix(text) <= self.memory / 2;
+                let fits = self.fits(image, text);
                 return Ok((Embeddings::new(self.rows(image, fits)?, self.rows(text, fits)?, image_of)?, name));
             }
             let clip = self.clip()?;
-            let name = Fingerprint::of_stage("embed", &"train", &[&self.dataset.fingerprint, clip.fingerprint()]);
+            let name = self.embedding_name(&clip);
             let mut arrays = self.staged("embed", &name, || {
                 let found = embed::embed(&self.dataset.train, &clip, ctx)?;
                 Ok(Arrays::new()
@@ -201,6 +202,15 @@ impl Workbench {
             let (image, text) = (arrays.take::<ndarray::Ix2>("image")?, arrays.take::<ndarray::Ix2>("text")?);
             Ok((Embeddings::new(image, text, image_of)?, name))
         })
+    }
+
+    fn embedding_name(&self, clip: &Clip) -> Fingerprint {
+        Fingerprint::of_stage("embed", &"train", &[&self.dataset.fingerprint, clip.fingerprint()])
+    }
+
+    /// Whether ready features are held in memory.
+    fn fits(&self, image: &Picked, text: &Picked) -> bool {
+        matrix(image) + matrix(text) <= self.memory / 2
     }
 
     /// Ready features in memory, or mapped if they do not fit: where they lie, or a copy in the store's folder if they are
@@ -242,10 +252,9 @@ impl Workbench {
     pub fn prototypes_of(&self, kept: Kept, recipe: &Recipe, ctx: &Ctx) -> Result<Prototyped> {
         let embedded = self.embeddings(ctx)?;
         let (data, source) = (&embedded.0, &embedded.1);
-        let rows = Fingerprint::of_stage("kept", &kept, &[source]);
+        let rows = kept_name(&kept, source);
         let clusters = |side: &str, fit: &dyn Fn() -> Result<Clusters>| {
-            let settings = (side, &rows, &recipe.cluster);
-            let name = Fingerprint::of_stage("cluster", &settings, &[source]);
+            let name = cluster_name(side, &rows, &recipe.cluster, source);
             cluster_of(&self.staged(&format!("cluster {side}"), &name, || fit().map(|found| arrays_of(&found)))?)
         };
         let images =
@@ -305,6 +314,14 @@ impl Workbench {
     fn spent(&self, stage: &str, seconds: f64) {
         *lock(&self.seconds).entry(stage.to_owned()).or_default() += seconds;
     }
+}
+
+fn kept_name(kept: &Kept, source: &Fingerprint) -> Fingerprint {
+    Fingerprint::of_stage("kept", kept, &[source])
+}
+
+fn cluster_name(side: &str, rows: &Fingerprint, settings: &ClusterSettings, source: &Fingerprint) -> Fingerprint {
+    Fingerprint::of_stage("cluster", &(side, rows, settings), &[source])
 }
 
 fn arrays_of(found: &Clusters) -> Arrays {

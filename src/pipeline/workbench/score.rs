@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
     models::{
+        clip::Clip,
         encoders::{Encoder, Features},
         hub::{Hub, Name},
         weights::{Checkpoint, MODEL},
@@ -48,14 +49,8 @@ impl Workbench {
             let val = if val { Some(self.features(&encoder, settings.features, "val", ctx)?) } else { None };
             sides.push((name, train, test, val));
         }
-        let mut content = Arrays::new().with_f32("text", &set.text_prototypes);
-        for (name, train, ..) in &sides {
-            content = content.with_f32(name, train);
-        }
-        let content = Fingerprint::of_bytes(&content.to_bytes()?);
-        let space = self.space()?;
-        let made_of = [&content, &self.dataset.fingerprint, &space];
-        let name = Fingerprint::of_stage("evaluate", &(settings, seed), &made_of);
+        let train: Vec<_> = sides.iter().map(|(name, train, ..)| (name.as_str(), train)).collect();
+        let name = self.scores_name(set, &train, settings, seed)?;
         let mut computed = false;
         let Json(scored) = self.staged("evaluate", &name, || {
             computed = true;
@@ -88,6 +83,23 @@ impl Workbench {
         Ok(scored.recalls)
     }
 
+    /// Names the scores of `set`, whose images have these features.
+    pub(super) fn scores_name(
+        &self,
+        set: &DistilledSet,
+        train: &[(&str, &Array2<f32>)],
+        settings: &evaluate::Settings,
+        seed: u64,
+    ) -> Result<Fingerprint> {
+        let mut content = Arrays::new().with_f32("text", &set.text_prototypes);
+        for (name, train) in train {
+            content = content.with_f32(name, train);
+        }
+        let content = Fingerprint::of_bytes(&content.to_bytes()?);
+        let made_of = [&content, &self.dataset.fingerprint, &self.space()?];
+        Ok(Fingerprint::of_stage("evaluate", &(settings, seed), &made_of))
+    }
+
     /// Captions of a split that recall is measured on: embeddings `[T, d]` and the image of each.
     fn captions(&self, part: &str, split: &Split, ctx: &Ctx) -> Result<(Array2<f32>, Vec<ImageId>)> {
         must_have(part, split)?;
@@ -96,12 +108,20 @@ impl Workbench {
             return Ok((ready.texts().read()?, image_of));
         }
         let clip = self.clip()?;
-        let name = Fingerprint::of_stage("captions", &part, &[&self.dataset.fingerprint, clip.fingerprint()]);
+        let name = self.captions_name(part, &clip);
         let mut arrays = self.staged(&format!("embed {part} captions"), &name, || {
             let captions: Vec<&str> = split.pairs.iter().map(|p| p.caption.as_str()).collect();
             Ok(Arrays::new().holding("text", embed::embed_captions(&captions, &clip, ctx)?))
         })?;
         Ok((arrays.take("text")?, image_of))
+    }
+
+    pub(super) fn captions_name(&self, part: &str, clip: &Clip) -> Fingerprint {
+        Fingerprint::of_stage("captions", &part, &[&self.dataset.fingerprint, clip.fingerprint()])
+    }
+
+    pub(super) fn features_name(&self, encoder: &Student, kind: Features, part: &str) -> Fingerprint {
+        Fingerprint::of_stage("features", &(part, kind), &[&self.dataset.fingerprint, &encoder.fingerprint])
     }
 
     /// Features `[I, c]` of a split's images.
@@ -111,7 +131,7 @@ impl Workbench {
         if let Some(ready) = split.features.get(model(&encoder.name)) {
             return ready.read();
         }
-        let name = Fingerprint::of_stage("features", &(part, kind), &[&self.dataset.fingerprint, &encoder.fingerprint]);
+        let name = self.features_name(encoder, kind, part);
         let mut arrays = self.staged(&format!("{} {part} images", encoder.name), &name, || {
             Ok(Arrays::new().holding("image", encode_features(&encoder.network, kind, &split.images, ctx)?))
         })?;
@@ -127,15 +147,15 @@ struct Scored {
 }
 
 /// An evaluation encoder and what its features are named by.
-struct Student {
-    name: String,
-    network: Encoder,
+pub(super) struct Student {
+    pub name: String,
+    pub network: Encoder,
     fingerprint: Fingerprint,
 }
 
 impl Student {
     /// `name` is a sub-folder of `folder`, or a name on the hub.
-    fn load(folder: &Checkpoint, hub: &Hub, name: &str) -> Result<Self> {
+    pub fn load(folder: &Checkpoint, hub: &Hub, name: &str) -> Result<Self> {
         let on_hub = Name::parse(name).map(|_| Checkpoint::open(name, hub)).transpose()?;
         if on_hub.is_none() && (name.is_empty() || name.contains(['/', '\\']) || name.contains("..")) {
             return Err(Error::setting("evaluation.encoders", format!("`{name}` is not the name of an encoder")));
@@ -151,11 +171,11 @@ impl Student {
 }
 
 /// What an encoder is called, without whose it is on the hub.
-fn model(name: &str) -> &str {
+pub(super) fn model(name: &str) -> &str {
     name.rsplit_once('/').map_or(name, |(_, model)| model)
 }
 
-fn must_have(part: &str, split: &Split) -> Result<()> {
+pub(super) fn must_have(part: &str, split: &Split) -> Result<()> {
     if split.pairs.is_empty() {
         return Err(Error::setting("data.source", format!("has no {part} split to measure recall on")));
     }
