@@ -27,6 +27,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 const TOKEN: &str = "hf_averysecrettoken";
@@ -137,6 +138,20 @@ fn a_server_without_ranges_is_read_from_the_start_again() {
     let hub = at(&server, cache.path(), &[]);
     fetch(&hub).unwrap();
     works(&hub);
+}
+
+#[test]
+fn a_download_that_falls_silent_is_asked_for_again_where_it_stopped() {
+    let cache = tempfile::tempdir().unwrap();
+    let turn = AtomicUsize::new(0);
+    let (server, store) = hub(move |request, bytes| match turn.fetch_add(1, Ordering::SeqCst) {
+        0 => Reply { cut: Some(1000), silence: Some(Duration::from_millis(2500)), ..Reply::ok(bytes) },
+        _ => plain(request, bytes),
+    });
+    let hub = at(&server, cache.path(), &[("HF_HUB_DOWNLOAD_TIMEOUT", "1")]);
+    fetch(&hub).unwrap();
+    works(&hub);
+    assert!(store.asked().len() > 1 && store.asked()[1].from() == Some(1000), "{:?}", store.asked());
 }
 
 #[test]

@@ -35,7 +35,11 @@ pub fn show(global: &Global, command: &str, plan: &Plan, data: &Dataset, out: &P
     let rows: Vec<Vec<String>> = plan.stages.iter().map(row).collect();
     println!("{}\n", render(&["stage", "items", "", "in store", "seconds", "memory, MB", "disk, MB"], &rows));
     let (all, peak) = (plan.seconds(), plan.memory() as f64 / 1e9);
-    println!("about {} in all, {peak:.2} GB of memory, {:.2} GB of disk; nothing was written", time(all), plan.disk() as f64 / 1e9);
+    println!(
+        "about {} in all, {peak:.2} GB of memory, {:.2} GB of disk; nothing was written",
+        time(all),
+        plan.disk() as f64 / 1e9
+    );
     warnings.iter().for_each(|warning| println!("warning: {warning}"));
 }
 

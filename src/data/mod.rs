@@ -117,6 +117,7 @@ pub mod check;
 pub mod decode;
 pub mod embeddings;
 mod imagefolder;
+mod jpeg;
 mod karpathy;
 pub mod npy;
 mod parquet;

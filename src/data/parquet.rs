@@ -5,6 +5,7 @@ use crate::{
     fsio::printable,
 };
 use parquet::{
+    basic::Compression,
     column::reader::{ColumnReader, ColumnReaderImpl},
     data_type::{ByteArray, ByteArrayType},
     errors::ParquetError,
@@ -21,7 +22,7 @@ const MAX_ROWS: i64 = 100_000_000;
 pub(super) type Texts = Vec<Option<String>>;
 
 /// For each list of names, the first top-level text column of the parquet file `path` that has one of them. Rows are as
-/// many as the file says it has. Uncompressed and snappy files are read.
+/// many as the file says it has. Uncompressed, snappy, gzip and lz4 files are read.
 ///
 /// # Errors
 /// [`Error::Input`] for a file that is no parquet, is damaged or compressed otherwise; [`Error::Io`].
@@ -65,6 +66,11 @@ fn read(file: File, wanted: &[&[&str]]) -> std::result::Result<(usize, Vec<Optio
 
 fn text_column(group: &dyn RowGroupReader, at: usize, texts: &mut Texts) -> std::result::Result<(), ParquetError> {
     let name = group.metadata().column(at).column_path().string();
+    let codec = group.metadata().column(at).compression();
+    if matches!(codec, Compression::ZSTD(_) | Compression::BROTLI(_) | Compression::LZO) {
+        let advice = "snappy, gzip and lz4 are read: write it again with compression='snappy'";
+        return Err(ParquetError::General(format!("column \"{name}\" is compressed by {codec}; {advice}")));
+    }
     let ColumnReader::ByteArrayColumnReader(mut column) = group.get_column_reader(at)? else {
         return Err(ParquetError::General(format!("column \"{name}\" holds no text")));
     };
@@ -99,7 +105,6 @@ pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use parquet::{
-        basic::Compression,
         file::{properties::WriterProperties, writer::SerializedFileWriter},
         schema::parser::parse_message_type,
     };
@@ -108,10 +113,14 @@ pub(super) mod tests {
 
     /// A file with two text columns in row groups of two rows, the second one nullable.
     pub fn sample(path: &Path, rows: &[(&str, Option<&str>)]) {
+        sample_by(Compression::SNAPPY, path, rows);
+    }
+
+    fn sample_by(codec: Compression, path: &Path, rows: &[(&str, Option<&str>)]) {
         let schema =
             "message m { required binary caption (UTF8); optional binary image_path (UTF8); optional int32 n; }";
         let schema = Arc::new(parse_message_type(schema).unwrap());
-        let properties = Arc::new(WriterProperties::builder().set_compression(Compression::SNAPPY).build());
+        let properties = Arc::new(WriterProperties::builder().set_compression(codec).build());
         let mut file = SerializedFileWriter::new(File::create(path).unwrap(), schema, properties).unwrap();
         for rows in rows.chunks(2) {
             let mut group = file.next_row_group().unwrap();
@@ -150,6 +159,18 @@ pub(super) mod tests {
         assert!(columns[2].is_none());
         let wrong = text_columns(&path, &[&["n"]]).unwrap_err().to_string();
         assert!(wrong.contains("m.parquet: ") && wrong.contains("\"n\" holds no text"), "{wrong}");
+    }
+
+    #[test]
+    fn every_codec_that_needs_no_other_language_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.parquet");
+        let codecs = [Compression::UNCOMPRESSED, Compression::GZIP(Default::default()), Compression::LZ4_RAW];
+        for codec in codecs.into_iter().chain([Compression::LZ4, Compression::SNAPPY]) {
+            sample_by(codec, &path, &ROWS);
+            let (rows, columns) = text_columns(&path, &[&["caption"]]).unwrap();
+            assert_eq!((rows, columns[0].as_ref().unwrap()[1].as_deref()), (3, Some("é")), "{codec}");
+        }
     }
 
     proptest! {

@@ -8,7 +8,7 @@ mod transfer;
 
 use crate::error::{Error, Result};
 pub use fetch::Fetched;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// A model on the hub: `org/model`, or `org/model@revision`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,17 +81,24 @@ pub struct Hub {
     token: Option<Secret>,
     token_file: Option<PathBuf>,
     offline: bool,
+    /// How long nothing may come before a connection counts as cut.
+    patience: Duration,
 }
+
+/// [`Hub::patience`] unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Hub {
     /// The cache in the folder `cache`, and nothing beyond it.
     pub fn new(cache: impl Into<PathBuf>) -> Self {
-        Self { cache: cache.into(), endpoint: String::new(), token: None, token_file: None, offline: true }
+        let (cache, endpoint) = (cache.into(), String::new());
+        Self { cache, endpoint, token: None, token_file: None, offline: true, patience: PATIENCE }
     }
 
     /// As `huggingface_hub` finds it. The cache: `HF_HUB_CACHE`, else `HF_HOME/hub`, else `huggingface/hub` under
     /// `XDG_CACHE_HOME` or `~/.cache`. The hub: `HF_ENDPOINT`. The token: `HF_TOKEN`, else in the file `HF_TOKEN_PATH`, else
-    /// `HF_HOME/token`. No connection is made where `HF_HUB_OFFLINE` is set. `var` looks up an environment variable.
+    /// `HF_HOME/token`. No connection is made where `HF_HUB_OFFLINE` is set. A download of which nothing comes for
+    /// `HF_HUB_DOWNLOAD_TIMEOUT` seconds is asked for again where it stopped. `var` looks up an environment variable.
     pub fn from_env(var: impl Fn(&str) -> Option<std::ffi::OsString>) -> Self {
         let path = |name: &str| var(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         let text = |name: &str| path(name).map(|v| v.to_string_lossy().trim().to_owned());
@@ -105,6 +112,10 @@ impl Hub {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             token: text("HF_TOKEN").map(Secret),
             token_file: Some(path("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"))),
+            patience: text("HF_HUB_DOWNLOAD_TIMEOUT")
+                .and_then(|seconds| seconds.parse().ok())
+                .filter(|&seconds: &u64| seconds > 0)
+                .map_or(PATIENCE, Duration::from_secs),
             offline: ["1", "ON", "YES", "TRUE"].contains(&offline.as_str()),
         }
     }

@@ -231,10 +231,7 @@ mod tests {
         assert!(b[[0, 1]].is_nan() && b[[1, 0]].is_sign_negative());
         assert_eq!(read.u32::<Ix1>("a").unwrap(), Array1::from(vec![7, 8, 9]));
         let view = |d, s: &[usize], b: &'static [u8]| safetensors::tensor::TensorView::new(d, s.to_vec(), b).unwrap();
-        let theirs = [
-            ("b", view(Dtype::F32, &[1], &[0, 0, 0x80, 0x3f])),
-            ("a", view(Dtype::U32, &[1], &[7, 0, 0, 0])),
-        ];
+        let theirs = [("b", view(Dtype::F32, &[1], &[0, 0, 0x80, 0x3f])), ("a", view(Dtype::U32, &[1], &[7, 0, 0, 0]))];
         let ours = Arrays::new().with_f32("b", &arr1(&[1.0])).with_u32("a", &arr1(&[7]));
         assert_eq!(ours.to_bytes().unwrap(), safetensors::serialize(theirs, None).unwrap());
         let turned = arr2(&[[1.0f32, 2.0], [3.0, 4.0]]);

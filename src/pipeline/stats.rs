@@ -219,7 +219,8 @@ fn side(rows: ArrayView2<f32>, ctx: &Ctx) -> Result<Side> {
 }
 
 fn modality_gap(data: &Embeddings) -> f64 {
-    let (image, text) = (dense::mean_direction(data.image.view(), |_| 1.0), dense::mean_direction(data.text.view(), |_| 1.0));
+    let (image, text) =
+        (dense::mean_direction(data.image.view(), |_| 1.0), dense::mean_direction(data.text.view(), |_| 1.0));
     image.iter().zip(&text).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
 }
 

@@ -10,6 +10,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 pub const COMMIT: &str = "32bd64288804d66eefd0ccbe215aa642df71cc41";
@@ -99,6 +100,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// Hang up after so many bytes of the body.
     pub cut: Option<usize>,
+    /// Keep the line for so long after that, and say nothing.
+    pub silence: Option<Duration>,
 }
 
 impl Reply {
@@ -107,7 +110,7 @@ impl Reply {
     }
 
     pub fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), cut: None }
+        Self { status, headers: Vec::new(), body: Vec::new(), cut: None, silence: None }
     }
 
     pub fn with(mut self, name: &str, value: &str) -> Self {
@@ -161,5 +164,8 @@ fn write(mut stream: TcpStream, reply: &Reply) -> std::io::Result<()> {
         head += &format!("{name}: {value}\r\n");
     }
     stream.write_all(format!("{head}\r\n").as_bytes())?;
-    stream.write_all(&reply.body[..reply.cut.unwrap_or(reply.body.len()).min(reply.body.len())])
+    stream.write_all(&reply.body[..reply.cut.unwrap_or(reply.body.len()).min(reply.body.len())])?;
+    stream.flush()?;
+    reply.silence.into_iter().for_each(std::thread::sleep);
+    Ok(())
 }

@@ -41,7 +41,8 @@ impl Client {
             .max_redirects(0)
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(30)))
-            .timeout_recv_response(Some(Duration::from_secs(60)));
+            .timeout_recv_response(Some(Duration::from_secs(60)))
+            .timeout_per_read(Some(hub.patience));
         Ok(Self { agent: config.build().into(), origin, token: hub.token() })
     }
 

@@ -60,20 +60,19 @@ impl Workbench {
             let sample = self.sample(&known, SAMPLE.max(FEW * m))?;
             let few = m.min(FEW);
             let (_, one) = cost(|| select::real_pairs(recipe.method, &sample, few, recipe.seed, ctx))?;
-            let steps = if matches!(recipe.method, Method::Kcenter | Method::Herding) { m as f64 / few as f64 } else { 1.0 };
+            let steps =
+                if matches!(recipe.method, Method::Kcenter | Method::Herding) { m as f64 / few as f64 } else { 1.0 };
             let seconds = one.seconds * pairs as f64 / sample.pairs() as f64 * steps;
             plan.add(Stage::new(recipe.method.name(), (m, "pairs"), false).costs(seconds, self.held(&known), 0));
-            return self.plan_writing(m, sample.width(), None, plan);
+            return self.plan_writing(m, sample.width(), (None, self.held(&known)), plan);
         }
         let (found, width) = self.plan_prototypes(recipe, &known, plan, ctx)?;
-        match recipe.method {
-            Method::Pds => {
-                let (asked, complete) = found;
-                let picture = self.plan_pictures(recipe, &asked, complete, plan, ctx)?;
-                self.plan_writing(m, width, Some(picture), plan)
-            }
-            _ => self.plan_writing(m, width, None, plan),
-        }
+        let held = self.held(&known);
+        let picture = match recipe.method {
+            Method::Pds => Some(self.plan_pictures(recipe, found, held, plan, ctx)?),
+            _ => None,
+        };
+        self.plan_writing(m, width, (picture, held), plan)
     }
 
     /// Embedding, or reading ready features.
@@ -230,8 +229,8 @@ impl Workbench {
     fn plan_pictures(
         &self,
         recipe: &Recipe,
-        asked: &[Request],
-        complete: bool,
+        (asked, complete): (Vec<Request>, bool),
+        held: u64,
         plan: &mut Plan,
         ctx: &Ctx,
     ) -> Result<RgbImage> {
@@ -239,7 +238,7 @@ impl Workbench {
         settings.check(&decoder)?;
         let made_by = self.decoder_name()?;
         let all = if complete { asked.len() } else { recipe.cluster.prototypes };
-        let there: Vec<Fingerprint> = if complete { asked } else { &[] }
+        let there: Vec<Fingerprint> = if complete { asked.as_slice() } else { &[] }
             .iter()
             .map(|r| image_name(r, settings, &made_by))
             .filter(|name| self.store.cost::<RgbImage>(name).is_some())
@@ -261,25 +260,36 @@ impl Workbench {
         let calls = decoder.calls(settings.scheduler, settings.steps)?;
         let seconds = missing.div_ceil(batch) as f64 * (tried.around + calls as f64 * tried.call);
         let png = encode_png(&picture)?.len() as u64;
-        stage = stage.costs(seconds, memory, png * missing as u64);
+        stage = stage.costs(seconds, held + memory, png * missing as u64);
         plan.add(stage);
         Ok(picture)
     }
 
     /// The set's folder: pictures and two matrices.
-    fn plan_writing(&self, m: usize, width: usize, picture: Option<RgbImage>, plan: &mut Plan) -> Result<()> {
+    fn plan_writing(
+        &self,
+        m: usize,
+        width: usize,
+        (picture, held): (Option<RgbImage>, u64),
+        plan: &mut Plan,
+    ) -> Result<()> {
         let (bytes, one) = match picture {
             Some(picture) => cost(|| Ok(encode_png(&picture)?.len()))?,
             None => {
                 let some: &[ImageSource] = &self.dataset.train.images;
                 let some = &some[..some.len().min(FEW)];
-                let (sizes, one) = cost(|| some.iter().map(|i| Ok(encode_png(&i.decode()?)?.len())).collect::<Result<Vec<_>>>())?;
+                let (sizes, one) =
+                    cost(|| some.iter().map(|i| Ok(encode_png(&i.decode()?)?.len())).collect::<Result<Vec<_>>>())?;
                 let n = some.len().max(1);
                 (sizes.iter().sum::<usize>() / n, Cost { seconds: one.seconds / n as f64, ..one })
             }
         };
         let disk = (m * (bytes + 8 * width)) as u64;
-        plan.add(Stage::new("write the set", (m, "pairs"), false).costs(m as f64 * one.seconds, one.memory, disk));
+        plan.add(Stage::new("write the set", (m, "pairs"), false).costs(
+            m as f64 * one.seconds,
+            held + one.memory,
+            disk,
+        ));
         Ok(())
     }
 
@@ -319,12 +329,7 @@ fn grown(one: Cost, tried: usize, batch: usize) -> u64 {
 }
 
 /// Clusters half of a sample, then all of it: the clusters, and seconds for `n` rows by these two.
-fn try_clustering(
-    rows: ArrayView2<f32>,
-    n: usize,
-    settings: &ClusterSettings,
-    ctx: &Ctx,
-) -> Result<(Clusters, f64)> {
+fn try_clustering(rows: ArrayView2<f32>, n: usize, settings: &ClusterSettings, ctx: &Ctx) -> Result<(Clusters, f64)> {
     let half = rows.nrows().div_ceil(2).max(settings.prototypes).min(rows.nrows());
     let timed = |s: usize| {
         let start = Instant::now();

@@ -87,7 +87,14 @@ impl Workbench {
         Ok(())
     }
 
-    fn plan_features(&self, encoder: &Student, settings: &Settings, part: &str, plan: &mut Plan, ctx: &Ctx) -> Result<()> {
+    fn plan_features(
+        &self,
+        encoder: &Student,
+        settings: &Settings,
+        part: &str,
+        plan: &mut Plan,
+        ctx: &Ctx,
+    ) -> Result<()> {
         let split = self.split(part)?;
         let (kind, n) = (settings.features, split.images.len());
         let ready = split.features.contains_key(model(&encoder.name));
@@ -139,7 +146,8 @@ impl Workbench {
         };
         let image_of: Vec<ImageId> = test.pairs.iter().map(|p| p.image).collect();
         let (images, texts) = (random(test.images.len(), train.ncols()), random(image_of.len(), width));
-        let (own, few) = (random(m, width), Settings { runs: 1, epochs: FEW, selection: Selection::Last, ..settings.clone() });
+        let (own, few) =
+            (random(m, width), Settings { runs: 1, epochs: FEW, selection: Selection::Last, ..settings.clone() });
         let images = [Images { encoder: "", train: train.view(), test: images.view(), val: None }];
         let captions = Captions { text: texts.view(), image_of: &image_of };
         let texts = Texts { train: own.view(), test: captions, val: None };
