@@ -146,7 +146,8 @@ fn rounded_crop(image: &RgbImage, side: u32) -> Vec<f32> {
     let image = pixels::resize(image, w, h, pixels::Filter::Bicubic).unwrap();
     let margin = |long: u32| (f64::from(long - side) / 2.0).round_ties_even() as u32;
     let part = image::imageops::crop_imm(&image, margin(w), margin(h), side, side).to_image();
-    let [mean, std] = [[0.48145466f32, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]];
+    let constants = [[0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]];
+    let [mean, std] = constants.map(|c: [f64; 3]| c.map(|v| v as f32));
     let plane = |c: usize| part.pixels().map(move |p| (f32::from(p[c]) / 255.0 - mean[c]) / std[c]).collect::<Vec<_>>();
     [plane(0), plane(1), plane(2)].concat()
 }

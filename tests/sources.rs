@@ -18,7 +18,7 @@ use std::{fs, path::Path};
 const SPEC: world::WorldSpec = world::WorldSpec { scenes: 60, noise: 0.0, seed: 3 };
 
 /// A matrix as `numpy.save` writes it.
-fn save(path: &Path, rows: &ndarray::Array2<f32>) {
+fn save(path: &Path, rows: ndarray::ArrayView2<f32>) {
     let dict = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {:?}, }}", rows.dim());
     let text = format!("{dict:<117}\n");
     let mut bytes = [b"\x93NUMPY\x01\x00", (text.len() as u16).to_le_bytes().as_slice(), text.as_bytes()].concat();
@@ -43,8 +43,8 @@ fn with_features(dir: &Path) -> Dataset {
     let clip = Clip::load(&demo::clip(), DType::F32, &Device::Cpu).unwrap();
     for (split, name) in [(&set.train, "train"), (&set.test, "test")] {
         let found = embed::embed(split, &clip, &Ctx::quiet()).unwrap();
-        save(&dir.join(format!("world_{name}_image_embeds.npy")), &found.image);
-        save(&dir.join(format!("world_{name}_text_embeds.npy")), &found.text);
+        save(&dir.join(format!("world_{name}_image_embeds.npy")), found.image.view());
+        save(&dir.join(format!("world_{name}_text_embeds.npy")), found.text.view());
     }
     set
 }

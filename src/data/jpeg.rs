@@ -178,7 +178,7 @@ impl Decoder {
             }
         };
         for unit in 0..width * height {
-            if self.restart > 0 && unit > 0 && unit % self.restart == 0 {
+            if self.restart > 0 && unit > 0 && unit.is_multiple_of(self.restart) {
                 bits.restart(unit / self.restart - 1)?;
                 state = scan::State::default();
             }

@@ -17,7 +17,7 @@ pub(super) struct Plane {
 impl Plane {
     /// `None` if the factors of the colours do not divide each other, or no scan brought this one.
     pub fn new(component: &Component, (most_h, most_v): (usize, usize)) -> Option<Self> {
-        if most_h % component.h != 0 || most_v % component.v != 0 {
+        if !most_h.is_multiple_of(component.h) || !most_v.is_multiple_of(component.v) {
             return None;
         }
         let (table, stride) = (component.table?, 8 * component.stride);
@@ -53,7 +53,7 @@ impl Plane {
 
     /// Of two rows for each sample, the upper one leans on the sample above, the lower one on that below.
     fn neighbour(&self, y: usize) -> &[u8] {
-        self.row(if y % 2 == 0 { (y / 2).saturating_sub(1) } else { y / 2 + 1 })
+        self.row(if y.is_multiple_of(2) { (y / 2).saturating_sub(1) } else { y / 2 + 1 })
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     pipeline::{Ctx, dense, embed::Embeddings},
 };
 use linfa_linalg::eigh::{EigSort, EighInto};
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
 /// Where every embedding lies in the plane.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,9 +24,9 @@ pub struct Plane {
 /// # Errors
 /// [`crate::error::Error::Cancelled`], [`crate::error::Error::Tensor`].
 pub fn plane(data: &Embeddings, ctx: &Ctx) -> Result<Plane> {
-    let (image, text) = (centred(data.image.view()), centred(data.text.view()));
+    let (image, text) = (data.image.view(), data.text.view());
     let d = image.ncols();
-    let both = (covariance(image.view(), ctx)? + covariance(text.view(), ctx)?) / 2.0;
+    let both = (covariance(image, true, ctx)? + covariance(text, true, ctx)?) / 2.0;
     ctx.check()?;
     let fail = |e: linfa_linalg::LinalgError| dense::shape("principal directions", d, e);
     let (_, mut axes) = both.eigh_into().map_err(fail)?.sort_eig_desc();
@@ -36,17 +36,18 @@ pub fn plane(data: &Embeddings, ctx: &Ctx) -> Result<Plane> {
         axis *= largest.signum();
     }
     let axes = axes.slice(s![.., ..d.min(2)]).mapv(|v| v as f32);
-    let points = |rows: &Array2<f32>| {
-        let flat = rows.dot(&axes);
-        flat.outer_iter().map(|p| [p[0], p.get(1).copied().unwrap_or(0.0)]).collect()
-    };
-    Ok(Plane { image: points(&image), text: points(&text) })
+    Ok(Plane { image: points(image, &axes), text: points(text, &axes) })
 }
 
-fn centred(rows: ArrayView2<f32>) -> Array2<f32> {
-    let unit = dense::unit(rows);
-    let mean = ndarray::Array1::from(dense::mean(unit.view(), |_| 1.0)).mapv(|v| v as f32);
-    unit - &mean.insert_axis(Axis(0))
+/// Directions about their mean along the axes, a block at a time.
+fn points(rows: ArrayView2<f32>, axes: &Array2<f32>) -> Vec<[f32; 2]> {
+    let mean = Array1::from(dense::mean_direction(rows, |_| 1.0)).mapv(|v| v as f32).insert_axis(Axis(0));
+    let mut all = Vec::with_capacity(rows.nrows());
+    for block in rows.axis_chunks_iter(Axis(0), dense::BLOCK) {
+        let flat = (dense::unit(block) - &mean).dot(axes);
+        all.extend(flat.outer_iter().map(|p| [p[0], p.get(1).copied().unwrap_or(0.0)]));
+    }
+    all
 }
 
 #[cfg(test)]

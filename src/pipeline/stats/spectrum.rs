@@ -5,7 +5,7 @@ use crate::{
     pipeline::{Ctx, dense},
 };
 use linfa_linalg::eigh::EigValshInto;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, CowArray};
 use rayon::prelude::*;
 
 /// Rows per partial covariance.
@@ -17,7 +17,7 @@ const ROWS: usize = 4096;
 /// [`crate::error::Error::Cancelled`], [`crate::error::Error::Tensor`].
 pub fn effective_rank(rows: ArrayView2<f32>, ctx: &Ctx) -> Result<f64> {
     let d = rows.ncols();
-    let covariance = covariance(rows, ctx)?;
+    let covariance = covariance(rows, false, ctx)?;
     ctx.check()?;
     let spectrum = covariance.eigvalsh_into().map_err(|e| dense::shape("eigenvalues of the covariance", d, e))?;
     let total: f64 = spectrum.iter().map(|v| v.max(0.0)).sum();
@@ -28,10 +28,10 @@ pub fn effective_rank(rows: ArrayView2<f32>, ctx: &Ctx) -> Result<f64> {
     Ok(entropy.exp())
 }
 
-/// `[d, d]`, partial products in single, their sum in double precision.
-pub(super) fn covariance(rows: ArrayView2<f32>, ctx: &Ctx) -> Result<Array2<f64>> {
+/// `[d, d]`, of the rows or of their directions; partial products in single, their sum in double precision.
+pub(super) fn covariance(rows: ArrayView2<f32>, directions: bool, ctx: &Ctx) -> Result<Array2<f64>> {
     let d = rows.ncols();
-    let mean = dense::mean(rows, |_| 1.0);
+    let mean = if directions { dense::mean_direction(rows, |_| 1.0) } else { dense::mean(rows, |_| 1.0) };
     let blocks: Vec<_> = rows.axis_chunks_iter(Axis(0), ROWS).collect();
     let mut sum = vec![0f64; d * d];
     // A few at a time: each partial result is d x d.
@@ -40,6 +40,7 @@ pub(super) fn covariance(rows: ArrayView2<f32>, ctx: &Ctx) -> Result<Array2<f64>
             .par_iter()
             .map(|block| {
                 ctx.check()?;
+                let block: CowArray<f32, _> = if directions { dense::unit(*block).into() } else { block.into() };
                 let shifted =
                     Array2::from_shape_fn((d, block.nrows()), |(j, i)| (f64::from(block[[i, j]]) - mean[j]) as f32);
                 let left = dense::tensor(shifted.view())?;

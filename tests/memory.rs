@@ -1,0 +1,59 @@
+//! Ready features that do not fit in memory.
+#![allow(clippy::unwrap_used)]
+
+mod program;
+
+use half::f16;
+use program::{assert_same, contents, protostill};
+use std::{fs, path::Path};
+
+/// Width of the demo's embeddings.
+const WIDTH: usize = 128;
+const PAIRS: usize = 300;
+
+/// An npy file of `PAIRS` rows about a few centres.
+fn npy(path: &Path, seed: u64, half: bool) {
+    let mut state = seed;
+    let mut draw = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+    };
+    let centres: Vec<f32> = (0..8 * WIDTH).map(|_| 3.0 * draw()).collect();
+    let value = |i: usize, noise: f32| f16::from_f32(centres[i / WIDTH % 8 * WIDTH + i % WIDTH] + noise);
+    let values: Vec<f16> = (0..PAIRS * WIDTH).map(|i| value(i, draw())).collect();
+    let descr = if half { "<f2" } else { "<f4" };
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({PAIRS}, {WIDTH}), }}");
+    let header = format!("{header:<117}\n");
+    let mut bytes = [&b"\x93NUMPY\x01\0"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes()].concat();
+    for v in values {
+        if half { bytes.extend(v.to_le_bytes()) } else { bytes.extend(v.to_f32().to_le_bytes()) }
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+fn features(dir: &Path, half: bool) {
+    fs::create_dir_all(dir).unwrap();
+    let captions: String = (0..PAIRS).map(|i| format!("thing {} seen from side {i}\n", i % 8)).collect();
+    fs::write(dir.join("captions.txt"), captions).unwrap();
+    npy(&dir.join("train_image.npy"), 1, half);
+    npy(&dir.join("train_text.npy"), 2, half);
+}
+
+#[test]
+fn features_that_do_not_fit_are_mapped_and_give_the_same_set() {
+    for half in [false, true] {
+        let home = tempfile::tempdir().unwrap();
+        features(&home.path().join("data"), half);
+        let distil = |out: &str, more: &[&str]| {
+            let mut command = protostill(home.path());
+            command.args(["distill", "--data", "data", "--store", out, "--out"]).arg(format!("{out}-set")).args(more);
+            command.assert().success();
+        };
+        distil("held", &[]);
+        // 0.0001 GB: a third of one of the two matrices.
+        distil("mapped", &["--memory", "0.0001"]);
+        assert_same(&home.path().join("held-set"), &home.path().join("mapped-set"));
+        let names = |store: &str| contents(&home.path().join(store)).into_keys().collect::<Vec<_>>();
+        assert_eq!(names("held"), names("mapped"), "a copy of the features is left");
+    }
+}
