@@ -8,6 +8,7 @@ use crate::{
     pipeline::{
         Ctx,
         plan::{Plan, Stage},
+        select::Method,
         workbench::{Recipe, Workbench},
     },
 };
@@ -66,16 +67,23 @@ fn time(seconds: f64) -> String {
 pub fn compare(bench: &Workbench, recipes: &[Recipe], config: &crate::config::Config) -> Result<Plan> {
     let (mut plan, ctx) = (Plan::default(), Ctx::quiet());
     for recipe in recipes {
-        let mut own = Plan::default();
-        bench.plan(recipe, &mut own, &ctx)?;
-        // Nothing is left in a folder.
-        own.stages.retain(|s| s.stage != "write the set");
-        let kept = |s: &Stage| ["embed", "cluster", "synthesise"].iter().any(|name| s.stage.starts_with(name));
-        let there = own.stages.iter().filter(|s| kept(s)).all(Stage::is_done) && bench.store().knows("evaluate");
+        bench.plan(recipe, &mut plan, &ctx)?;
+        let drawn = recipe.method == Method::Pds;
+        let needed = |s: &&Stage| {
+            let name = &s.stage;
+            name.starts_with("embed ") && !name.contains("test") && !name.contains("val")
+                || recipe.method.needs_prototypes() && name.starts_with("cluster ")
+                || drawn && name == "synthesise"
+        };
+        // Features that do not fit would be copied to disk.
+        let copies = plan.stages.iter().any(|s| s.stage == "read features" && s.disk > 0);
+        let there = !copies && plan.stages.iter().filter(needed).all(Stage::is_done);
+        let there = there && bench.store().knows("evaluate");
         let set = if there { Some(bench.distil(recipe, &ctx)?) } else { None };
         let what = (set.as_ref(), recipe.cluster.prototypes, &*format!(" of {}", recipe.method));
-        bench.plan_scores(what, &config.evaluation, config.seed, &mut own, &ctx)?;
-        own.stages.into_iter().for_each(|stage| plan.add(stage));
+        bench.plan_scores(what, &config.evaluation, config.seed, &mut plan, &ctx)?;
     }
+    // Nothing is left in a folder.
+    plan.stages.retain(|s| s.stage != "write the set");
     Ok(plan)
 }

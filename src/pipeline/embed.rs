@@ -276,10 +276,10 @@ mod tests {
         let found = embed(&data.train, &clip, &ctx).unwrap();
         let (told, ranks) = told.lock().unwrap().clone();
         assert_eq!((told.images.len(), told.texts.len(), told.cosines.len()), (150, found.pairs(), found.pairs()));
-        let of = |n: usize| stats::effective_rank(found.image.slice(s![..n, ..]), &Ctx::quiet()).unwrap();
+        let of = |n: usize| stats::effective_rank(found.image.view().slice(s![..n, ..]), &Ctx::quiet()).unwrap();
         assert_eq!(ranks, [(of(64), 64), (of(128), 128)]);
-        let same =
-            stats::duplicates(found.image.slice(s![..128, ..]), &StatsSettings::default(), &Ctx::quiet()).unwrap();
+        let same = stats::duplicates(found.image.view().slice(s![..128, ..]), &StatsSettings::default(), &Ctx::quiet())
+            .unwrap();
         assert_eq!(told.duplicates, Some((same.count, 128)));
         assert!(told.ranks[1].unwrap().0 > 1.0);
         let split = crate::pipeline::prune::similarities(&found, &Ctx::quiet()).unwrap();

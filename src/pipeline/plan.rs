@@ -51,9 +51,14 @@ pub struct Plan {
 impl Plan {
     /// Appends a stage, unless it is planned already: what one method computes the next one finds.
     pub(crate) fn add(&mut self, stage: Stage) {
-        if !self.stages.iter().any(|s| s.stage == stage.stage) {
+        if !self.has(&stage.stage) {
             self.stages.push(stage);
         }
+    }
+
+    /// Whether a stage of this name is planned.
+    pub(crate) fn has(&self, stage: &str) -> bool {
+        self.stages.iter().any(|s| s.stage == stage)
     }
 
     /// What is left of all stages.
@@ -93,19 +98,18 @@ pub(crate) struct Cost {
 /// Time after which short work has been repeated enough.
 const ENOUGH: f64 = 0.1;
 
-/// Does `work` once for its memory, and to have everything loaded, then for its time: the least of some if it is short.
+/// Does `work` once for its memory, and to have everything loaded, then for its time: the mean of some if it is short.
 pub(crate) fn cost<T>(mut work: impl FnMut() -> Result<T>) -> Result<(T, Cost)> {
     let before = machine::reset_peak().unwrap_or(0);
     drop(work()?);
     let memory = machine::peak().unwrap_or(0).saturating_sub(before);
-    let (mut spent, mut seconds) = (0.0, f64::INFINITY);
+    let (start, mut times) = (Instant::now(), 0.0);
     loop {
-        let start = Instant::now();
         let value = work()?;
-        let took = start.elapsed().as_secs_f64();
-        (spent, seconds) = (spent + took, seconds.min(took));
-        if spent >= ENOUGH {
-            return Ok((value, Cost { seconds, memory }));
+        times += 1.0;
+        let seconds = start.elapsed().as_secs_f64();
+        if seconds >= ENOUGH {
+            return Ok((value, Cost { seconds: seconds / times, memory }));
         }
     }
 }

@@ -3,9 +3,10 @@
 //! take as many rounds as any.
 
 mod score;
+mod tries;
 
 use super::{
-    Workbench, cluster_name, kept_name,
+    Recipe, Workbench, cluster_name, kept_name,
     make::{image_name, requests},
     matrix,
 };
@@ -14,10 +15,10 @@ use crate::{
     error::Result,
     fingerprint::Fingerprint,
     pipeline::{
-        Ctx, Report,
+        Ctx,
         arrays::Arrays,
         assign, caption,
-        cluster::{self, ClusterSettings, Clusters, ImageClusters, TextClusters},
+        cluster::{Clusters, ImageClusters, TextClusters},
         embed::{self, Embeddings},
         plan::{Cost, Plan, Stage, cost, line},
         prototype, prune,
@@ -30,13 +31,8 @@ use image::RgbImage;
 use ndarray::{Array2, ArrayView2};
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
-
-use super::Recipe;
+use std::{collections::HashSet, sync::Arc};
+use tries::{try_clustering, try_drawing};
 
 /// Items that are tried.
 const FEW: usize = 2;
@@ -78,6 +74,9 @@ impl Workbench {
     /// Embedding, or reading ready features.
     pub(super) fn plan_embeddings(&self, plan: &mut Plan, ctx: &Ctx) -> Result<()> {
         let train = &self.dataset.train;
+        if plan.has("embed images") || plan.has("read features") {
+            return Ok(());
+        }
         if train.ready.is_some() {
             return self.plan_reading(plan);
         }
@@ -326,58 +325,4 @@ fn each(one: Cost, tried: usize, n: usize) -> f64 {
 /// Memory of a whole batch.
 fn grown(one: Cost, tried: usize, batch: usize) -> u64 {
     one.memory * batch as u64 / tried.max(1) as u64
-}
-
-/// Clusters half of a sample, then all of it: the clusters, and seconds for `n` rows by these two.
-fn try_clustering(rows: ArrayView2<f32>, n: usize, settings: &ClusterSettings, ctx: &Ctx) -> Result<(Clusters, f64)> {
-    let half = rows.nrows().div_ceil(2).max(settings.prototypes).min(rows.nrows());
-    let timed = |s: usize| {
-        let start = Instant::now();
-        let found = cluster::fit(rows.slice(ndarray::s![..s, ..]), &vec![1; s], settings, ctx)?;
-        Ok((found, (s, start.elapsed().as_secs_f64())))
-    };
-    let (_, less) = timed(half)?;
-    let (found, more) = timed(rows.nrows())?;
-    Ok((found, line(less, more, n)))
-}
-
-/// Seconds that a batch takes in each network call, and around all of them.
-struct Tried {
-    call: f64,
-    around: f64,
-}
-
-/// Draws some pictures in few steps: the first, what it took, and the memory.
-fn try_drawing(
-    decoder: &crate::models::unclip::Unclip,
-    asked: &[Request],
-    settings: &synthesize::Settings,
-    ctx: &Ctx,
-) -> Result<(RgbImage, Tried, u64)> {
-    let seen: Arc<Mutex<Vec<Instant>>> = Arc::default();
-    let watcher = seen.clone();
-    let ctx = ctx.watched(move |report| {
-        if matches!(report, Report::Step { stage: synthesize::STAGE, .. }) {
-            watcher.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
-        }
-    });
-    let before = crate::machine::reset_peak().unwrap_or(0);
-    let start = Instant::now();
-    let mut picture = RgbImage::new(1, 1);
-    synthesize::synthesize(decoder, asked, settings, &ctx, &mut |i, image| {
-        if i == 0 {
-            picture = image;
-        }
-        Ok(())
-    })?;
-    let whole = start.elapsed().as_secs_f64();
-    let memory = crate::machine::peak().unwrap_or(0).saturating_sub(before);
-    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-    // The first report comes before any call, each of the others after one.
-    let calls = seen.len().saturating_sub(1);
-    let between = match (seen.get(1), seen.last()) {
-        (Some(first), Some(last)) if calls > 1 => (*last - *first).as_secs_f64() / (calls - 1) as f64,
-        _ => whole,
-    };
-    Ok((picture, Tried { call: between, around: (whole - calls as f64 * between).max(0.0) }, memory))
 }

@@ -100,7 +100,7 @@ impl Workbench {
         let ready = split.features.contains_key(model(&encoder.name));
         let done = ready || self.store.cost::<Arrays>(&self.features_name(encoder, kind, part)).is_some();
         let mut stage = Stage::new(format!("{} {part} images", encoder.name), (n, "images"), done);
-        if !done {
+        if !done && !plan.has(&stage.stage) {
             let some = &split.images[..n.min(FEW)];
             let (_, one) = cost(|| encode_features(&encoder.network, kind, some, ctx))?;
             let bytes = (4 * n * encoder.network.width(kind)) as u64;
@@ -121,7 +121,7 @@ impl Workbench {
         let clip = self.clip()?;
         let done = self.store.cost::<Arrays>(&self.captions_name(part, &clip)).is_some();
         let mut stage = Stage::new(name, (n, "captions"), done);
-        if !done {
+        if !done && !plan.has(&stage.stage) {
             let some: Vec<&str> = split.pairs.iter().take(FEW).map(|p| p.caption.as_str()).collect();
             let (_, one) = cost(|| embed::embed_captions(&some, &clip, ctx))?;
             let bytes = (4 * n * clip.width()) as u64;
