@@ -55,7 +55,7 @@ fn a_dry_run_names_every_stage_with_its_items_and_writes_nothing() {
     }
     let sum: f64 = planned["stages"].as_array().unwrap().iter().map(|s| s["seconds"].as_f64().unwrap()).sum();
     assert!((planned["seconds"].as_f64().unwrap() - sum).abs() < 1e-9);
-    assert!(planned["memory"].as_u64().unwrap() > 1 << 20 && planned["disk"].as_u64().unwrap() > 60 * 4 * 100);
+    assert!(planned["memory"].as_u64().unwrap() > 20 << 20 && planned["disk"].as_u64().unwrap() > 60 * 4 * 100);
     assert_eq!(planned["warnings"], serde_json::json!([]));
 }
 

@@ -57,3 +57,25 @@ fn features_that_do_not_fit_are_mapped_and_give_the_same_set() {
         assert_eq!(names("held"), names("mapped"), "a copy of the features is left");
     }
 }
+
+#[test]
+fn a_dry_run_tells_what_reading_features_takes() {
+    for half in [false, true] {
+        let home = tempfile::tempdir().unwrap();
+        features(&home.path().join("data"), half);
+        let read = |memory: &str| {
+            let args = ["distill", "--data", "data", "--store", "none", "--memory", memory, "--dry-run", "--json"];
+            let run = protostill(home.path()).args(args).assert().success();
+            let plan: serde_json::Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+            assert!(!home.path().join("none").exists());
+            let stage = plan["stages"][0].clone();
+            assert_eq!((stage["stage"].as_str(), stage["items"].as_u64()), (Some("read features"), Some(600)));
+            assert!(stage["seconds"].as_f64().unwrap() > 0.0);
+            (stage["memory"].as_u64().unwrap(), stage["disk"].as_u64().unwrap())
+        };
+        let bytes = (2 * PAIRS * WIDTH * 4) as u64;
+        assert_eq!(read("64"), (bytes, 0));
+        // Mapped where they lie, or copied first because they are of another type.
+        assert_eq!(read("0.0001"), (0, if half { bytes } else { 0 }));
+    }
+}

@@ -23,6 +23,7 @@ const MAX_FILE: u64 = 1 << 29;
 /// Reads a PNG, JPEG or WebP file as RGB, as Pillow's `Image.open(path).convert("RGB")`: alpha is dropped, not
 /// blended; palettes and grey are expanded; of 16-bit samples the high byte is kept (Pillow does
 /// so for colour, but clips 16-bit grey to white: a known defect, not followed); of an animation the first frame.
+/// JPEG photographs, grey or in three colours, come out to the byte as from libjpeg-turbo.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be read; [`Error::Input`] if it is not an image, is cut off, or its header claims

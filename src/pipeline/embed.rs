@@ -226,7 +226,8 @@ fn encode_captions(captions: &[&str], clip: &Clip, ctx: &Ctx, told: &mut Told) -
         told(&rows, view(&encoded, width)?)?;
         ctx.step("embed captions", (n * TEXTS) + batch.len(), unique.len())?;
     }
-    let features = place.iter().flat_map(|at| &encoded[at * width..(at + 1) * width]).copied().collect();
+    let mut features = Vec::with_capacity(place.len() * width);
+    place.iter().for_each(|at| features.extend_from_slice(&encoded[at * width..(at + 1) * width]));
     to_rows("text features", features, width)
 }
 

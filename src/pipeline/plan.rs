@@ -146,13 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn the_cost_of_work_is_its_time_and_the_memory_it_takes() {
+    fn the_cost_of_work_is_the_time_of_doing_it_once() {
+        let mut times = 0;
         let work = || {
+            times += 1;
             std::thread::sleep(std::time::Duration::from_millis(20));
-            Ok(vec![1u8; 64 << 20])
+            Ok(times)
         };
-        let (value, cost) = cost(work).unwrap();
-        assert!(value.len() == 64 << 20 && cost.seconds >= 0.02);
-        assert!(!cfg!(target_os = "linux") || cost.memory >= 60 << 20, "{cost:?}");
+        let (last, cost) = cost(work).unwrap();
+        assert!(last > 2 && cost.seconds >= 0.02 && cost.seconds < 2.0, "{last} {cost:?}");
     }
 }
