@@ -251,13 +251,18 @@ impl Workbench {
             return Ok(picture);
         }
         let shape = decoder.latent_shape(settings.size.unwrap_or(decoder.size()))?;
-        let missing = all - there.len();
-        let batch = settings.batch(shape).min(missing).min(asked.len()).max(1);
+        let (missing, many) = (all - there.len(), settings.candidates);
+        let drawn: Vec<Request> = asked.iter().flat_map(|r| (0..many).map(|k| r.candidate(k))).collect();
+        let batch = settings.batch(shape).min(missing * many).min(drawn.len()).max(1);
         let steps = settings.steps.min(FEW);
         let few = synthesize::Settings { steps, batch: Some(batch), preview_every: 0, ..settings.clone() };
-        let (picture, tried, memory) = try_drawing(&decoder, &asked[..batch.min(asked.len())], &few, ctx)?;
+        let (picture, tried, memory) = try_drawing(&decoder, &drawn[..batch.min(drawn.len())], &few, ctx)?;
         let calls = decoder.calls(settings.scheduler, settings.steps)?;
-        let seconds = missing.div_ceil(batch) as f64 * (tried.around + calls as f64 * tried.call);
+        let mut seconds = (missing * many).div_ceil(batch) as f64 * (tried.around + calls as f64 * tried.call);
+        if many > 1 {
+            let (clip, one) = (self.clip()?, [ImageSource::Memory(picture.clone())]);
+            seconds += cost(|| embed::embed_images(&one, &clip, ctx))?.1.seconds * (missing * many) as f64;
+        }
         let png = encode_png(&picture)?.len() as u64;
         stage = stage.costs(seconds, held + memory, png * missing as u64);
         plan.add(stage);
