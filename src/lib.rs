@@ -21,5 +21,6 @@ pub mod models;
 pub mod pipeline;
 #[cfg(feature = "tui")]
 pub mod session;
+mod simd;
 #[cfg(feature = "tui")]
 pub mod ui;

@@ -3,7 +3,8 @@
 //! Every sum has a fixed order and every row is computed by itself, so neither the number of threads nor the batch
 //! changes a bit. The loops are written for the compiler to vectorise.
 
-use super::product::{read, run};
+use super::product::read;
+use crate::simd::run;
 use candle_core::{Device, Result, Shape, Tensor};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;

@@ -1,16 +1,14 @@
-//! Matrix products in float32 on one CPU, the right side packed once: register tiles of 6 rows by two vectors over panels
-//! that stay in the first-level cache, after Goto and van de Geijn (TOMS 2008). A GEMM library would pack the weights
-//! again at every call, which for a convolution over few pixels costs as much as the product.
+//! Matrix products in float32 on one CPU, the right side packed once in panels for [`tile`]. A GEMM library would pack the
+//! weights again at every call, which for a convolution over few pixels costs as much as the product.
 //!
 //! Every number is summed in one order, whatever rows stand beside it and however many threads work.
 
+use crate::simd::{self, DEPTH, run, tile};
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::{cell::Cell, fmt, ops::Range};
 
-/// Columns of the left side at a time: a panel of 16 by 256 floats is half the first-level cache.
-const DEPTH: usize = 256;
 /// Rows of the left side at a time: with [`DEPTH`] columns they stay in the second-level cache, and there are enough of
 /// them to hide that every panel comes from memory.
 const ROWS: usize = 288;
@@ -41,16 +39,6 @@ pub(super) fn scratch<T>(len: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
     spare.push(held);
     SPARE.set(spare);
     made
-}
-
-/// Runs `op` with the widest vectors of this machine that pulp is built for: AVX2 and FMA on x86, NEON on ARM.
-pub(super) fn run<Op: WithSimd>(op: Op) -> Op::Output {
-    // `Arch` knows V3 only with a feature that would build the tensor library anew.
-    #[cfg(target_arch = "x86_64")]
-    if let Some(simd) = pulp::x86::V3::try_new() {
-        return Simd::vectorize(simd, op);
-    }
-    Arch::new().dispatch(op)
 }
 
 /// The numbers of a tensor on the CPU.
@@ -100,7 +88,7 @@ impl fmt::Debug for Packed {
 impl Packed {
     /// The matrix of `value(row, column)`.
     pub fn new(depth: usize, width: usize, value: impl Fn(usize, usize) -> f32 + Sync) -> Self {
-        let panel = run(Width);
+        let panel = simd::width();
         let len = width.next_multiple_of(panel) * depth;
         let mut values = vec![0f32; len + 16];
         let start = whole(&values);
@@ -167,17 +155,6 @@ impl Packed {
     }
 }
 
-struct Width;
-
-impl WithSimd for Width {
-    type Output = usize;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> usize {
-        2 * S::F32_LANES
-    }
-}
-
 struct Tiles<'a> {
     matrix: &'a Packed,
     left: &'a [f32],
@@ -202,48 +179,20 @@ impl WithSimd for Tiles<'_> {
                 let column = (p - self.panels.start) * width;
                 let mut at = 0;
                 while at < rows {
-                    let left = &self.left[at * self.stride + from..];
+                    let left = &self.left[at * self.stride..];
+                    let cut = |r: usize| &left[r * self.stride + from..][..to - from];
                     let out = &mut self.out[at * self.line + column..];
-                    let (stride, line, more) = (self.stride, self.line, from > 0);
+                    let (line, more) = (self.line, from > 0);
                     at += match rows - at {
-                        TILE.. => tile::<S, TILE>(simd, left, stride, panel, out, line, more),
-                        4.. => tile::<S, 4>(simd, left, stride, panel, out, line, more),
-                        2.. => tile::<S, 2>(simd, left, stride, panel, out, line, more),
-                        _ => tile::<S, 1>(simd, left, stride, panel, out, line, more),
+                        TILE.. => tile::<S, TILE>(simd, std::array::from_fn(cut), panel, out, line, more),
+                        4.. => tile::<S, 4>(simd, std::array::from_fn(cut), panel, out, line, more),
+                        2.. => tile::<S, 2>(simd, std::array::from_fn(cut), panel, out, line, more),
+                        _ => tile::<S, 1>(simd, [cut(0)], panel, out, line, more),
                     };
                 }
             }
         }
     }
-}
-
-/// Products of `R` rows with a panel, written to `out` or, if there is `more`, added; returns `R`.
-#[inline(always)]
-fn tile<S: Simd, const R: usize>(
-    simd: S,
-    left: &[f32],
-    stride: usize,
-    panel: &[S::f32s],
-    out: &mut [f32],
-    line: usize,
-    more: bool,
-) -> usize {
-    let (panel, _) = panel.as_chunks::<2>();
-    let rows: [&[f32]; R] = std::array::from_fn(|r| &left[r * stride..][..panel.len()]);
-    let mut sums = [[simd.splat_f32s(0.0); 2]; R];
-    for (k, column) in panel.iter().enumerate() {
-        for r in 0..R {
-            let x = simd.splat_f32s(rows[r][k]);
-            sums[r] = [simd.mul_add_e_f32s(x, column[0], sums[r][0]), simd.mul_add_e_f32s(x, column[1], sums[r][1])];
-        }
-    }
-    for (r, sums) in sums.into_iter().enumerate() {
-        let (slots, _) = S::as_mut_simd_f32s(&mut out[r * line..][..2 * S::F32_LANES]);
-        for (slot, sum) in slots.iter_mut().zip(sums) {
-            *slot = if more { simd.add_f32s(*slot, sum) } else { sum };
-        }
-    }
-    R
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@
 //! A pixel's bits depend on its window and on its place in the image alone.
 
 use super::gather::Windows;
-use crate::models::product::{Packed, apart, run, scratch};
+use crate::{
+    models::product::{Packed, apart, scratch},
+    simd::run,
+};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 

@@ -1,10 +1,10 @@
 //! Centres sorted into the kernel's panels.
 
 use super::{
-    kernel::{self, Panels},
+    kernel::Panels,
     points::{flat, slice},
 };
-use crate::pipeline::dense;
+use crate::{pipeline::dense, simd};
 use ndarray::Array2;
 
 /// Which centres share a panel: near ones, so that most rows need look at few panels.
@@ -17,7 +17,7 @@ pub(super) struct Groups {
 
 impl Groups {
     pub fn new(centres: &Array2<f32>) -> Self {
-        let (m, width) = (centres.nrows(), kernel::width());
+        let (m, width) = (centres.nrows(), simd::width());
         let panels = Panels::new(flat(centres), centres.ncols());
         let squares: Vec<f32> = centres.outer_iter().map(|c| dense::square(c) as f32).collect();
         let (mut left, mut order, mut products) = ((0..m as u32).collect::<Vec<_>>(), Vec::new(), Vec::new());

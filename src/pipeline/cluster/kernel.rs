@@ -1,21 +1,8 @@
-//! Inner products of rows where they lie with a few packed ones: register tiles of 6 rows by two vectors over panels
-//! that stay in the first-level cache, after Goto and van de Geijn (TOMS 2008). A GEMM library would have the rows
-//! copied first, and all the products written before any is read.
+//! Inner products of rows where they lie with a few packed ones, by [`tile`]. A GEMM library would have the rows copied
+//! first, and all the products written before any is read.
 
-use pulp::{Arch, Simd, WithSimd};
-
-/// Columns at a time: a panel of 16 rows by 256 floats is half the first-level cache.
-const DEPTH: usize = 256;
-
-/// Runs `op` with the widest vectors of this machine that pulp is built for: AVX2 and FMA on x86, NEON on ARM.
-fn run<Op: WithSimd>(op: Op) -> Op::Output {
-    // `Arch` knows V3 only with a feature that would build the tensor library anew.
-    #[cfg(target_arch = "x86_64")]
-    if let Some(simd) = pulp::x86::V3::try_new() {
-        return Simd::vectorize(simd, op);
-    }
-    Arch::new().dispatch(op)
-}
+use crate::simd::{DEPTH, run, tile, width};
+use pulp::{Simd, WithSimd};
 
 /// Rows packed for [`Panels::products`] in groups of [`Panels::width`], column by column; the last is filled with zeros.
 pub(super) struct Panels {
@@ -58,22 +45,6 @@ impl Panels {
     }
 }
 
-/// Rows of a panel: two vectors of this machine.
-pub(super) fn width() -> usize {
-    run(Width)
-}
-
-struct Width;
-
-impl WithSimd for Width {
-    type Output = usize;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> usize {
-        2 * S::F32_LANES
-    }
-}
-
 struct Products<'a> {
     panel: &'a [f32],
     columns: usize,
@@ -95,32 +66,13 @@ impl WithSimd for Products<'_> {
                 let out = &mut self.out[at * width..];
                 let cut = |i: usize| &self.rows[at + i][from..to];
                 at += match self.rows.len() - at {
-                    6.. => tile::<S, 6>(simd, std::array::from_fn(cut), panel, out),
-                    3.. => tile::<S, 3>(simd, std::array::from_fn(cut), panel, out),
-                    _ => tile::<S, 1>(simd, [cut(0)], panel, out),
+                    6.. => tile::<S, 6>(simd, std::array::from_fn(cut), panel, out, width, true),
+                    3.. => tile::<S, 3>(simd, std::array::from_fn(cut), panel, out, width, true),
+                    _ => tile::<S, 1>(simd, [cut(0)], panel, out, width, true),
                 };
             }
         }
     }
-}
-
-/// Adds the products of `R` rows with a panel to `out`; returns `R`.
-#[inline(always)]
-fn tile<S: Simd, const R: usize>(simd: S, rows: [&[f32]; R], panel: &[S::f32s], out: &mut [f32]) -> usize {
-    let (panel, _) = panel.as_chunks::<2>();
-    let rows = rows.map(|row| &row[..panel.len()]);
-    let mut sums = [[simd.splat_f32s(0.0); 2]; R];
-    for (k, column) in panel.iter().enumerate() {
-        for r in 0..R {
-            let x = simd.splat_f32s(rows[r][k]);
-            sums[r] = [simd.mul_add_e_f32s(x, column[0], sums[r][0]), simd.mul_add_e_f32s(x, column[1], sums[r][1])];
-        }
-    }
-    for (out, sums) in out.chunks_exact_mut(2 * S::F32_LANES).zip(sums) {
-        let (slots, _) = S::as_mut_simd_f32s(out);
-        slots.iter_mut().zip(sums).for_each(|(slot, sum)| *slot = simd.add_f32s(*slot, sum));
-    }
-    R
 }
 
 /// |row - mean - centre|² in 16 partial sums; the difference to the mean is rounded as centres are, so that a row in

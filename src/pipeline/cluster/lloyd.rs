@@ -4,11 +4,11 @@
 use super::{
     ClusterSettings,
     groups::Groups,
-    kernel::{self, Panels},
+    kernel::Panels,
     points::{BLOCK, Partition, Points, Sums, slice},
     too_many,
 };
-use crate::{error::Result, pipeline::Ctx};
+use crate::{error::Result, pipeline::Ctx, simd};
 use ndarray::Array2;
 use rayon::prelude::*;
 use std::collections::HashSet;
@@ -96,7 +96,7 @@ pub(super) fn centres_of(points: &Points, labels: &[u32], clusters: usize) -> Ar
 
 impl Bounds {
     fn new(points: &Points, centres: usize) -> Self {
-        let (n, groups) = (points.len(), centres.div_ceil(kernel::width()));
+        let (n, groups) = (points.len(), centres.div_ceil(simd::width()));
         Self { labels: vec![Sums::NONE; n], upper: vec![f32::INFINITY; n], lower: vec![0.0; n * groups] }
     }
 }
