@@ -5,7 +5,6 @@ use crate::{
     fsio::printable,
 };
 use parquet::{
-    basic::Compression,
     column::reader::{ColumnReader, ColumnReaderImpl},
     data_type::{ByteArray, ByteArrayType},
     errors::ParquetError,
@@ -22,10 +21,10 @@ const MAX_ROWS: i64 = 100_000_000;
 pub(super) type Texts = Vec<Option<String>>;
 
 /// For each list of names, the first top-level text column of the parquet file `path` that has one of them. Rows are as
-/// many as the file says it has. Uncompressed, snappy, gzip and lz4 files are read.
+/// many as the file says it has.
 ///
 /// # Errors
-/// [`Error::Input`] for a file that is no parquet, is damaged or compressed otherwise; [`Error::Io`].
+/// [`Error::Input`] for a file that is no parquet or is damaged; [`Error::Io`].
 pub(super) fn text_columns(path: &Path, wanted: &[&[&str]]) -> Result<(usize, Vec<Option<Texts>>)> {
     let file = File::open(path).map_err(Error::io(path))?;
     let wrong = |what: &str| Error::input(path, format!("not a readable parquet file: {}", printable(what)));
@@ -66,11 +65,6 @@ fn read(file: File, wanted: &[&[&str]]) -> std::result::Result<(usize, Vec<Optio
 
 fn text_column(group: &dyn RowGroupReader, at: usize, texts: &mut Texts) -> std::result::Result<(), ParquetError> {
     let name = group.metadata().column(at).column_path().string();
-    let codec = group.metadata().column(at).compression();
-    if matches!(codec, Compression::ZSTD(_) | Compression::BROTLI(_) | Compression::LZO) {
-        let advice = "snappy, gzip and lz4 are read: write it again with compression='snappy'";
-        return Err(ParquetError::General(format!("column \"{name}\" is compressed by {codec}; {advice}")));
-    }
     let ColumnReader::ByteArrayColumnReader(mut column) = group.get_column_reader(at)? else {
         return Err(ParquetError::General(format!("column \"{name}\" holds no text")));
     };
@@ -105,6 +99,7 @@ pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use parquet::{
+        basic::Compression,
         file::{properties::WriterProperties, writer::SerializedFileWriter},
         schema::parser::parse_message_type,
     };
@@ -162,11 +157,16 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn every_codec_that_needs_no_other_language_is_read() {
+    fn every_codec_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m.parquet");
-        let codecs = [Compression::UNCOMPRESSED, Compression::GZIP(Default::default()), Compression::LZ4_RAW];
-        for codec in codecs.into_iter().chain([Compression::LZ4, Compression::SNAPPY]) {
+        let coded = [
+            Compression::GZIP(Default::default()),
+            Compression::ZSTD(Default::default()),
+            Compression::BROTLI(Default::default()),
+        ];
+        let plain = [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::LZ4, Compression::LZ4_RAW];
+        for codec in plain.into_iter().chain(coded) {
             sample_by(codec, &path, &ROWS);
             let (rows, columns) = text_columns(&path, &[&["caption"]]).unwrap();
             assert_eq!((rows, columns[0].as_ref().unwrap()[1].as_deref()), (3, Some("é")), "{codec}");
