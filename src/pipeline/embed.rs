@@ -206,7 +206,7 @@ pub fn embed_captions(captions: &[&str], clip: &Clip, ctx: &Ctx) -> Result<Array
 /// What is told after each batch: the rows of every caption in it, and the features of all captions so far.
 type Told<'a> = dyn FnMut(&[Vec<usize>], ArrayView2<f32>) -> Result<()> + 'a;
 
-/// As [`embed_captions`], shortest captions first.
+/// As [`embed_captions`], shortest captions first. The features are held once, whatever is equal.
 fn encode_captions(captions: &[&str], clip: &Clip, ctx: &Ctx, told: &mut Told) -> Result<Array2<f32>> {
     let mut rows_of: HashMap<&str, Vec<usize>> = HashMap::new();
     captions.iter().enumerate().for_each(|(row, caption)| rows_of.entry(caption).or_default().push(row));
@@ -216,19 +216,34 @@ fn encode_captions(captions: &[&str], clip: &Clip, ctx: &Ctx, told: &mut Told) -
     let ids = unique.par_iter().map(|(caption, _)| clip.tokenizer().ids(caption)).collect::<Result<Vec<_>>>()?;
     let mut order: Vec<usize> = (0..ids.len()).collect();
     order.sort_by_key(|i| ids[*i].len());
-    let width = clip.width();
-    let (mut encoded, mut place) = (Vec::with_capacity(ids.len() * width), vec![0; captions.len()]);
+    let (width, mut rows) = (clip.width(), Vec::with_capacity(ids.len()));
+    let mut features = Vec::with_capacity(captions.len() * width);
     for (n, batch) in order.chunks(TEXTS).enumerate() {
         let tokens: Vec<Vec<u32>> = batch.iter().map(|i| ids[*i].clone()).collect();
-        encoded.extend(flat(&clip.encode_texts(&tokens)?)?);
-        let rows: Vec<Vec<usize>> = batch.iter().map(|i| std::mem::take(&mut unique[*i].1)).collect();
-        rows.iter().zip(n * TEXTS..).for_each(|(rows, at)| rows.iter().for_each(|&row| place[row] = at));
-        told(&rows, view(&encoded, width)?)?;
-        ctx.step("embed captions", (n * TEXTS) + batch.len(), unique.len())?;
+        features.extend(flat(&clip.encode_texts(&tokens)?)?);
+        rows.extend(batch.iter().map(|i| std::mem::take(&mut unique[*i].1)));
+        told(&rows[n * TEXTS..], view(&features, width)?)?;
+        ctx.step("embed captions", rows.len(), ids.len())?;
     }
-    let mut features = Vec::with_capacity(place.len() * width);
-    place.iter().for_each(|at| features.extend_from_slice(&encoded[at * width..(at + 1) * width]));
+    features.resize(captions.len() * width, 0.0);
+    spread(&mut features, width, &rows);
     to_rows("text features", features, width)
+}
+
+/// Moves row `i` to the rows `to[i]`, in place; every row is named once.
+fn spread(features: &mut [f32], width: usize, to: &[Vec<usize>]) {
+    let mut home: Vec<Option<usize>> = to.iter().map(|rows| Some(rows[0])).collect();
+    home.resize(features.len() / width.max(1), None);
+    for row in 0..home.len() {
+        while let Some(other) = home[row].filter(|other| *other != row) {
+            let (low, high) = features.split_at_mut(row.max(other) * width);
+            low[row.min(other) * width..][..width].swap_with_slice(&mut high[..width]);
+            home.swap(row, other);
+        }
+    }
+    for rows in to {
+        rows[1..].iter().for_each(|row| features.copy_within(rows[0] * width..(rows[0] + 1) * width, row * width));
+    }
 }
 
 fn view(features: &[f32], width: usize) -> Result<ArrayView2<'_, f32>> {
@@ -260,6 +275,15 @@ mod tests {
     use candle_core::Device;
     use ndarray::s;
     use std::sync::{Arc, Mutex};
+
+    #[test]
+    fn rows_move_to_where_they_belong_and_equal_ones_to_each_of_theirs() {
+        let mut rows: Vec<f32> = (0..5).flat_map(|i| [i as f32, -(i as f32)]).chain([0.0; 6]).collect();
+        spread(&mut rows, 2, &[vec![7, 1], vec![0], vec![2, 3], vec![6], vec![4, 5]]);
+        let first: Vec<f32> = rows.iter().step_by(2).copied().collect();
+        assert_eq!(first, [1.0, 0.0, 2.0, 2.0, 4.0, 4.0, 3.0, 0.0]);
+        assert!(rows.chunks_exact(2).all(|row| row[1] == -row[0]));
+    }
 
     #[test]
     fn what_is_told_while_rows_arrive_is_true_of_those_that_are_there() {

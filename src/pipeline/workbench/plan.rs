@@ -95,9 +95,7 @@ impl Workbench {
             let some = &unique[..u.min(FEW)];
             let (_, one) = cost(|| embed::embed_captions(some, &clip, ctx))?;
             let (all, batch) = (train.pairs.len() as u64, grown(one, some.len(), embed::TEXTS));
-            // Of captions that repeat, each wording is there once more.
-            let again = if u as u64 == all { 0 } else { u as u64 };
-            let memory = row * (n as u64 + all + again) + batch;
+            let memory = row * (n as u64 + all) + batch;
             captions = captions.costs(each(one, some.len(), u), memory, row * (n as u64 + all));
         }
         plan.add(images);
