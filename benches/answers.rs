@@ -61,7 +61,12 @@ impl Program {
         let store = home.join("store");
         let open: session::Open = Box::new(move |_| {
             let world = dataset(&WorldSpec { scenes: 2000, noise: 0.0, seed: DEFAULT_SEED })?;
-            Ok(Workbench::new(world, Checkpoints::demo(), Store::open(store.clone())?, candle_core::Device::Cpu))
+            Ok(Workbench::new(
+                world,
+                Checkpoints::demo(),
+                Store::open(store.clone())?,
+                protostill::models::device::Backend::CPU,
+            ))
         });
         let state = State::new(session::draft(&config));
         let journal = Journal::create(&home.join("s.jsonl"), &config).unwrap();

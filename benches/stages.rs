@@ -46,7 +46,7 @@ fn the_demo() {
     let spec = WorldSpec { scenes: config.data.scenes, noise: 0.0, seed: DEFAULT_SEED };
     let world = time("demo: draw the world", || dataset(&spec).unwrap());
     let store = Store::open(home.path().to_owned()).unwrap();
-    let bench = Workbench::new(world, checkpoints, store, candle_core::Device::Cpu);
+    let bench = Workbench::new(world, checkpoints, store, protostill::models::device::Backend::CPU);
     let ctx = Ctx::quiet();
     let set = time("demo: distil 50 pairs", || bench.distil(&config.recipe(), &ctx).unwrap());
     time("demo: evaluate, 2 encoders x 5 runs", || {

@@ -43,7 +43,7 @@ pub enum Error {
         found: String,
     },
     /// A network failed while it computed.
-    #[error("{stage}: {source}")]
+    #[error("{stage}: {}", said(source))]
     Tensor {
         /// What was being computed.
         stage: &'static str,
@@ -53,6 +53,17 @@ pub enum Error {
     /// The work was cancelled by the user; nothing is lost.
     #[error("cancelled")]
     Cancelled,
+}
+
+/// What candle says, without the backtrace it adds where `RUST_BACKTRACE` is set.
+pub(crate) fn said(error: &candle_core::Error) -> String {
+    use candle_core::Error as E;
+    match error {
+        E::WithBacktrace { inner, .. } => said(inner),
+        E::WithPath { inner, path } => format!("{}: {}", path.display(), said(inner)),
+        E::Context { inner, context } => format!("{context}: {}", said(inner)),
+        other => other.to_string(),
+    }
 }
 
 impl Error {
@@ -84,5 +95,19 @@ impl Error {
             Self::Cancelled => 130,
             Self::Tensor { .. } => 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_candle_says_is_told_without_its_backtrace() {
+        let inner = candle_core::Error::Msg("no such tensor".into());
+        let backtrace = Box::new(std::backtrace::Backtrace::force_capture());
+        let traced = candle_core::Error::WithBacktrace { inner: Box::new(inner), backtrace };
+        let told = Error::tensor("CLIP")(traced.context("loading")).to_string();
+        assert_eq!(told, "CLIP: loading: no such tensor");
     }
 }

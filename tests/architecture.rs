@@ -84,10 +84,11 @@ fn no_layer_names_one_above_it() {
 }
 
 #[test]
-fn unsafe_code_stays_in_the_weights_loader() {
+fn unsafe_code_stays_with_maps_of_files_and_the_one_instruction_no_crate_wraps() {
+    let allowed = ["models/weights.rs", "models/bfloat16.rs"];
     let mut files = Vec::new();
     rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
-    for file in files.iter().filter(|f| !f.ends_with("models/weights.rs")) {
+    for file in files.iter().filter(|f| !allowed.iter().any(|a| f.ends_with(a))) {
         let text = fs::read_to_string(file).unwrap();
         assert!(offences(&text, &["unsafe ", "allow(unsafe_code)"]).is_empty(), "{}", file.display());
     }

@@ -257,12 +257,17 @@ fn info_lists_gpus_as_their_driver_tells_them() {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_refused_before_any_work() {
+fn a_device_or_precision_that_is_not_there_is_refused_before_any_work() {
     let home = tempfile::tempdir().unwrap();
-    for (device, why) in [("gpu", "is not cpu, cuda or cuda:N"), ("cuda:63", "cuda:63")] {
-        let run = protostill(home.path()).args(["distill", "--device", device]).output().unwrap();
+    for (what, value, why) in [
+        ("device", "gpu", "is not cpu, cuda or cuda:N"),
+        ("device", "cuda:63", "cuda:63"),
+        ("precision", "float16", "float16 is for GPUs"),
+        ("precision", "double", "is not float32, float16 or bfloat16"),
+    ] {
+        let run = protostill(home.path()).args(["distill", &format!("--{what}"), value]).output().unwrap();
         assert_eq!(run.status.code(), Some(2));
         let told = String::from_utf8_lossy(&run.stderr);
-        assert!(told.contains("device") && told.contains(why) && told.lines().count() == 1, "{told}");
+        assert!(told.contains(what) && told.contains(why) && told.lines().count() == 1, "{told}");
     }
 }

@@ -10,6 +10,8 @@ use protostill::{
     error::Error,
     models::{
         clip::{Clip, TextTower},
+        demo,
+        device::Backend,
         tokenizer::Tokenizer,
         weights::Checkpoint,
     },
@@ -187,4 +189,29 @@ fn embedding_stops_when_cancelled_and_names_what_is_broken() {
     nan[[2, 1]] = f32::NAN;
     let message = embed::Embeddings::new(nan, ndarray::Array2::zeros((1, 4)), vec![0]).unwrap_err().to_string();
     assert!(message.contains("row 2"), "{message}");
+}
+
+#[test]
+fn features_in_bfloat16_point_where_those_in_float32_do() {
+    let Ok(backend) = Backend::open("cpu", "bfloat16") else { return };
+    let load = |dtype| Clip::load(&demo::clip(), dtype, backend.device()).unwrap();
+    let (single, half) = (load(DType::F32), load(backend.clip()));
+    assert_ne!(single.fingerprint(), half.fingerprint());
+    let side = single.image_size();
+    let wave: Vec<f32> = (0..3 * 3 * side * side).map(|i| (i as f32 * 0.013).sin()).collect();
+    let pixels = Tensor::from_vec(wave, (3, 3, side, side), &Device::Cpu).unwrap();
+    let ids = ["a red circle", "two green trees under a night sky", "nothing"]
+        .map(|caption| single.tokenizer().ids(caption).unwrap());
+    let pairs = [
+        [single.encode_images(&pixels).unwrap(), half.encode_images(&pixels).unwrap()],
+        [single.encode_texts(&ids).unwrap(), half.encode_texts(&ids).unwrap()],
+    ];
+    for [single, half] in pairs {
+        let [single, half]: [Vec<Vec<f32>>; 2] = [single.to_vec2().unwrap(), half.to_vec2().unwrap()];
+        for (a, b) in single.iter().zip(&half) {
+            let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(x * y)).sum::<f64>();
+            let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
+            assert!(cosine > 0.999 && a != b, "{cosine}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ mod program;
 use candle_core::{DType, Device};
 use protostill::{
     data::{self, Dataset, world},
-    models::{clip::Clip, demo, hub::Hub, weights::Checkpoint},
+    models::{clip::Clip, demo, device::Backend, hub::Hub, weights::Checkpoint},
     pipeline::{
         Ctx, embed,
         store::Store,
@@ -59,7 +59,7 @@ fn recipe(method: &str) -> Recipe {
 fn bench(set: Dataset, clip: Checkpoint, store: &Path) -> Workbench {
     let hub = Hub::from_env(|_| None);
     let checkpoints = Checkpoints { clip, decoder: demo::decoder(), encoders: demo::encoders(), hub };
-    Workbench::new(set, checkpoints, Store::open(store).unwrap(), Device::Cpu)
+    Workbench::new(set, checkpoints, Store::open(store).unwrap(), Backend::CPU)
 }
 
 #[test]

@@ -22,7 +22,11 @@ use std::{collections::HashMap, fs, path::Path};
 /// Runs `case` on `checkpoint` and the inputs in the folder `at`, where the outcome goes to `ours.npy`.
 pub fn run(case: &str, checkpoint: &str, at: &Path) {
     let checkpoint = Checkpoint::Folder(checkpoint.into());
-    let clip = || Clip::load(&checkpoint, DType::F32, &Device::Cpu).unwrap();
+    let (case, dtype) = match case.strip_suffix("-bfloat16") {
+        Some(case) => (case, DType::BF16),
+        None => (case, DType::F32),
+    };
+    let clip = || Clip::load(&checkpoint, dtype, &Device::Cpu).unwrap();
     let unclip = || Unclip::load(&checkpoint, DType::F32, &Device::Cpu).unwrap();
     let found = match case {
         "clip-image" => images(&clip(), at),

@@ -30,6 +30,9 @@ pub struct Global {
     /// What CLIP and the decoder compute on: cpu, cuda or cuda:N
     #[arg(long, global = true, value_name = "DEVICE", default_value = "cpu")]
     pub device: String,
+    /// What they multiply in: float32, bfloat16 (CLIP on a CPU that has it; either network on a GPU) or float16 (on a GPU)
+    #[arg(long, global = true, value_name = "TYPE", default_value = "float32")]
+    pub precision: String,
     /// Threads to compute with [default: all cores]
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,

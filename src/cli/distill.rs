@@ -10,7 +10,6 @@ use crate::{
     config::Config,
     error::Result,
     fsio::printable,
-    models::device,
     pipeline::{Ctx, distilled::DistilledSet, export::Form, plan::Plan, workbench::Workbench},
 };
 use serde_json::{Value, json};
@@ -82,7 +81,8 @@ fn manifest(config: &Config, bench: &Workbench) -> Value {
         "protostill": env!("CARGO_PKG_VERSION"),
         "config": config,
         "dataset": { "name": bench.dataset().name, "fingerprint": bench.dataset().fingerprint },
-        "device": device::name(bench.device()),
+        "device": bench.backend().device_name(),
+        "precision": bench.backend().precision_name(),
         "seconds": bench.seconds(),
     })
 }

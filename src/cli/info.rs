@@ -1,12 +1,13 @@
 //! `protostill info`.
 
 use super::{args::Global, config, print_json, store};
-use crate::{error::Result, fsio::printable, machine, models::device};
+use crate::{error::Result, fsio::printable, machine, models::device::Backend};
 use serde_json::json;
 use std::collections::BTreeMap;
 
 pub fn run(global: &Global, terminal: &[(&str, String)]) -> Result<()> {
-    let (config, device) = (config(global)?, device::name(&device::open(&global.device)?));
+    let (config, backend) = (config(global)?, Backend::open(&global.device, &global.precision)?);
+    let (device, precision) = (backend.device_name(), backend.precision_name());
     let gpus = gpus();
     let usage = store(global)?.usage()?;
     let threads = rayon::current_num_threads();
@@ -16,6 +17,7 @@ pub fn run(global: &Global, terminal: &[(&str, String)]) -> Result<()> {
         print_json(&json!({
             "protostill": env!("CARGO_PKG_VERSION"),
             "device": device,
+            "precision": precision,
             "gpus": gpus,
             "threads": threads,
             "memory": memory.map(|m| json!({"bytes": m.total, "available": m.available})),
@@ -28,7 +30,10 @@ pub fn run(global: &Global, terminal: &[(&str, String)]) -> Result<()> {
         return Ok(());
     }
     println!("protostill  {}", env!("CARGO_PKG_VERSION"));
-    println!("device      {device}, {threads} threads{}", if candle_core::utils::with_avx() { ", AVX" } else { "" });
+    println!(
+        "device      {device}, {precision}, {threads} threads{}",
+        if candle_core::utils::with_avx() { ", AVX" } else { "" }
+    );
     gpus.iter().for_each(|gpu| println!("gpu         {gpu}"));
     if let Some(memory) = memory {
         let gigabytes = |bytes| bytes as f64 / 1e9;

@@ -20,7 +20,7 @@ use crate::{
     config::Config,
     data::{self, Dataset, world as demo},
     error::{Error, Result},
-    models::{demo as shipped, device, hub::Hub, weights::Checkpoint},
+    models::{demo as shipped, device::Backend, hub::Hub, weights::Checkpoint},
     pipeline::{
         Ctx,
         store::Store,
@@ -59,7 +59,7 @@ fn no_explorer() -> Error {
 pub fn parts(global: &Global) -> Result<(Config, impl Fn(&Config, &Ctx) -> Result<Workbench> + Send + Sync + 'static)> {
     threads(global.threads)?;
     // Refused before the screen is taken.
-    device::open(&global.device)?;
+    Backend::open(&global.device, &global.precision)?;
     let mut config = config(global)?.checked()?;
     if config.data.source != "world" {
         // A session may be reopened from another folder.
@@ -108,14 +108,14 @@ fn onlooker(global: &Global, config: &Config) -> Result<Workbench> {
 }
 
 fn assemble(global: &Global, config: &Config, store: Store) -> Result<Workbench> {
-    let (hub, device) = (hub(), device::open(&global.device)?);
+    let (hub, backend) = (hub(), Backend::open(&global.device, &global.precision)?);
     let checkpoints = Checkpoints {
         clip: checkpoint(&config.models.clip, shipped::clip, &hub)?,
         decoder: checkpoint(&config.models.decoder, shipped::decoder, &hub)?,
         encoders: checkpoint(&config.models.encoders, shipped::encoders, &hub)?,
         hub,
     };
-    let bench = Workbench::new(dataset(config)?, checkpoints, store, device);
+    let bench = Workbench::new(dataset(config)?, checkpoints, store, backend);
     match global.memory {
         None => Ok(bench),
         Some(gigabytes) if gigabytes > 0.0 => Ok(bench.within((gigabytes * 1e9) as u64)),

@@ -1,7 +1,9 @@
-//! The layers that transformers and convolutional networks share, over rows: in float32 on a CPU on our own kernels,
-//! elsewhere on candle's operations.
+//! The layers that transformers and convolutional networks share, over rows: on a CPU on our own kernels, elsewhere on
+//! candle's operations. With bfloat16 weights on a CPU only the factors of matrix products are rounded; what goes from
+//! layer to layer stays float32.
 
 use super::{
+    bfloat16::Bfloat16,
     kernels::{self, Curve},
     product::{Packed, read},
 };
@@ -22,6 +24,25 @@ pub(super) fn fast(x: &Tensor) -> bool {
         return false;
     }
     x.device().is_cpu() && x.dtype() == DType::F32
+}
+
+/// Whether `weight` is multiplied in bfloat16 by our own kernels.
+fn paired(weight: &Tensor) -> Option<Bfloat16> {
+    #[cfg(test)]
+    if ELSEWHERE.get() {
+        return None;
+    }
+    if weight.device().is_cpu() && weight.dtype() == DType::BF16 { Bfloat16::here() } else { None }
+}
+
+/// Weights that are not multiplied with matrices, in the type of what goes from layer to layer.
+pub(super) fn plain<'a>(vb: &VarBuilder<'a>) -> VarBuilder<'a> {
+    #[cfg(test)]
+    if ELSEWHERE.get() {
+        return vb.clone();
+    }
+    let rounded = vb.device().is_cpu() && vb.dtype() == DType::BF16;
+    vb.to_dtype(if rounded { DType::F32 } else { vb.dtype() })
 }
 
 /// The numbers of `x` in float32, wherever it is.
@@ -57,7 +78,8 @@ impl Linear {
             Err(e) => vb.get((output, input, 1, 1), "weight").map_err(|_| e)?.reshape((output, input)),
         };
         let weights = parts.iter().map(weight).collect::<Result<Vec<_>>>()?;
-        let biases = parts.iter().filter(|_| bias).map(|vb| vb.get(output, "bias")).collect::<Result<Vec<_>>>()?;
+        let biases =
+            parts.iter().filter(|_| bias).map(|vb| plain(vb).get(output, "bias")).collect::<Result<Vec<_>>>()?;
         let weight = Tensor::cat(&weights, 0)?;
         Self::new(&weight, if bias { Some(Tensor::cat(&biases, 0)?) } else { None })
     }
@@ -65,9 +87,16 @@ impl Linear {
     /// Of a weight `[out, in]` and a bias `[out]`.
     pub fn new(weight: &Tensor, bias: Option<Tensor>) -> Result<Self> {
         let (output, input) = weight.dims2()?;
-        let matrix = if fast(weight) {
-            let packed = |w: &[f32]| Ok(Packed::new(input, output, |k, j| w[j * input + k]));
-            Matrix::Packed(Arc::new(read(weight, packed)?))
+        let pairs = paired(weight);
+        let matrix = if fast(weight) || pairs.is_some() {
+            let packed = |w: &[f32]| {
+                let value = |k: usize, j: usize| w[j * input + k];
+                Ok(pairs.map_or_else(
+                    || Packed::new(input, output, value),
+                    |pairs| Packed::rounded(pairs, input, output, value),
+                ))
+            };
+            Matrix::Packed(Arc::new(read(&weight.to_dtype(DType::F32)?, packed)?))
         } else {
             Matrix::Plain(weight.t()?.contiguous()?)
         };
@@ -199,6 +228,7 @@ pub(super) struct LayerNorm {
 impl LayerNorm {
     /// Reads `weight` and `bias`.
     pub fn load(vb: &VarBuilder<'_>, width: usize, eps: f64) -> Result<Self> {
+        let vb = plain(vb);
         let slow = candle_nn::layer_norm(width, eps, vb.clone())?;
         let host = (host(&vb.get(width, "weight")?)?, host(&vb.get(width, "bias")?)?);
         Ok(Self { slow, host, eps: eps as f32 })

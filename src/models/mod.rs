@@ -2,6 +2,7 @@
 //! configuration, never from its name.
 
 mod attention;
+mod bfloat16;
 pub mod clip;
 pub mod demo;
 pub mod dense;

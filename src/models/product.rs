@@ -3,6 +3,7 @@
 //!
 //! Every number is summed in one order, whatever rows stand beside it and however many threads work.
 
+use super::bfloat16::{Bfloat16, Pair, pair};
 use crate::simd::{self, DEPTH, run, tile};
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 use pulp::{Simd, WithSimd};
@@ -71,12 +72,13 @@ fn whole(x: &[f32]) -> usize {
 
 /// A matrix `[depth, width]`, in panels of a few columns.
 pub(super) struct Packed {
-    /// From `start` on.
+    /// From `start` on; of bfloat16 a [`Pair`] in the place of each float.
     values: Vec<f32>,
     start: usize,
     pub depth: usize,
     pub width: usize,
     panel: usize,
+    pairs: Option<Bfloat16>,
 }
 
 impl fmt::Debug for Packed {
@@ -88,17 +90,39 @@ impl fmt::Debug for Packed {
 impl Packed {
     /// The matrix of `value(row, column)`.
     pub fn new(depth: usize, width: usize, value: impl Fn(usize, usize) -> f32 + Sync) -> Self {
-        let panel = simd::width();
-        let len = width.next_multiple_of(panel) * depth;
-        let mut values = vec![0f32; len + 16];
-        let start = whole(&values);
-        values[start..start + len].par_chunks_mut((panel * depth).max(1)).enumerate().for_each(|(p, out)| {
+        Self::pack((depth, width), simd::width(), None, value)
+    }
+
+    /// The same, its numbers and those it is multiplied with rounded to bfloat16.
+    pub fn rounded(pairs: Bfloat16, depth: usize, width: usize, value: impl Fn(usize, usize) -> f32 + Sync) -> Self {
+        let value = |k: usize, j: usize| if k < depth { value(k, j) } else { 0.0 };
+        let both = |k: usize, j: usize| f32::from_bits(pair(value(2 * k, j), value(2 * k + 1, j)));
+        Self::pack((depth, width), Bfloat16::PANEL, Some(pairs), both)
+    }
+
+    fn pack(
+        (depth, width): (usize, usize),
+        panel: usize,
+        pairs: Option<Bfloat16>,
+        word: impl Fn(usize, usize) -> f32 + Sync,
+    ) -> Self {
+        let mut packed = Self { values: Vec::new(), start: 0, depth, width, panel, pairs };
+        let many = panel * packed.words();
+        packed.values = vec![0f32; packed.padded() * packed.words() + 16];
+        packed.start = whole(&packed.values);
+        let end = packed.values.len() - 16 + packed.start;
+        packed.values[packed.start..end].par_chunks_mut(many.max(1)).enumerate().for_each(|(p, out)| {
             let columns = panel.min(width - p * panel);
             for (k, out) in out.chunks_exact_mut(panel).enumerate() {
-                out[..columns].iter_mut().enumerate().for_each(|(j, out)| *out = value(k, p * panel + j));
+                out[..columns].iter_mut().enumerate().for_each(|(j, out)| *out = word(k, p * panel + j));
             }
         });
-        Self { values, start, depth, width, panel }
+        packed
+    }
+
+    /// Words in a column.
+    fn words(&self) -> usize {
+        if self.pairs.is_some() { self.depth.div_ceil(2) } else { self.depth }
     }
 
     /// Floats in a row of products, the last panel's filling included.
@@ -107,13 +131,17 @@ impl Packed {
     }
 
     /// `left [rows, depth]`, a row every `stride` floats, times the matrix: `out`, a row every `line` floats, each
-    /// [`Packed::padded`] long.
+    /// [`Packed::padded`] long; for float32.
     pub fn times(&self, left: &[f32], stride: usize, out: &mut [f32], line: usize) {
         self.part(left, stride, 0..self.padded() / self.panel, out, line);
     }
 
     fn part(&self, left: &[f32], stride: usize, panels: Range<usize>, out: &mut [f32], line: usize) {
-        run(Tiles { matrix: self, left, stride, panels, out, line });
+        let tiles = Tiles { matrix: self, left, stride, panels, out, line };
+        match self.pairs {
+            None => run(tiles),
+            Some(pairs) => tiles.by(pairs),
+        }
     }
 
     /// Rows that `fill(row, slot)` writes, times the matrix: `finish(row, products, out)` makes of each row's `width`
@@ -126,7 +154,7 @@ impl Packed {
         if rows == 0 || out.is_empty() {
             return;
         }
-        let (line, stride) = (out.len() / rows, apart(self.depth));
+        let (line, stride) = (out.len() / rows, apart(self.words()));
         let most = (LEFT / stride).clamp(ROWS / 3, ROWS);
         let many = rows.div_ceil(rows.div_ceil(most)).next_multiple_of(TILE);
         out.par_chunks_mut(many * line).enumerate().for_each(|(chunk, out)| {
@@ -134,9 +162,17 @@ impl Packed {
             scratch(rows * stride + (rows + 1) * self.padded(), |memory| {
                 let (left, memory) = memory.split_at_mut(rows * stride);
                 let (products, row) = memory.split_at_mut(rows * self.padded());
-                left.chunks_exact_mut(stride)
-                    .enumerate()
-                    .for_each(|(i, slot)| fill(first + i, &mut slot[..self.depth]));
+                let slots = left.chunks_exact_mut(stride).enumerate();
+                match self.pairs {
+                    None => slots.for_each(|(i, slot)| fill(first + i, &mut slot[..self.depth])),
+                    Some(_) => scratch(2 * self.words(), |numbers| {
+                        numbers[2 * self.words() - 1] = 0.0;
+                        for (i, slot) in slots {
+                            fill(first + i, &mut numbers[..self.depth]);
+                            run(Round { row: numbers, pairs: bytemuck::cast_slice_mut(slot) });
+                        }
+                    }),
+                }
                 let group = PANELS * self.panel;
                 let part = |(g, out): (usize, &mut [f32])| {
                     let count = out.len() / rows / self.panel;
@@ -164,18 +200,16 @@ struct Tiles<'a> {
     line: usize,
 }
 
-impl WithSimd for Tiles<'_> {
-    type Output = ();
-
+impl Tiles<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (m, width) = (self.matrix, 2 * S::F32_LANES);
+    fn by<K: Kernel>(self, kernel: K) {
+        let (m, width, words) = (self.matrix, self.matrix.panel, self.matrix.words());
         let rows = self.out.len() / self.line.max(1);
-        for from in (0..m.depth).step_by(DEPTH) {
-            let to = m.depth.min(from + DEPTH);
+        for from in (0..words).step_by(K::DEPTH) {
+            let to = words.min(from + K::DEPTH);
             for p in self.panels.clone() {
-                let panel = &m.values[m.start + p * width * m.depth..][..width * m.depth];
-                let (panel, _) = S::as_simd_f32s(&panel[from * width..to * width]);
+                let panel = &m.values[m.start + p * width * words..][..width * words];
+                let panel = &panel[from * width..to * width];
                 let column = (p - self.panels.start) * width;
                 let mut at = 0;
                 while at < rows {
@@ -184,14 +218,71 @@ impl WithSimd for Tiles<'_> {
                     let out = &mut self.out[at * self.line + column..];
                     let (line, more) = (self.line, from > 0);
                     at += match rows - at {
-                        TILE.. => tile::<S, TILE>(simd, std::array::from_fn(cut), panel, out, line, more),
-                        4.. => tile::<S, 4>(simd, std::array::from_fn(cut), panel, out, line, more),
-                        2.. => tile::<S, 2>(simd, std::array::from_fn(cut), panel, out, line, more),
-                        _ => tile::<S, 1>(simd, [cut(0)], panel, out, line, more),
+                        TILE.. => kernel.tile::<TILE>(std::array::from_fn(cut), panel, out, line, more),
+                        4.. => kernel.tile::<4>(std::array::from_fn(cut), panel, out, line, more),
+                        2.. => kernel.tile::<2>(std::array::from_fn(cut), panel, out, line, more),
+                        _ => kernel.tile::<1>([cut(0)], panel, out, line, more),
                     };
                 }
             }
         }
+    }
+}
+
+impl WithSimd for Tiles<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.by(Single(simd));
+    }
+}
+
+/// A register tile.
+trait Kernel: Copy {
+    /// Words of a column at a time.
+    const DEPTH: usize;
+
+    /// As [`crate::simd::tile`].
+    fn tile<const R: usize>(self, rows: [&[f32]; R], panel: &[f32], out: &mut [f32], line: usize, more: bool) -> usize;
+}
+
+/// Of float32.
+#[derive(Clone, Copy)]
+struct Single<S>(S);
+
+impl<S: Simd> Kernel for Single<S> {
+    const DEPTH: usize = DEPTH;
+
+    #[inline(always)]
+    fn tile<const R: usize>(self, rows: [&[f32]; R], panel: &[f32], out: &mut [f32], line: usize, more: bool) -> usize {
+        tile::<S, R>(self.0, rows, S::as_simd_f32s(panel).0, out, line, more)
+    }
+}
+
+impl Kernel for Bfloat16 {
+    const DEPTH: usize = DEPTH / 2;
+
+    #[inline(always)]
+    fn tile<const R: usize>(self, rows: [&[f32]; R], panel: &[f32], out: &mut [f32], line: usize, more: bool) -> usize {
+        let rows = rows.map(bytemuck::cast_slice::<f32, Pair>);
+        Bfloat16::tile(self, rows, bytemuck::cast_slice(panel), out, line, more)
+    }
+}
+
+/// Rounds a row to bfloat16.
+struct Round<'a> {
+    row: &'a [f32],
+    pairs: &'a mut [Pair],
+}
+
+impl WithSimd for Round<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let (row, _) = self.row.as_chunks::<2>();
+        self.pairs.iter_mut().zip(row).for_each(|(out, [low, high])| *out = pair(*low, *high));
     }
 }
 
@@ -222,6 +313,27 @@ mod tests {
                 for j in 0..m {
                     let plain: f32 = (0..d).map(|k| value(i * d + k) * value(j * d + k + 5)).sum();
                     assert_eq!(found[i * m + j], plain, "{n} {m} {d}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_bfloat16_are_those_of_a_plain_loop_over_rounded_numbers() {
+        let Some(pairs) = Bfloat16::here() else { return };
+        let small = |i: usize| value(i) + 1.0 / 512.0; // rounded off
+        for (n, m, d) in [(1, 1, 1), (7, 16, 3), (9, 33, 256), (13, 5, 515), (101, 700, 20)] {
+            let packed = Packed::rounded(pairs, d, m, |k, j| small(j * d + k + 5));
+            let fill =
+                |i: usize, slot: &mut [f32]| slot.iter_mut().enumerate().for_each(|(k, v)| *v = small(i * d + k));
+            let mut found = vec![0.0; n * m];
+            packed.each(n, fill, &mut found, |_, sums, out| out.copy_from_slice(sums));
+            let near = |i: usize| half::bf16::from_f32(small(i)).to_f64();
+            for (i, row) in found.chunks_exact(m).enumerate() {
+                for (j, found) in row.iter().enumerate() {
+                    let terms = (0..d).map(|k| near(i * d + k) * near(j * d + k + 5));
+                    let size: f64 = terms.clone().map(f64::abs).sum();
+                    assert!((f64::from(*found) - terms.sum::<f64>()).abs() <= 1e-6 * size, "{n} {m} {d}");
                 }
             }
         }

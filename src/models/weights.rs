@@ -3,7 +3,7 @@
 
 use super::hub::{Hub, Name};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, said},
     fingerprint::Fingerprint,
 };
 use candle_core::{DType, Device};
@@ -161,7 +161,8 @@ impl Part<'_> {
     /// As [`Part::weights_file`]; [`Error::Input`] if a header lies or a shard lies elsewhere.
     pub fn weights(&self, stem: &str, dtype: DType, device: &Device) -> Result<VarBuilder<'static>> {
         let file = self.weights_file(stem)?;
-        let wrong = |e: candle_core::Error| Error::input(self.path(&file), format!("not a safetensors file: {e}"));
+        let wrong =
+            |e: candle_core::Error| Error::input(self.path(&file), format!("not a safetensors file: {}", said(&e)));
         if let Checkpoint::Embedded { .. } = self.checkpoint {
             return VarBuilder::from_buffered_safetensors(self.bytes(&file)?, dtype, device).map_err(wrong);
         }

@@ -286,7 +286,8 @@ pub fn export(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], draft: &Dr
         "protostill": env!("CARGO_PKG_VERSION"),
         "config": config,
         "dataset": { "name": bench.dataset().name, "fingerprint": bench.dataset().fingerprint },
-        "device": "cpu",
+        "device": bench.backend().device_name(),
+        "precision": bench.backend().precision_name(),
         "by_hand": {
             "kept": hand(true),
             "dropped": hand(false),

@@ -54,7 +54,7 @@ fn open(home: &Path) -> Open {
             protostill::data::world::dataset(&world)?,
             checkpoints,
             Store::open(store.clone())?,
-            candle_core::Device::Cpu,
+            protostill::models::device::Backend::CPU,
         ))
     })
 }

@@ -2,7 +2,7 @@
 
     python tools/peers/models.py target/release/examples/peers [CASE ...] [--work FOLDER] [--threads 1] [--rounds 3]
 
-Cases: clip-image, clip-text, unet-step, vae-decode, evaluate. Weights are random, at full architecture, written by the
+Cases: clip-image, clip-text (either with -bfloat16), unet-step, vae-decode, evaluate. Weights are random, at full architecture, written by the
 libraries in their own layout (../parity/make.py; 8 GB of disk and 10 GB of memory for unCLIP). Every call runs in a process of
 its own, so that one side at a time is in memory. CPU seconds are user + system time of the call, without loading.
 """
@@ -21,7 +21,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 IMAGES, LINES, LONGEST = 16, 400, 2000
-CASES = ["clip-image", "clip-text", "unet-step", "vae-decode", "evaluate"]
+CASES = ["clip-image", "clip-text", "clip-image-bfloat16", "clip-text-bfloat16", "unet-step", "vae-decode", "evaluate"]
 
 
 def clock():
@@ -71,9 +71,9 @@ def prepare(case, work):
         subprocess.run([sys.executable, HERE.parent / "parity/make.py", model, name], check=True)
     if not at.exists():
         at.mkdir()
-        if case == "clip-image":
+        if case.startswith("clip-image"):
             photos(at / "images")
-        elif case == "clip-text":
+        elif case.startswith("clip-text"):
             captions(at / "captions.txt")
         elif case == "evaluate":
             topics(at)
@@ -86,22 +86,22 @@ def prepare(case, work):
     return model / "checkpoint", at
 
 
-def peer_clip_image(checkpoint, at):
+def peer_clip_image(checkpoint, at, dtype=None):
     from PIL import Image
     from transformers import CLIPImageProcessor, CLIPModel
-    model, processor = CLIPModel.from_pretrained(checkpoint), CLIPImageProcessor.from_pretrained(checkpoint)
+    model, processor = CLIPModel.from_pretrained(checkpoint, torch_dtype=dtype), CLIPImageProcessor.from_pretrained(checkpoint)
     files = sorted((at / "images").iterdir())
 
     def work(files=files):
         pixels = processor(images=[Image.open(f).convert("RGB") for f in files], return_tensors="pt").pixel_values
-        return model.get_image_features(pixels)
+        return model.get_image_features(pixels.to(model.dtype))
     return work, lambda: work(files[:1]), 1
 
 
-def peer_clip_text(checkpoint, at):
+def peer_clip_text(checkpoint, at, dtype=None):
     """As the reference: batches of 2,000 captions padded to the longest. The share that is run is padded so too."""
     from transformers import CLIPModel, CLIPTokenizer
-    model, tokenizer = CLIPModel.from_pretrained(checkpoint), CLIPTokenizer.from_pretrained(checkpoint)
+    model, tokenizer = CLIPModel.from_pretrained(checkpoint, torch_dtype=dtype), CLIPTokenizer.from_pretrained(checkpoint)
     tokenizer.pad_token = tokenizer.eos_token
     lines = (at / "captions.txt").read_text().splitlines()
     share = 8
@@ -188,7 +188,8 @@ def peer(case, checkpoint, at, threads):
     if case == "encoders":
         print(json.dumps(encode_seconds()))
         return
-    work, warm, share = globals()["peer_" + case.replace("-", "_")](checkpoint, at)
+    half = case.endswith("-bfloat16")
+    work, warm, share = globals()["peer_" + case.removesuffix("-bfloat16").replace("-", "_")](checkpoint, at, *[torch.bfloat16] * half)
     warm()
     (wall, cpu), made = clock(), work()
     after = clock()
@@ -236,6 +237,12 @@ def table(case, args, checkpoint, at):
         a, b = np.load(at / "ours.npy"), np.load(at / "peer.npy")
         a = a[:: found["peer"][0]["share"]]
         error = f"{np.linalg.norm(a - b) / np.linalg.norm(b):.1e}"
+    if case.endswith("-bfloat16"):
+        single = at.parent / case.removesuffix("-bfloat16") / "ours.npy"
+        if single.exists():
+            whole, a = np.load(single), np.load(at / "ours.npy")
+            cosine = (whole * a).sum(1) / np.linalg.norm(whole, axis=1) / np.linalg.norm(a, axis=1)
+            error += f"; cosine to float32 at least {cosine.min():.5f}"
     if case == "evaluate":
         error = " and ".join(f"{m.mean():.2f} ± {m.mean(1).std():.2f}" for m in (a, b)) + " R-mean"
     print(f"| {case} | {ours:.2f} | {theirs:.2f} | {theirs / ours:.2f} | {peaks[0]:.1f} and {peaks[1]:.1f} | {error} |", flush=True)

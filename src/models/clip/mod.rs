@@ -12,7 +12,7 @@ pub use vision::VisionTower;
 
 use crate::{
     data::pixels::Processor,
-    error::{Error, Result},
+    error::{Error, Result, said},
     fingerprint::Fingerprint,
     models::{
         device::made_on,
@@ -30,7 +30,7 @@ const SETTINGS: [&str; 6] =
 /// Weights that do not fit their configuration.
 fn unfit(part: &Part<'_>) -> impl FnOnce(candle_core::Error) -> Error {
     let path = part.path("config.json");
-    move |e| Error::input(path, format!("the weights beside it do not fit it: {e}"))
+    move |e| Error::input(path, format!("the weights beside it do not fit it: {}", said(&e)))
 }
 
 /// A `CLIPModel` with its image processor and tokenizer. Features are projected and **not** normalised.
@@ -47,7 +47,7 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// Loads a checkpoint; weights are cast to `dtype`, which on a CPU should be float32.
+    /// Loads a checkpoint; weights are cast to `dtype`, on a CPU float32 or, where the CPU multiplies it, bfloat16.
     ///
     /// # Errors
     /// [`Error::Io`] if a file is missing, [`Error::Input`] if one is not what a `CLIPModel` has there.
@@ -71,7 +71,7 @@ impl Clip {
             tokenizer: Tokenizer::load(&part)?,
             width,
             device: device.clone(),
-            fingerprint: made_on(device, part.fingerprint(Some(MODEL), &SETTINGS)?),
+            fingerprint: made_on(device, dtype, part.fingerprint(Some(MODEL), &SETTINGS)?),
         })
     }
 

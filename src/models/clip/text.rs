@@ -3,7 +3,10 @@
 use super::{config::TowerConfig, transformer::Transformer};
 use crate::{
     error::{Error, Result},
-    models::weights::{MODEL, Part},
+    models::{
+        layers::plain,
+        weights::{MODEL, Part},
+    },
 };
 use candle_core::{DType, Device, Result as TensorResult, Tensor};
 use candle_nn::{LayerNorm, Module, VarBuilder};
@@ -32,12 +35,13 @@ impl TextTower {
     }
 
     pub(super) fn new(config: &TowerConfig, vb: VarBuilder<'_>) -> TensorResult<Self> {
-        let (w, emb) = (config.hidden_size, vb.pp("embeddings"));
+        let (w, rest) = (config.hidden_size, plain(&vb));
+        let emb = rest.pp("embeddings");
         Ok(Self {
             tokens: emb.get((config.vocab_size, w), "token_embedding.weight")?,
             positions: emb.get((config.max_position_embeddings, w), "position_embedding.weight")?,
             transformer: Transformer::load(config, true, vb.pp("encoder"))?,
-            norm: candle_nn::layer_norm(w, config.layer_norm_eps, vb.pp("final_layer_norm"))?,
+            norm: candle_nn::layer_norm(w, config.layer_norm_eps, rest.pp("final_layer_norm"))?,
             config: config.clone(),
         })
     }

@@ -4,7 +4,7 @@ use super::{config::TowerConfig, transformer::Transformer};
 use crate::{
     error::{Error, Result},
     models::{
-        layers::Linear,
+        layers::{Linear, plain},
         weights::{MODEL, Part},
     },
 };
@@ -40,22 +40,22 @@ impl VisionTower {
     }
 
     pub(super) fn new(config: &TowerConfig, joint: usize, vb: VarBuilder<'_>) -> TensorResult<Self> {
-        let (w, p, eps, dtype) = (config.hidden_size, config.patch_size, config.layer_norm_eps, vb.dtype());
+        let (w, p, eps) = (config.hidden_size, config.patch_size, config.layer_norm_eps);
         let projection = Linear::load(&vb.pp("visual_projection"), w, joint, false)?;
         let vb = vb.pp("vision_model");
-        let emb = vb.pp("embeddings");
-        let kernel = emb.get((w, 3, p, p), "patch_embedding.weight")?.reshape((w, 3 * p * p))?;
+        let (rest, emb) = (plain(&vb), plain(&vb.pp("embeddings")));
+        let kernel = vb.pp("embeddings").get((w, 3, p, p), "patch_embedding.weight")?.reshape((w, 3 * p * p))?;
         Ok(Self {
             class: emb.get(w, "class_embedding")?,
             patches: Linear::new(&kernel, None)?,
             positions: emb.get((config.grid().pow(2) + 1, w), "position_embedding.weight")?,
             // The checkpoints' own spelling.
-            pre_norm: candle_nn::layer_norm(w, eps, vb.pp("pre_layrnorm"))?,
+            pre_norm: candle_nn::layer_norm(w, eps, rest.pp("pre_layrnorm"))?,
             transformer: Transformer::load(config, false, vb.pp("encoder"))?,
-            post_norm: candle_nn::layer_norm(w, eps, vb.pp("post_layernorm"))?,
+            post_norm: candle_nn::layer_norm(w, eps, rest.pp("post_layernorm"))?,
             projection,
             config: config.clone(),
-            dtype,
+            dtype: rest.dtype(),
         })
     }
 

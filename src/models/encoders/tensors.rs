@@ -1,7 +1,7 @@
 //! A checkpoint's tensors as arrays, with their shapes checked where they are read.
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, said},
     models::{
         dense::{LayerNorm, Linear},
         weights::{MODEL, Part},
@@ -34,7 +34,7 @@ impl Tensors {
 
     /// Shape and values.
     pub fn get(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
-        let wrong = |e: candle_core::Error| self.wrong(format!("tensor `{name}`: {e}"));
+        let wrong = |e: candle_core::Error| self.wrong(format!("tensor `{name}`: {}", said(&e)));
         if !self.has(name) {
             return Err(self.wrong(format!("tensor `{name}` is missing")));
         }

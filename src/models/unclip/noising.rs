@@ -2,7 +2,7 @@
 
 use super::{config::NormalizerConfig, schedule::Schedule, unet::sinusoids};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, said},
     models::weights::{DIFFUSERS, Part},
 };
 use candle_core::{DType, Device};
@@ -31,7 +31,7 @@ impl Noising {
         let vb = normalizer.weights(DIFFUSERS, DType::F32, &Device::Cpu)?;
         let file = normalizer.path(&normalizer.weights_file(DIFFUSERS)?);
         let row = |name| -> candle_core::Result<Vec<f32>> { vb.get((1, width), name)?.flatten_all()?.to_vec1() };
-        let wrong = |e: candle_core::Error| Error::input(&file, e.to_string());
+        let wrong = |e: candle_core::Error| Error::input(&file, said(&e));
         let (mean, std) = (row("mean").map_err(wrong)?, row("std").map_err(wrong)?);
         if std.iter().any(|s| !s.is_normal()) {
             return Err(Error::input(&file, "`std` must be finite and not 0"));

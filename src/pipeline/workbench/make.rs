@@ -43,7 +43,7 @@ impl Workbench {
             let decoder = &self.checkpoints.decoder;
             let parts = DECODER.iter().map(|(part, stem, files)| decoder.part(part).fingerprint(*stem, files));
             let name = Fingerprint::of_stage("decoder", &parts.collect::<Result<Vec<_>>>()?, &[]);
-            Ok(made_on(&self.device, name))
+            Ok(made_on(self.backend.device(), self.backend.decoder(), name))
         })
     }
 
@@ -243,6 +243,7 @@ mod tests {
     use super::*;
     use crate::{
         data::world::{WorldSpec, dataset},
+        models::device::Backend,
         pipeline::{store::Store, workbench::Checkpoints},
     };
 
@@ -252,7 +253,7 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         let world = dataset(&WorldSpec { scenes: 2, noise: 0.0, seed: 5 }).unwrap();
         let images = world.train.images.clone();
-        let bench = Workbench::new(world, Checkpoints::demo(), store, candle_core::Device::Cpu);
+        let bench = Workbench::new(world, Checkpoints::demo(), store, Backend::CPU);
         let clip = bench.clip().unwrap();
         let features = embed::embed_images(&images, &clip, &Ctx::quiet()).unwrap();
         let request = |row: usize| Request { image: features.row(row).to_vec(), prompt: "a tree".into(), seed: 9 };

@@ -24,9 +24,8 @@ use crate::{
     error::Result,
     fingerprint::Fingerprint,
     machine,
-    models::{clip::Clip, demo, hub::Hub, unclip::Unclip, weights::Checkpoint},
+    models::{clip::Clip, demo, device::Backend, hub::Hub, unclip::Unclip, weights::Checkpoint},
 };
-use candle_core::{DType, Device};
 pub use make::image_seed;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -97,7 +96,7 @@ pub struct Workbench {
     dataset: Dataset,
     checkpoints: Checkpoints,
     store: Store,
-    device: Device,
+    backend: Backend,
     clip: Once<Clip>,
     decoder: Once<Unclip>,
     decoder_name: Once<Fingerprint>,
@@ -108,12 +107,12 @@ pub struct Workbench {
 
 impl Workbench {
     /// Nothing is loaded or computed until it is asked for.
-    pub fn new(dataset: Dataset, checkpoints: Checkpoints, store: Store, device: Device) -> Self {
+    pub fn new(dataset: Dataset, checkpoints: Checkpoints, store: Store, backend: Backend) -> Self {
         Self {
             dataset,
             checkpoints,
             store,
-            device,
+            backend,
             clip: Once::default(),
             decoder: Once::default(),
             decoder_name: Once::default(),
@@ -139,9 +138,9 @@ impl Workbench {
         &self.store
     }
 
-    /// Where the big networks compute.
-    pub fn device(&self) -> &Device {
-        &self.device
+    /// Where the big networks compute, and in what numbers.
+    pub fn backend(&self) -> &Backend {
+        &self.backend
     }
 
     /// Seconds each stage took when it was computed, in this process or long ago.
@@ -154,7 +153,7 @@ impl Workbench {
     /// # Errors
     /// Whatever is wrong with the checkpoint.
     pub fn clip(&self) -> Result<Arc<Clip>> {
-        self.clip.get(|| Clip::load(&self.checkpoints.clip, DType::F32, &self.device))
+        self.clip.get(|| Clip::load(&self.checkpoints.clip, self.backend.clip(), self.backend.device()))
     }
 
     /// The decoder, loaded on first use.
@@ -162,7 +161,8 @@ impl Workbench {
     /// # Errors
     /// Whatever is wrong with the checkpoint.
     pub fn decoder(&self) -> Result<Arc<Unclip>> {
-        self.decoder.get(|| Unclip::load(&self.checkpoints.decoder, DType::F32, &self.device))
+        let (dtype, device) = (self.backend.decoder(), self.backend.device());
+        self.decoder.get(|| Unclip::load(&self.checkpoints.decoder, dtype, device))
     }
 
     /// Names the space that captions are embedded in: CLIP's, or that of the ready features.
