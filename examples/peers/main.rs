@@ -6,7 +6,8 @@
 //! peers match TABLE.npy                                             # M x M gains, int64
 //! peers CASE CHECKPOINT FOLDER                                      # a network on the inputs there; see models.rs
 //! ```
-//! Prints one line of JSON: wall and CPU seconds of the call, the value it reached, the process's peak memory.
+//! Prints one line of JSON: wall and CPU seconds of the call, the value it reached, the process's memory before it and at
+//! its peak.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod models;
@@ -75,24 +76,26 @@ fn measured<T>(work: impl FnOnce() -> T, value: impl Fn(&T) -> (f64, usize)) -> 
 }
 
 /// Wall and CPU time since it was started.
-struct Clock(Instant, f64);
+struct Clock(Instant, f64, u64);
 
 impl Clock {
     fn start() -> Self {
         rayon::broadcast(|_| ());
-        Self(Instant::now(), cpu_seconds())
+        Self(Instant::now(), cpu_seconds(), memory("VmRSS:"))
     }
 
-    fn read(&self) -> (f64, f64) {
-        (self.0.elapsed().as_secs_f64(), cpu_seconds() - self.1)
+    fn read(&self) -> (f64, f64, u64) {
+        (self.0.elapsed().as_secs_f64(), cpu_seconds() - self.1, self.2)
     }
 }
 
-fn tell((wall, cpu): (f64, f64), value: f64, rounds: usize) {
-    let (peak, threads) = (peak_bytes(), rayon::current_num_threads());
+fn tell((wall, cpu, before): (f64, f64, u64), value: f64, rounds: usize) {
     println!(
         "{}",
-        serde_json::json!({ "wall": wall, "cpu": cpu, "value": value, "rounds": rounds, "peak": peak, "threads": threads })
+        serde_json::json!({
+            "wall": wall, "cpu": cpu, "value": value, "rounds": rounds, "before": before, "peak": memory("VmHWM:"),
+            "threads": rayon::current_num_threads(),
+        })
     );
 }
 
@@ -103,9 +106,10 @@ fn cpu_seconds() -> f64 {
     fields.skip(11).take(2).filter_map(|f| f.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
-fn peak_bytes() -> u64 {
+/// Bytes that the system counts under `name`.
+fn memory(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or("0");
+    let line = status.lines().find_map(|l| l.strip_prefix(name)).unwrap_or("0");
     line.trim().split(' ').next().and_then(|kb| kb.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     kernel::Panels,
-    points::{flat, slice},
+    points::{lines, slice},
 };
 use crate::{pipeline::dense, simd};
 use ndarray::Array2;
@@ -18,7 +18,7 @@ pub(super) struct Groups {
 impl Groups {
     pub fn new(centres: &Array2<f32>) -> Self {
         let (m, width) = (centres.nrows(), simd::width());
-        let panels = Panels::new(flat(centres), centres.ncols());
+        let panels = Panels::new(lines(centres), centres.ncols());
         let squares: Vec<f32> = centres.outer_iter().map(|c| dense::square(c) as f32).collect();
         let (mut left, mut order, mut products) = ((0..m as u32).collect::<Vec<_>>(), Vec::new(), Vec::new());
         while let Some(&first) = left.first() {

@@ -14,11 +14,10 @@ pub(super) struct Panels {
 }
 
 impl Panels {
-    pub fn new(rows: &[f32], columns: usize) -> Self {
-        let width = width();
-        let count = rows.len().checked_div(columns).unwrap_or(0);
+    pub fn new<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, columns: usize) -> Self {
+        let (width, count) = (width(), rows.len());
         let mut values = vec![0.0; count.next_multiple_of(width) * columns];
-        for (i, row) in rows.chunks_exact(columns.max(1)).enumerate() {
+        for (i, row) in rows.enumerate() {
             let slots = values[i / width * width * columns + i % width..].iter_mut().step_by(width);
             slots.zip(row).for_each(|(slot, &v)| *slot = v);
         }
@@ -102,6 +101,34 @@ impl WithSimd for Gap<'_> {
     }
 }
 
+/// The inner product in 32 partial sums.
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    run(Dot(a, b))
+}
+
+struct Dot<'a>(&'a [f32], &'a [f32]);
+
+impl WithSimd for Dot<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f32 {
+        let ((a, a_rest), (b, b_rest)) = (S::as_simd_f32s(self.0), S::as_simd_f32s(self.1));
+        let ((a, a_last), (b, b_last)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+        let mut sums = [simd.splat_f32s(0.0); 4];
+        for (a, b) in a.iter().zip(b) {
+            for k in 0..4 {
+                sums[k] = simd.mul_add_e_f32s(a[k], b[k], sums[k]);
+            }
+        }
+        for (a, b) in a_last.iter().zip(b_last) {
+            sums[0] = simd.mul_add_e_f32s(*a, *b, sums[0]);
+        }
+        let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+        sums.iter().map(|&s| simd.reduce_sum_f32s(s)).sum::<f32>() + rest
+    }
+}
+
 /// `sum += factor * row`, in double precision.
 pub(super) fn add(sum: &mut [f64], factor: f64, row: &[f32]) {
     run(Add(sum, factor, row));
@@ -128,7 +155,7 @@ mod tests {
             let value = |i: usize| ((i * 7919) % 23) as f32 - 11.0;
             let left: Vec<f32> = (0..n * d).map(value).collect();
             let right: Vec<f32> = (0..m * d).map(|i| value(i + 5)).collect();
-            let panels = Panels::new(&right, d);
+            let panels = Panels::new(right.chunks_exact(d), d);
             let rows: Vec<&[f32]> = left.chunks_exact(d).collect();
             let (mut all, mut alone) = (Vec::new(), Vec::new());
             for p in 0..panels.count() {
@@ -153,6 +180,7 @@ mod tests {
         let b: Vec<f32> = (0..37).map(|i| (i % 5) as f32).collect();
         let plain: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
         assert_eq!(gap(&a, &[0.0; 37], &b), plain);
+        assert_eq!(dot(&a, &b), a.iter().zip(&b).map(|(a, b)| a * b).sum::<f32>());
         let mut sum = vec![1.0; 37];
         add(&mut sum, -2.0, &a);
         assert_eq!(sum[36], 1.0 - 72.0);

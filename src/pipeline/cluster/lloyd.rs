@@ -4,8 +4,8 @@
 use super::{
     ClusterSettings,
     groups::Groups,
-    kernel::Panels,
-    points::{BLOCK, Partition, Points, Sums, slice},
+    kernel::{self, Panels},
+    points::{BLOCK, Partition, Points, Sums, shift, slice},
     too_many,
 };
 use crate::{error::Result, pipeline::Ctx, simd};
@@ -26,8 +26,8 @@ struct Round<'a> {
     points: &'a Points<'a>,
     panels: Panels,
     groups: &'a Groups,
-    /// In the order of the panels.
-    offsets: Vec<f32>,
+    /// Of each centre, and in the order of the panels.
+    offsets: [Vec<f32>; 2],
     centres: &'a Array2<f32>,
     /// How far each centre moved since the bounds were true, and the farthest of each group.
     shifts: &'a [f32],
@@ -56,9 +56,13 @@ pub(super) fn refine(
         let changed = relabel(&Round::new(points, &centres, &groups, &shifts), &mut bounds, ctx)?;
         sums.follow(points, &before, &bounds.labels);
         let mended = sums.empty();
-        let moved = if mended == 0 { sums.means(points) } else { mend(points, &centres, &bounds.labels)? };
-        shifts = (0..centres.nrows()).map(|k| shift(&centres, &moved, k)).collect();
-        centres = moved;
+        shifts = if mended == 0 {
+            sums.move_to_means(points, &mut centres)
+        } else {
+            let moved = mend(points, &centres, &bounds.labels)?;
+            let old = std::mem::replace(&mut centres, moved);
+            old.outer_iter().zip(centres.outer_iter()).map(|(a, b)| shift(a.iter().zip(b))).collect()
+        };
         rounds += 1;
         settled = changed == 0 && mended == 0;
         let still = shifts.iter().map(|&s| f64::from(s * s)).sum::<f64>() <= limit;
@@ -75,10 +79,6 @@ pub(super) fn refine(
     Ok(Partition { centres, labels, inertia, rounds })
 }
 
-fn shift(old: &Array2<f32>, new: &Array2<f32>, k: usize) -> f32 {
-    old.row(k).iter().zip(new.row(k)).map(|(&a, &b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt() as f32
-}
-
 /// How much weight has each centre as its nearest.
 pub(super) fn nearest_weight(points: &Points, centres: &Array2<f32>, ctx: &Ctx) -> Result<Vec<f64>> {
     let mut weight = vec![0f64; centres.nrows()];
@@ -91,7 +91,9 @@ pub(super) fn nearest_weight(points: &Points, centres: &Array2<f32>, ctx: &Ctx) 
 pub(super) fn centres_of(points: &Points, labels: &[u32], clusters: usize) -> Array2<f32> {
     let mut sums = Sums::new(clusters, points.columns);
     sums.follow(points, &vec![Sums::NONE; labels.len()], labels);
-    sums.means(points)
+    let mut centres = Array2::zeros((clusters, points.columns));
+    sums.move_to_means(points, &mut centres);
+    centres
 }
 
 impl Bounds {
@@ -103,13 +105,12 @@ impl Bounds {
 
 impl<'a> Round<'a> {
     fn new(points: &'a Points<'a>, centres: &'a Array2<f32>, groups: &'a Groups, shifts: &'a [f32]) -> Self {
-        let ordered: Vec<f32> = groups.order.iter().flat_map(|&k| slice(centres, k)).copied().collect();
-        let panels = Panels::new(&ordered, points.columns);
+        let panels = Panels::new(groups.order.iter().map(|&k| slice(centres, k)), points.columns);
         let farthest = |group: &[u32]| group.iter().map(|&k| shifts[k as usize]).fold(0.0, f32::max);
         let drift = groups.order.chunks(panels.width).map(farthest).collect();
-        let all = points.offsets(centres);
-        let offsets = groups.order.iter().map(|&k| all[k as usize]).collect();
-        Self { points, panels, groups, offsets, centres, shifts, drift, slack: 1e-5 * points.far() }
+        let offsets = points.offsets(centres);
+        let ordered = groups.order.iter().map(|&k| offsets[k as usize]).collect();
+        Self { points, panels, groups, offsets: [offsets, ordered], centres, shifts, drift, slack: 1e-5 * points.far() }
     }
 
     /// Distances only bounded, made sure to err on the near side.
@@ -132,8 +133,9 @@ impl<'a> Round<'a> {
             block.upper[i] += self.shifts[block.labels[i] as usize];
             let least = lower.iter().copied().fold(f32::INFINITY, f32::min) - self.slack(first + i);
             if block.upper[i] >= least {
-                let centre = slice(self.centres, block.labels[i]);
-                block.upper[i] = self.points.gap(first + i, centre).sqrt() as f32;
+                let label = block.labels[i];
+                let product = kernel::dot(self.points.row(first + i), slice(self.centres, label));
+                block.upper[i] = self.distance(first + i, self.offsets[0][label as usize] - 2.0 * product);
                 if block.upper[i] >= least {
                     found.push(i);
                 }
@@ -158,7 +160,7 @@ impl<'a> Round<'a> {
             rows.extend(members.iter().map(|&i| self.points.row(first + i)));
             self.panels.products(p, &rows, &mut out);
             let from = p * self.panels.width;
-            let offsets = &self.offsets[from..from + self.panels.filled(p)];
+            let offsets = &self.offsets[1][from..from + self.panels.filled(p)];
             for (&i, products) in members.iter().zip(out.chunks_exact(self.panels.width)) {
                 let (least, at, next) = two_least(products, offsets);
                 block.lower[i * groups + p] = self.distance(first + i, least);
@@ -287,7 +289,11 @@ mod tests {
                 return after;
             }
             sums.follow(points, &before, &after);
-            centres = if sums.empty() == 0 { sums.means(points) } else { mend(points, &centres, &after).unwrap() };
+            if sums.empty() == 0 {
+                sums.move_to_means(points, &mut centres);
+            } else {
+                centres = mend(points, &centres, &after).unwrap();
+            }
             before = after;
         }
     }

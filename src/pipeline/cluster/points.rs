@@ -6,7 +6,7 @@ use crate::{
     error::Result,
     pipeline::{Ctx, dense},
 };
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 use std::borrow::Cow;
 
@@ -125,7 +125,7 @@ impl<'a> Points<'a> {
     /// # Errors
     /// [`crate::error::Error::Cancelled`].
     pub fn along(&self, axes: &Array2<f32>, ctx: &Ctx) -> Result<Points<'_>> {
-        let panels = kernel::Panels::new(flat(axes), self.columns);
+        let panels = kernel::Panels::new(lines(axes), self.columns);
         let offset: Vec<f32> = axes.outer_iter().map(|axis| self.dot_mean(flat_row(&axis)) as f32).collect();
         let mut values = vec![0f32; self.len() * offset.len()];
         values.par_chunks_mut(BLOCK * offset.len()).enumerate().try_for_each(|(b, out)| {
@@ -176,8 +176,8 @@ impl<'a> Points<'a> {
     }
 
     /// Shifted weighted mean from a sum of rows.
-    pub fn mean_of<'s>(&'s self, sum: &'s [f64], total: f64) -> impl Iterator<Item = f32> + 's {
-        sum.iter().zip(&self.mean).map(move |(s, m)| (s / total - m) as f32)
+    fn mean_of<'s>(&'s self, sum: ArrayView1<'s, f64>, total: f64) -> impl Iterator<Item = f32> + 's {
+        sum.into_iter().zip(&self.mean).map(move |(s, m)| (s / total - m) as f32)
     }
 
     /// Back to where the rows came from.
@@ -212,8 +212,18 @@ pub(super) fn slice(centres: &Array2<f32>, label: u32) -> &[f32] {
 }
 
 /// All values of centres, which are always in row order.
-pub(super) fn flat(centres: &Array2<f32>) -> &[f32] {
+fn flat(centres: &Array2<f32>) -> &[f32] {
     centres.as_slice().unwrap_or(&[])
+}
+
+/// The centres.
+pub(super) fn lines(centres: &Array2<f32>) -> impl ExactSizeIterator<Item = &[f32]> {
+    flat(centres).chunks_exact(centres.ncols().max(1))
+}
+
+/// How far it is from one point of a pair to the other.
+pub(super) fn shift<'a>(values: impl Iterator<Item = (&'a f32, &'a f32)>) -> f32 {
+    values.map(|(&a, &b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt() as f32
 }
 
 fn flat_row<'a>(row: &ndarray::ArrayView1<'a, f32>) -> &'a [f32] {
@@ -259,14 +269,16 @@ impl Sums {
         self.total.iter().filter(|&&t| t <= 0.0).count()
     }
 
-    /// The means, shifted.
-    pub fn means(&self, points: &Points) -> Array2<f32> {
-        let mut out = Array2::zeros(self.rows.dim());
-        for ((mut centre, sum), &total) in out.outer_iter_mut().zip(self.rows.outer_iter()).zip(&self.total) {
-            if let Some(sum) = sum.as_slice() {
-                centre.iter_mut().zip(points.mean_of(sum, total)).for_each(|(c, v)| *c = v);
-            }
-        }
-        out
+    /// Moves the centres to the means (shifted); how far each.
+    pub fn move_to_means(&self, points: &Points, centres: &mut Array2<f32>) -> Vec<f32> {
+        let mut mean = vec![0f32; points.columns];
+        let rows = centres.outer_iter_mut().zip(self.rows.outer_iter()).zip(&self.total);
+        rows.map(|((mut centre, sum), &total)| {
+            mean.iter_mut().zip(points.mean_of(sum, total)).for_each(|(m, v)| *m = v);
+            let moved = shift(centre.iter().zip(&mean));
+            centre.iter_mut().zip(&mean).for_each(|(c, m)| *c = *m);
+            moved
+        })
+        .collect()
     }
 }

@@ -5,7 +5,7 @@ use super::{
     ClusterSettings,
     kernel::{self, Panels},
     lloyd,
-    points::{BLOCK, Points, flat, slice},
+    points::{BLOCK, Points, lines, slice},
 };
 use crate::{
     error::Result,
@@ -83,7 +83,7 @@ pub(super) fn plus_plus(
 
 /// Squared distances of every row to every candidate: blocks of `[rows, candidates]`.
 fn distances(points: &Points, candidates: &Array2<f32>, ctx: &Ctx) -> Result<Vec<Vec<f32>>> {
-    let (panels, offsets) = (Panels::new(flat(candidates), points.columns), points.offsets(candidates));
+    let (panels, offsets) = (Panels::new(lines(candidates), points.columns), points.offsets(candidates));
     let block = |(b, squares): (usize, &[f32])| {
         ctx.check()?;
         let (rows, mut out, mut products) = (points.block(b), vec![0f32; squares.len() * offsets.len()], Vec::new());
