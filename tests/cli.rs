@@ -271,3 +271,23 @@ fn a_device_or_precision_that_is_not_there_is_refused_before_any_work() {
         assert!(told.contains(what) && told.contains(why) && told.lines().count() == 1, "{told}");
     }
 }
+
+#[test]
+fn what_a_command_does_not_compute_with_need_not_be_there() {
+    let home = tempfile::tempdir().unwrap();
+    let named = program::TINY
+        .replace("decoder = \"demo\"", "decoder = \"org/decoder\"")
+        .replace("[\"vit\", \"nf_resnet\"]", "[\"org/encoder\"]");
+    std::fs::write(home.path().join("tiny.toml"), named).unwrap();
+    let offline = |args: &[&str]| {
+        let mut command = protostill(home.path());
+        command.env("HF_HUB_OFFLINE", "1").env("HF_HUB_CACHE", home.path().join("hub")).args(args);
+        command
+    };
+    offline(&["stats"]).assert().success();
+    offline(&["distill", "--method", "random", "--out", "set"]).assert().success();
+    for (args, missing) in [(&["distill"][..], "org/decoder"), (&["evaluate", "set"], "org/encoder")] {
+        let told = complaint(offline(args), 2);
+        assert!(told.contains(missing) && told.contains("protostill fetch"), "{told}");
+    }
+}

@@ -1,6 +1,7 @@
 //! `protostill compare`: several ways to get pairs, one protocol, one table.
 
 use super::{
+    Needs,
     args::{Compare, Global},
     config,
     evaluate::{apply, row, scores},
@@ -22,15 +23,16 @@ pub fn run(global: &Global, args: &Compare) -> Result<()> {
     apply(&mut config, &args.protocol)?;
     let methods = args.methods.iter().map(|name| name.parse()).collect::<Result<Vec<Method>>>()?;
     let config = config.checked()?;
+    let needs = Needs::of(methods.iter().copied(), true);
     let recipes: Vec<Recipe> = methods.into_iter().map(|method| Recipe { method, ..config.recipe() }).collect();
     if args.dry_run {
-        let bench = onlooker(global, &config)?;
+        let bench = onlooker(global, &config, needs)?;
         let planned = plan::compare(&bench, &recipes, &config)?;
         plan::show(global, "compare", &planned, bench.dataset(), bench.store().dir());
         return Ok(());
     }
     let ctx = progress::ctx(global.progress);
-    let bench = workbench(global, &config, &ctx)?;
+    let bench = workbench(global, &config, needs, &ctx)?;
     let (mut rows, mut lines) = (Vec::new(), Vec::new());
     for recipe in recipes {
         let method = recipe.method;

@@ -1,6 +1,7 @@
 //! `protostill distill`.
 
 use super::{
+    Needs,
     args::{Distill, Global},
     config, onlooker, plan, print_json, progress,
     table::render,
@@ -18,14 +19,15 @@ pub fn run(global: &Global, args: &Distill) -> Result<()> {
     let config = settings(global, args)?;
     // `imagefolder` is always written.
     let forms = args.format.iter().filter(|f| *f != "imagefolder").map(|f| f.parse()).collect::<Result<Vec<Form>>>()?;
+    let needs = Needs::of([config.method].into_iter(), false);
     if args.dry_run {
-        let (bench, mut planned) = (onlooker(global, &config)?, Plan::default());
+        let (bench, mut planned) = (onlooker(global, &config, needs)?, Plan::default());
         bench.plan(&config.recipe(), &mut planned, &Ctx::quiet())?;
         plan::show(global, "distill", &planned, bench.dataset(), &args.out);
         return Ok(());
     }
     let ctx = progress::ctx(global.progress);
-    let bench = workbench(global, &config, &ctx)?;
+    let bench = workbench(global, &config, needs, &ctx)?;
     let set = bench.distil(&config.recipe(), &ctx)?;
     let manifest = manifest(&config, &bench);
     set.write_as(&args.out, &manifest, &forms)?;

@@ -1,6 +1,7 @@
 //! `protostill evaluate`, and the protocol options it shares with `compare`.
 
 use super::{
+    Needs,
     args::{Evaluate, Global, Protocol},
     config, metrics, onlooker, plan, print_json, progress,
     table::render,
@@ -19,8 +20,9 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
     apply(&mut config, &args.protocol)?;
     let config = config.checked()?;
     let read = DistilledSet::read(&args.dir)?;
+    let needs = Needs { decoder: false, encoders: true };
     if args.dry_run {
-        let (bench, mut planned) = (onlooker(global, &config)?, Plan::default());
+        let (bench, mut planned) = (onlooker(global, &config, needs)?, Plan::default());
         let what = (Some(&read.set), read.set.pairs.len(), "");
         bench.plan_scores(what, &config.evaluation, config.seed, &mut planned, &Ctx::quiet())?;
         plan::show(global, "evaluate", &planned, bench.dataset(), &args.dir);
@@ -28,7 +30,7 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
     }
     let curves = Curves::default();
     let ctx = curves.collect(&progress::ctx(global.progress));
-    let bench = workbench(global, &config, &ctx)?;
+    let bench = workbench(global, &config, needs, &ctx)?;
     let recalls = bench.evaluate(&read.set, &config.evaluation, config.seed, &ctx)?;
     let result = json!({
         "set": { "fingerprint": read.fingerprint, "method": read.set.method, "pairs": read.set.pairs.len(), "edited": read.edited },

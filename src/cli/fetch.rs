@@ -1,6 +1,7 @@
 //! `protostill fetch`, and the fetching that other commands do when the cache lacks what the settings name.
 
 use super::{
+    Needs,
     args::{Fetch, Global},
     config, hub, print_json, progress,
 };
@@ -34,9 +35,9 @@ pub fn run(global: &Global, args: &Fetch) -> Result<()> {
     Ok(())
 }
 
-/// Fetches what the settings name and the cache lacks. Offline it does nothing: opening says what is missing.
-pub fn missing(config: &Config, hub: &Hub, ctx: &Ctx) -> Result<()> {
-    let mut lacking = named(config).into_iter().filter(|name| !hub.is_offline() && hub.snapshot(name).is_err());
+/// Fetches what the settings name, the command needs and the cache lacks. Offline it does nothing: opening says what is missing.
+pub fn missing(config: &Config, needs: Needs, hub: &Hub, ctx: &Ctx) -> Result<()> {
+    let mut lacking = named(config, needs).into_iter().filter(|name| !hub.is_offline() && hub.snapshot(name).is_err());
     lacking.try_for_each(|name| one(hub, &name, ctx).map(drop))
 }
 
@@ -55,7 +56,7 @@ fn names(global: &Global, args: &Fetch) -> Result<Vec<Name>> {
     if !args.names.is_empty() {
         return args.names.iter().map(parse).collect();
     }
-    let names = named(&config(global)?);
+    let names = named(&config(global)?, Needs::ALL);
     if names.is_empty() {
         return Err(Error::setting("models", "the settings name nothing on the hub; name a model, or give --config"));
     }
@@ -63,8 +64,10 @@ fn names(global: &Global, args: &Fetch) -> Result<Vec<Name>> {
 }
 
 /// What of the settings stands for a model on the hub.
-fn named(config: &Config) -> Vec<Name> {
-    let models = [&config.models.clip, &config.models.decoder, &config.models.encoders];
-    let all = models.into_iter().chain(&config.evaluation.encoders).filter(|name| !Path::new(name).is_dir());
-    all.filter_map(|name| Name::parse(name)).collect()
+fn named(config: &Config, needs: Needs) -> Vec<Name> {
+    let models = &config.models;
+    let encoders = [&models.encoders].into_iter().chain(&config.evaluation.encoders);
+    let all = [&models.clip].into_iter();
+    let all = all.chain(needs.decoder.then_some(&models.decoder)).chain(encoders.filter(|_| needs.encoders));
+    all.filter(|name| !Path::new(name).is_dir()).filter_map(|name| Name::parse(name)).collect()
 }

@@ -23,6 +23,7 @@ use crate::{
     models::{demo as shipped, device::Backend, hub::Hub, weights::Checkpoint},
     pipeline::{
         Ctx,
+        select::Method,
         store::Store,
         workbench::{Checkpoints, Workbench},
     },
@@ -71,7 +72,7 @@ pub fn parts(global: &Global) -> Result<(Config, impl Fn(&Config, &Ctx) -> Resul
         config.data.source = whole.map_err(Error::io(folder))?.display().to_string();
     }
     let global = global.clone();
-    Ok((config, move |config: &Config, ctx: &Ctx| workbench(&global, config, ctx)))
+    Ok((config, move |config: &Config, ctx: &Ctx| workbench(&global, config, Needs::ALL, ctx)))
 }
 
 /// A context that shows progress as the command line asks.
@@ -93,26 +94,42 @@ fn config(global: &Global) -> Result<Config> {
     Ok(config)
 }
 
+/// What a command computes with besides CLIP, so that nothing else is fetched or missed.
+#[derive(Clone, Copy)]
+struct Needs {
+    decoder: bool,
+    encoders: bool,
+}
+
+impl Needs {
+    const ALL: Self = Self { decoder: true, encoders: true };
+
+    /// To make sets by these methods.
+    fn of(mut methods: impl Iterator<Item = Method>, encoders: bool) -> Self {
+        Self { decoder: methods.any(|method| method == Method::Pds), encoders }
+    }
+}
+
 fn hub() -> Hub {
     Hub::from_env(|name| std::env::var_os(name))
 }
 
 /// The data set, the checkpoints and the store of `config`; nothing is loaded yet but the captions.
-fn bench(global: &Global, config: &Config) -> Result<Workbench> {
-    assemble(global, config, store(global)?)
+fn bench(global: &Global, config: &Config, needs: Needs) -> Result<Workbench> {
+    assemble(global, config, needs, store(global)?)
 }
 
 /// The same for one who only looks: nothing is fetched, and no store created.
-fn onlooker(global: &Global, config: &Config) -> Result<Workbench> {
-    assemble(global, config, Store::at(store_dir(global)?))
+fn onlooker(global: &Global, config: &Config, needs: Needs) -> Result<Workbench> {
+    assemble(global, config, needs, Store::at(store_dir(global)?))
 }
 
-fn assemble(global: &Global, config: &Config, store: Store) -> Result<Workbench> {
+fn assemble(global: &Global, config: &Config, needs: Needs, store: Store) -> Result<Workbench> {
     let (hub, backend) = (hub(), Backend::open(&global.device, &global.precision)?);
     let checkpoints = Checkpoints {
-        clip: checkpoint(&config.models.clip, shipped::clip, &hub)?,
-        decoder: checkpoint(&config.models.decoder, shipped::decoder, &hub)?,
-        encoders: checkpoint(&config.models.encoders, shipped::encoders, &hub)?,
+        clip: checkpoint(&config.models.clip, shipped::clip, &hub, true)?,
+        decoder: checkpoint(&config.models.decoder, shipped::decoder, &hub, needs.decoder)?,
+        encoders: checkpoint(&config.models.encoders, shipped::encoders, &hub, needs.encoders)?,
         hub,
     };
     let bench = Workbench::new(dataset(config)?, checkpoints, store, backend);
@@ -124,9 +141,9 @@ fn assemble(global: &Global, config: &Config, store: Store) -> Result<Workbench>
 }
 
 /// The same, with what it takes fetched from the hub before.
-fn workbench(global: &Global, config: &Config, ctx: &Ctx) -> Result<Workbench> {
-    fetch::missing(config, &hub(), ctx)?;
-    bench(global, config)
+fn workbench(global: &Global, config: &Config, needs: Needs, ctx: &Ctx) -> Result<Workbench> {
+    fetch::missing(config, needs, &hub(), ctx)?;
+    bench(global, config, needs)
 }
 
 fn dataset(config: &Config) -> Result<Dataset> {
@@ -149,8 +166,15 @@ fn store_dir(global: &Global) -> Result<PathBuf> {
 }
 
 /// `demo` is what ships in the binary; anything else is a folder or a name on the hub.
-fn checkpoint(name: &str, shipped: fn() -> Checkpoint, hub: &Hub) -> Result<Checkpoint> {
-    if name == "demo" { Ok(shipped()) } else { Checkpoint::open(name, hub) }
+/// One that is not needed need not be there.
+fn checkpoint(name: &str, shipped: fn() -> Checkpoint, hub: &Hub, needed: bool) -> Result<Checkpoint> {
+    if name == "demo" {
+        return Ok(shipped());
+    }
+    match Checkpoint::open(name, hub) {
+        Err(_) if !needed => Ok(Checkpoint::Folder(name.into())),
+        other => other,
+    }
 }
 
 /// The size of the one pool of threads that everything computes on.

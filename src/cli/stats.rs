@@ -1,6 +1,7 @@
 //! `protostill stats`.
 
 use super::{
+    Needs,
     args::{self, Global},
     config, onlooker, plan, print_json, progress,
     table::render,
@@ -20,14 +21,15 @@ use serde_json::json;
 
 pub fn run(global: &Global, args: &args::Stats) -> Result<()> {
     let config = config(global)?.checked()?;
+    let needs = Needs { decoder: false, encoders: false };
     if args.dry_run {
-        let (bench, mut planned) = (onlooker(global, &config)?, Plan::default());
+        let (bench, mut planned) = (onlooker(global, &config, needs)?, Plan::default());
         bench.plan_stats(&config.prune, &mut planned, &Ctx::quiet())?;
         plan::show(global, "stats", &planned, bench.dataset(), bench.store().dir());
         return Ok(());
     }
     let ctx = progress::ctx(global.progress);
-    let bench = workbench(global, &config, &ctx)?;
+    let bench = workbench(global, &config, needs, &ctx)?;
     let stats = bench.stats(&config.prune, &ctx)?;
     if global.json {
         print_json(&json!(stats));
