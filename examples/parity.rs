@@ -1,5 +1,6 @@
 //! Networks at full architecture against the libraries that define them: reads cases that `tools/parity/make.py` wrote and
-//! prints a table of relative errors, norm of the difference over norm. `cargo run --release --example parity -- CASE...`
+//! prints a table of relative errors, norm of the difference over norm; of CLIP with bfloat16 weights also computed in
+//! bfloat16, on a CPU that does. `cargo run --release --example parity -- CASE...`
 #![allow(clippy::print_stdout)]
 
 use candle_core::{DType, Device, Tensor};
@@ -8,6 +9,7 @@ use protostill::{
     error::Error,
     models::{
         clip::Clip,
+        device::Backend,
         encoders::{Encoder, Features},
         unclip::{Guide, Scheduler, Unclip},
         weights::Checkpoint,
@@ -38,7 +40,7 @@ fn main() -> Outcome<ExitCode> {
         let checkpoint = Checkpoint::Folder(dir.join("checkpoint"));
         let start = Instant::now();
         let rows = match case.kind.as_str() {
-            "clip" => clip(&checkpoint, &gold)?,
+            "clip" => clip(&checkpoint, &gold, &case.weights)?,
             "unclip" => unclip(&checkpoint, &gold)?,
             "encoder" => encoder(&checkpoint, &gold)?,
             kind => return Err(format!("{}: unknown kind `{kind}`", dir.display()).into()),
@@ -70,15 +72,19 @@ fn off(found: &[f32], truth: &[f32]) -> Outcome<f64> {
     Ok((wrong / truth.iter().map(|b| square(*b)).sum::<f64>()).sqrt())
 }
 
-fn clip(checkpoint: &Checkpoint, gold: &Tensors) -> Outcome<Vec<Row>> {
-    let clip = Clip::load(checkpoint, DType::F32, &Device::Cpu)?;
+fn clip(checkpoint: &Checkpoint, gold: &Tensors, weights: &str) -> Outcome<Vec<Row>> {
     let ids: Vec<Vec<u32>> = gold["ids"].to_dtype(DType::U32)?.to_vec2()?;
-    let image = clip.encode_images(&gold["pixels"])?;
-    let text = clip.encode_texts(&ids)?;
-    Ok(vec![
-        Row("image features", off(&floats(&image)?, &floats(&gold["image"])?)?),
-        Row("text features", off(&floats(&text)?, &floats(&gold["text"])?)?),
-    ])
+    let compute = |dtype, names: [&'static str; 2]| -> Outcome<[Row; 2]> {
+        let clip = Clip::load(checkpoint, dtype, &Device::Cpu)?;
+        let (image, text) = (clip.encode_images(&gold["pixels"])?, clip.encode_texts(&ids)?);
+        let off = |found: &Tensor, truth: &str| off(&floats(found)?, &floats(&gold[truth])?);
+        Ok([Row(names[0], off(&image, "image")?), Row(names[1], off(&text, "text")?)])
+    };
+    let mut rows = Vec::from(compute(DType::F32, ["image features", "text features"])?);
+    if weights == "bfloat16" && Backend::open("cpu", weights).is_ok() {
+        rows.extend(compute(DType::BF16, ["image, bfloat16", "text, bfloat16"])?);
+    }
+    Ok(rows)
 }
 
 fn unclip(checkpoint: &Checkpoint, gold: &Tensors) -> Outcome<Vec<Row>> {

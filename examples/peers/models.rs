@@ -31,7 +31,7 @@ pub fn run(case: &str, checkpoint: &str, at: &Path) {
     let found = match case {
         "clip-image" => images(&clip(), at),
         "clip-text" => captions(&clip(), at),
-        "unet-step" => return step(&unclip(), at),
+        case if case.starts_with("unet-step") => return step(&unclip(), at),
         "vae-decode" => {
             let (decoder, latents) = (unclip(), &tensors(at)["latents"]);
             let latents = latents.narrow(0, 0, 1).unwrap();
@@ -68,7 +68,7 @@ fn captions(clip: &Clip, at: &Path) -> Array2<f32> {
     measured(|| embed_captions(&lines, clip, &Ctx::quiet()).unwrap(), |rows| (0., rows.nrows()))
 }
 
-/// The second network call of a sampling with guidance, both halves in one: one image, a batch of two. What is computed
+/// The second network call of a sampling with guidance, both halves in one. What is computed
 /// once for all steps comes before the first. What comes out, `tools/parity` checks.
 fn step(model: &Unclip, at: &Path) {
     let inputs = tensors(at);

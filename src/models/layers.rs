@@ -17,31 +17,28 @@ thread_local! {
     pub(super) static ELSEWHERE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// Whether our own kernels compute with `x`.
-pub(super) fn fast(x: &Tensor) -> bool {
+/// Whether `device` is the CPU, on which our own kernels compute.
+pub(super) fn own(device: &Device) -> bool {
     #[cfg(test)]
     if ELSEWHERE.get() {
         return false;
     }
-    x.device().is_cpu() && x.dtype() == DType::F32
+    device.is_cpu()
+}
+
+/// Whether our own kernels compute with `x`.
+pub(super) fn fast(x: &Tensor) -> bool {
+    own(x.device()) && x.dtype() == DType::F32
 }
 
 /// Whether `weight` is multiplied in bfloat16 by our own kernels.
 fn paired(weight: &Tensor) -> Option<Bfloat16> {
-    #[cfg(test)]
-    if ELSEWHERE.get() {
-        return None;
-    }
-    if weight.device().is_cpu() && weight.dtype() == DType::BF16 { Bfloat16::here() } else { None }
+    if own(weight.device()) && weight.dtype() == DType::BF16 { Bfloat16::here() } else { None }
 }
 
 /// Weights that are not multiplied with matrices, in the type of what goes from layer to layer.
 pub(super) fn plain<'a>(vb: &VarBuilder<'a>) -> VarBuilder<'a> {
-    #[cfg(test)]
-    if ELSEWHERE.get() {
-        return vb.clone();
-    }
-    let rounded = vb.device().is_cpu() && vb.dtype() == DType::BF16;
+    let rounded = own(vb.device()) && vb.dtype() == DType::BF16;
     vb.to_dtype(if rounded { DType::F32 } else { vb.dtype() })
 }
 

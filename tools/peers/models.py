@@ -2,7 +2,7 @@
 
     python tools/peers/models.py target/release/examples/peers [CASE ...] [--work FOLDER] [--threads 1] [--rounds 3]
 
-Cases: clip-image, clip-text (either with -bfloat16), unet-step, vae-decode, evaluate. Weights are random, at full architecture, written by the
+Cases: clip-image, clip-text (either with -bfloat16), unet-step (or unet-step-N, of N images), vae-decode, evaluate. Weights are random, at full architecture, written by the
 libraries in their own layout (../parity/make.py; 8 GB of disk and 10 GB of memory for unCLIP). Every call runs in a process of
 its own, so that one side at a time is in memory. CPU seconds are user + system time of the call, without loading.
 """
@@ -21,7 +21,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 IMAGES, LINES, LONGEST = 16, 400, 2000
-CASES = ["clip-image", "clip-text", "clip-image-bfloat16", "clip-text-bfloat16", "unet-step", "vae-decode", "evaluate"]
+CASES = ["clip-image", "clip-text", "clip-image-bfloat16", "clip-text-bfloat16", "unet-step", "unet-step-4", "vae-decode", "evaluate"]
 
 
 def clock():
@@ -80,9 +80,9 @@ def prepare(case, work):
         else:
             import torch
             from safetensors.torch import save_file
-            g = torch.Generator().manual_seed(5)
-            rand = lambda *shape: torch.randn(*shape, generator=g)
-            save_file({"latents": rand(1, 4, 64, 64), "labels": rand(1, 2048), "prompts": rand(1, 77, 1024)}, at / "inputs.safetensors")
+            g, n = torch.Generator().manual_seed(5), int(case.removeprefix("unet-step-")) if case.startswith("unet-step-") else 1
+            rand = lambda *shape: torch.randn(n, *shape, generator=g)
+            save_file({"latents": rand(4, 64, 64), "labels": rand(2048), "prompts": rand(77, 1024)}, at / "inputs.safetensors")
     return model / "checkpoint", at
 
 
@@ -189,7 +189,8 @@ def peer(case, checkpoint, at, threads):
         print(json.dumps(encode_seconds()))
         return
     half = case.endswith("-bfloat16")
-    work, warm, share = globals()["peer_" + case.removesuffix("-bfloat16").replace("-", "_")](checkpoint, at, *[torch.bfloat16] * half)
+    name = "unet-step" if case.startswith("unet-step") else case.removesuffix("-bfloat16")
+    work, warm, share = globals()["peer_" + name.replace("-", "_")](checkpoint, at, *[torch.bfloat16] * half)
     warm()
     (wall, cpu), made = clock(), work()
     after = clock()

@@ -103,7 +103,7 @@ def kmeans(binary, n, m, args, work):
         for name, side in sides.items():
             if name.startswith("protostill"):
                 told = side(42 + turn)
-                found[name].append((told["wall"], told["cpu"], inertia(x, np.load(centres)), told["peak"] / x.nbytes))
+                found[name].append((told["wall"], told["cpu"], inertia(x, np.load(centres)), 1 + (told["peak"] - told["before"]) / x.nbytes))
             elif not name.startswith("scikit") or turn < args.sklearn_rounds:
                 wall, cpu, made = measured(lambda: side(x, m, 42 + turn))
                 found[name].append((wall, cpu, inertia(x, made), None))

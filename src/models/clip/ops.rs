@@ -27,7 +27,7 @@ pub(super) fn attend(qkv: &Tensor, b: usize, heads: usize, causal: bool) -> Resu
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::models::layers::ELSEWHERE;
+    use crate::models::{clip::Clip, demo, layers::ELSEWHERE};
     use candle_core::Device;
 
     #[test]
@@ -42,6 +42,27 @@ mod tests {
             ELSEWHERE.set(false);
             let gap = (ours - theirs).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
             assert!(gap < 1e-5, "causal {causal}: {gap}");
+        }
+    }
+
+    #[test]
+    fn in_half_precision_other_devices_give_nearly_the_same_features() {
+        let ids = vec![vec![5, 9, 7], vec![8, 3]];
+        let wave = |n: usize| (0..n).map(|i| (i as f32 * 0.013).sin()).collect::<Vec<_>>();
+        let encode = |dtype| {
+            ELSEWHERE.set(dtype != DType::F32);
+            let clip = Clip::load(&demo::clip(), dtype, &Device::Cpu).unwrap();
+            let side = clip.image_size();
+            let pixels = Tensor::from_vec(wave(6 * side * side), (2, 3, side, side), &Device::Cpu).unwrap();
+            Tensor::cat(&[clip.encode_images(&pixels).unwrap(), clip.encode_texts(&ids).unwrap()], 0).unwrap()
+        };
+        let truth: Vec<Vec<f32>> = encode(DType::F32).to_vec2().unwrap();
+        for (dtype, most) in [(DType::F16, 2e-3), (DType::BF16, 2e-2)] {
+            for (found, truth) in encode(dtype).to_vec2::<f32>().unwrap().iter().zip(&truth) {
+                let square = |v: &mut dyn Iterator<Item = f32>| v.map(|x| x * x).sum::<f32>();
+                let gap = square(&mut found.iter().zip(truth).map(|(a, b)| a - b)) / square(&mut truth.iter().copied());
+                assert!(gap > 0.0 && gap.sqrt() < most, "{dtype:?}: {}", gap.sqrt());
+            }
         }
     }
 }

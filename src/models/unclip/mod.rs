@@ -88,7 +88,7 @@ impl Unclip {
     /// # Errors
     /// [`Error::Io`] or [`Error::Input`] naming the file and the key or tensor; [`Error::Setting`] for `dtype`.
     pub fn load(checkpoint: &Checkpoint, dtype: DType, device: &Device) -> Result<Self> {
-        if device.is_cpu() && dtype != DType::F32 {
+        if super::layers::own(device) && dtype != DType::F32 {
             return Err(Error::setting("dtype", "synthesis on a CPU computes in float32"));
         }
         let (unet_part, vae_part) = (checkpoint.part("unet"), checkpoint.part("vae"));

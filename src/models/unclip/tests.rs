@@ -44,6 +44,26 @@ fn the_way_of_other_devices_gives_the_same_numbers() {
     decoders_agree();
 }
 
+#[test]
+fn in_float16_other_devices_draw_nearly_the_same() {
+    crate::models::layers::ELSEWHERE.set(true);
+    for name in ["unclip2", "unclip4"] {
+        let gold = tensors(&format!("{name}_golden.safetensors"));
+        let draw = |dtype| {
+            let model = Unclip::load(&Checkpoint::Folder(golden(name)), dtype, &Device::Cpu).unwrap();
+            let [prompts, negative] = ["a red circle", "text"].map(|prompt| model.encode(&[prompt]).unwrap());
+            let wave: Vec<f32> = (0..model.width()).map(|i| (i as f32).sin()).collect();
+            let labels = model.labels(&[&wave], std::slice::from_ref(&wave), 10).unwrap();
+            let guide = Guide { labels, prompts, negative, scale: 2.0 };
+            let drawn = model.denoise(&guide, &gold["latents"], (Scheduler::Ddim, 3), &mut |_| Ok(())).unwrap();
+            model.pixels(&drawn).unwrap()
+        };
+        let truth = draw(DType::F32);
+        let wrong = off(&draw(DType::F16), &truth);
+        assert!(wrong > 0.0 && wrong < 1e-2, "{name}: {wrong:e}");
+    }
+}
+
 fn blocks_agree() {
     for name in ["unclip2", "unclip4"] {
         let (model, gold) = (model(name), tensors(&format!("{name}_golden.safetensors")));
