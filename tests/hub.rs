@@ -94,6 +94,19 @@ fn a_model_comes_through_redirects_and_the_token_stays_with_the_hub() {
 }
 
 #[test]
+fn a_dry_run_tells_what_is_lacking_and_fetches_nothing_but_the_list() {
+    let cache = tempfile::tempdir().unwrap();
+    let (server, store) = hub(plain);
+    let hub = at(&server, cache.path(), &[]);
+    let lacking = || hub.lacking(&Name::parse("org/clip").unwrap()).unwrap();
+    let (whole, bytes) = lacking();
+    assert!(bytes == whole.bytes && store.asked().is_empty() && fs::read_dir(cache.path()).unwrap().next().is_none());
+    assert_eq!((fetch(&hub).unwrap(), lacking()), (whole.clone(), (whole.clone(), 0)));
+    fs::remove_file(fs::canonicalize(whole.folder.join(BIG)).unwrap()).unwrap();
+    assert_eq!(lacking(), (whole, files()[BIG].len() as u64));
+}
+
+#[test]
 fn a_cut_transfer_goes_on_where_it_stopped() {
     let cache = tempfile::tempdir().unwrap();
     let (server, store) = hub(|request, bytes| match request.from() {

@@ -100,6 +100,9 @@ pub struct Fetch {
     /// Models as org/model or org/model@revision [default: those that the settings name]
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
+    /// Only tell how much there is to fetch
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Options of `distill`.

@@ -18,16 +18,22 @@ pub fn run(global: &Global, args: &Fetch) -> Result<()> {
     let (hub, ctx) = (hub(), progress::ctx(global.progress));
     let mut all = Vec::new();
     for name in names(global, args)? {
-        let found = one(&hub, &name, &ctx)?;
+        let (found, lacking) = if args.dry_run { hub.lacking(&name)? } else { (one(&hub, &name, &ctx)?, 0) };
         if !global.json {
+            let mega = |bytes: u64| bytes as f64 / 1e6;
+            let to_come =
+                if args.dry_run { format!(", {:.1} MB of them to fetch", mega(lacking)) } else { String::new() };
             println!(
-                "{name}: {} files, {:.1} MB, in {}",
+                "{name}: {} files, {:.1} MB{to_come}, in {}",
                 found.files,
-                found.bytes as f64 / 1e6,
+                mega(found.bytes),
                 found.folder.display()
             );
         }
-        all.push(json!({"name": name.to_string(), "files": found.files, "bytes": found.bytes, "folder": found.folder}));
+        let Fetched { folder, files, bytes } = found;
+        all.push(
+            json!({"name": name.to_string(), "files": files, "bytes": bytes, "lacking": lacking, "folder": folder}),
+        );
     }
     if global.json {
         print_json(&json!(all));

@@ -13,7 +13,11 @@ use crate::{
     models::weights::{DIFFUSERS, ENDINGS, MODEL},
 };
 use serde::Deserialize;
-use std::{fs, io::Read, path::PathBuf};
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 /// Largest listing of a model's files that is read, in bytes.
 const LISTING: u64 = 16 << 20;
@@ -93,23 +97,14 @@ impl Hub {
     /// hub refuses, cannot be reached or sends something else than it announced; [`Error::Io`] if the disk does not take
     /// it; whatever `watch` returns.
     pub fn fetch(&self, name: &Name, watch: Watch<'_>) -> Result<Fetched> {
-        if self.is_offline() {
-            let message = format!(
-                "is set, so `{name}` is not fetched; unset it, or copy the model into {}",
-                self.cache.display()
-            );
-            return Err(Error::setting("HF_HUB_OFFLINE", message));
-        }
-        let client = Client::new(self).map_err(|e| failed(name, "", e))?;
-        let listing = self.listing(&client, name)?;
-        let files = wanted(name, &listing)?;
+        let (client, listing, files) = self.ask(name)?;
         let model = self.cache.join(name.folder());
-        let folder = model.join("snapshots").join(&listing.sha);
-        let total = files.iter().map(Remote::size).sum();
+        let fetched = self.fetched(name, &listing, &files);
+        let (folder, total) = (&fetched.folder, fetched.bytes);
         let mut done = 0;
         for file in &files {
             let place = folder.join(&file.rfilename);
-            if !fs::metadata(&place).is_ok_and(|m| m.is_file() && m.len() == file.size()) {
+            if !is_there(&place, file) {
                 let url = format!("{}/{}/resolve/{}/{}", self.endpoint, name.repo, listing.sha, file.rfilename);
                 let blob = model.join("blobs").join(file.hash());
                 if !blob.is_file() {
@@ -126,7 +121,40 @@ impl Hub {
         if name.revision() != listing.sha {
             fsio::write_atomic(&model.join("refs").join(name.revision()), listing.sha.as_bytes())?;
         }
-        Ok(Fetched { folder, files: files.len(), bytes: total })
+        Ok(fetched)
+    }
+
+    /// What [`Hub::fetch`] would leave, and how many bytes of it are not there yet; nothing is fetched but the list.
+    ///
+    /// # Errors
+    /// As [`Hub::fetch`].
+    pub fn lacking(&self, name: &Name) -> Result<(Fetched, u64)> {
+        let (_, listing, files) = self.ask(name)?;
+        let (fetched, blobs) = (self.fetched(name, &listing, &files), self.cache.join(name.folder()).join("blobs"));
+        let there = |file: &Remote| is_there(&fetched.folder.join(&file.rfilename), file);
+        let lacking = files.iter().filter(|file| !there(file) && !blobs.join(file.hash()).is_file());
+        let bytes = lacking.map(Remote::size).sum();
+        Ok((fetched, bytes))
+    }
+
+    fn fetched(&self, name: &Name, listing: &Listing, files: &[Remote]) -> Fetched {
+        let folder = self.cache.join(name.folder()).join("snapshots").join(&listing.sha);
+        Fetched { folder, files: files.len(), bytes: files.iter().map(Remote::size).sum() }
+    }
+
+    /// What the hub has of `name` that is read here.
+    fn ask(&self, name: &Name) -> Result<(Client, Listing, Vec<Remote>)> {
+        if self.is_offline() {
+            let message = format!(
+                "is set, so `{name}` is not fetched; unset it, or copy the model into {}",
+                self.cache.display()
+            );
+            return Err(Error::setting("HF_HUB_OFFLINE", message));
+        }
+        let client = Client::new(self).map_err(|e| failed(name, "", e))?;
+        let listing = self.listing(&client, name)?;
+        let files = wanted(name, &listing)?;
+        Ok((client, listing, files))
     }
 
     fn listing(&self, client: &Client, name: &Name) -> Result<Listing> {
@@ -151,6 +179,10 @@ impl Hub {
         }
         Ok(listing)
     }
+}
+
+fn is_there(place: &Path, file: &Remote) -> bool {
+    fs::metadata(place).is_ok_and(|m| m.is_file() && m.len() == file.size())
 }
 
 fn failed(name: &Name, file: &str, failure: Failure) -> Error {
