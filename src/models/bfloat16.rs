@@ -4,25 +4,26 @@
 /// Two numbers of a row or column, the first one in the low half.
 pub(super) type Pair = u32;
 
-/// Leave to use the instructions.
+/// Leave to use the instructions of AVX-512 BF16, which AMD has since Zen 4 and Intel since Cooper Lake.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Bfloat16 {
-    /// AVX-512 BF16: AMD since Zen 4, Intel since Cooper Lake.
-    #[cfg(target_arch = "x86_64")]
-    Avx512(avx512::Found),
-}
+pub(super) struct Bfloat16(Asked);
+
+#[cfg(target_arch = "x86_64")]
+type Asked = ();
+#[cfg(not(target_arch = "x86_64"))]
+type Asked = std::convert::Infallible;
 
 impl Bfloat16 {
+    /// Columns of a panel.
+    pub const PANEL: usize = 32;
+
     /// Where the CPU has them.
     pub fn here() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
-        return avx512::Found::here().map(Self::Avx512);
+        return (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")).then_some(Self(()));
         #[cfg(not(target_arch = "x86_64"))]
         None
     }
-
-    /// Columns of a panel.
-    pub const PANEL: usize = 32;
 
     /// As [`crate::simd::tile`], of pairs; `panel [depth, 32]`.
     pub fn tile<const R: usize>(
@@ -33,11 +34,13 @@ impl Bfloat16 {
         line: usize,
         more: bool,
     ) -> usize {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(found) => found.tile(rows, panel, out, line, more),
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => unreachable!("nobody has made one: {rows:?} {panel:?} {out:?} {line} {more}"),
+        #[cfg(not(target_arch = "x86_64"))]
+        match (self.0, rows, panel, out, line, more).0 {}
+        // SAFETY: there is a `Bfloat16` only where the CPU has both features.
+        #[cfg(target_arch = "x86_64")]
+        #[allow(unsafe_code)]
+        unsafe {
+            avx512::tile(rows, panel, out, line, more)
         }
     }
 }
@@ -61,33 +64,8 @@ mod avx512 {
     use super::Pair;
     use std::{arch::x86_64::*, mem::transmute};
 
-    /// Proof that the CPU has been asked.
-    #[derive(Clone, Copy, Debug)]
-    pub(in super::super) struct Found(());
-
-    impl Found {
-        pub fn here() -> Option<Self> {
-            (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")).then_some(Self(()))
-        }
-
-        pub fn tile<const R: usize>(
-            self,
-            rows: [&[Pair]; R],
-            panel: &[Pair],
-            out: &mut [f32],
-            line: usize,
-            more: bool,
-        ) -> usize {
-            // SAFETY: there is a `Found` only where the CPU has both features.
-            #[allow(unsafe_code)]
-            unsafe {
-                tile(rows, panel, out, line, more)
-            }
-        }
-    }
-
     #[target_feature(enable = "avx512f,avx512bf16")]
-    fn tile<const R: usize>(rows: [&[Pair]; R], panel: &[Pair], out: &mut [f32], line: usize, more: bool) -> usize {
+    pub fn tile<const R: usize>(rows: [&[Pair]; R], panel: &[Pair], out: &mut [f32], line: usize, more: bool) -> usize {
         let (panel, _) = panel.as_chunks::<16>();
         let (panel, _) = panel.as_chunks::<2>();
         let rows = rows.map(|row| &row[..panel.len()]);

@@ -31,15 +31,14 @@ pub(super) fn fast(x: &Tensor) -> bool {
     own(x.device()) && x.dtype() == DType::F32
 }
 
-/// Whether `weight` is multiplied in bfloat16 by our own kernels.
-fn paired(weight: &Tensor) -> Option<Bfloat16> {
-    if own(weight.device()) && weight.dtype() == DType::BF16 { Bfloat16::here() } else { None }
+/// Whether weights of this type are multiplied in bfloat16 by our own kernels.
+fn paired(device: &Device, dtype: DType) -> Option<Bfloat16> {
+    if own(device) && dtype == DType::BF16 { Bfloat16::here() } else { None }
 }
 
 /// Weights that are not multiplied with matrices, in the type of what goes from layer to layer.
 pub(super) fn plain<'a>(vb: &VarBuilder<'a>) -> VarBuilder<'a> {
-    let rounded = own(vb.device()) && vb.dtype() == DType::BF16;
-    vb.to_dtype(if rounded { DType::F32 } else { vb.dtype() })
+    vb.to_dtype(if paired(vb.device(), vb.dtype()).is_some() { DType::F32 } else { vb.dtype() })
 }
 
 /// The numbers of `x` in float32, wherever it is.
@@ -84,7 +83,7 @@ impl Linear {
     /// Of a weight `[out, in]` and a bias `[out]`.
     pub fn new(weight: &Tensor, bias: Option<Tensor>) -> Result<Self> {
         let (output, input) = weight.dims2()?;
-        let pairs = paired(weight);
+        let pairs = paired(weight.device(), weight.dtype());
         let matrix = if fast(weight) || pairs.is_some() {
             let packed = |w: &[f32]| {
                 let value = |k: usize, j: usize| w[j * input + k];
