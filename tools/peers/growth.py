@@ -15,7 +15,7 @@ import numpy as np
 from peers import ours, rows
 
 matplotlib.use("svg")
-matplotlib.rcParams["svg.hashsalt"] = "growth"
+matplotlib.rcParams.update({"svg.hashsalt": "growth", "svg.fonttype": "none"})
 import matplotlib.pyplot as plt
 
 ROWS, PROTOTYPES = (10_000, 30_000, 100_000, 300_000, 1_000_000), (50, 100, 200, 500, 1000, 2000)
