@@ -13,10 +13,13 @@
 mod models;
 
 use ndarray::{Array2, ArrayView2};
-use protostill::pipeline::{
-    Ctx,
-    assign::best_assignment,
-    cluster::{ClusterSettings, Clusters, fit, fit_from},
+use protostill::{
+    machine,
+    pipeline::{
+        Ctx,
+        assign::best_assignment,
+        cluster::{ClusterSettings, Clusters, fit, fit_from},
+    },
 };
 use std::{
     fs::{self, File},
@@ -81,7 +84,7 @@ struct Clock(Instant, f64, u64);
 impl Clock {
     fn start() -> Self {
         rayon::broadcast(|_| ());
-        Self(Instant::now(), cpu_seconds(), memory("VmRSS:"))
+        Self(Instant::now(), cpu_seconds(), machine::resident().unwrap_or(0))
     }
 
     fn read(&self) -> (f64, f64, u64) {
@@ -93,7 +96,7 @@ fn tell((wall, cpu, before): (f64, f64, u64), value: f64, rounds: usize) {
     println!(
         "{}",
         serde_json::json!({
-            "wall": wall, "cpu": cpu, "value": value, "rounds": rounds, "before": before, "peak": memory("VmHWM:"),
+            "wall": wall, "cpu": cpu, "value": value, "rounds": rounds, "before": before, "peak": machine::peak().unwrap_or(0),
             "threads": rayon::current_num_threads(),
         })
     );
@@ -104,13 +107,6 @@ fn cpu_seconds() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or("").split_whitespace();
     fields.skip(11).take(2).filter_map(|f| f.parse::<f64>().ok()).sum::<f64>() / 100.0
-}
-
-/// Bytes that the system counts under `name`.
-fn memory(name: &str) -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix(name)).unwrap_or("0");
-    line.trim().split(' ').next().and_then(|kb| kb.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
 fn rows(path: &str) -> (Array2<f32>, Vec<u32>) {

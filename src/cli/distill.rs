@@ -11,9 +11,9 @@ use crate::{
     config::Config,
     error::Result,
     fsio::printable,
-    pipeline::{Ctx, distilled::DistilledSet, export::Form, plan::Plan, workbench::Workbench},
+    pipeline::{Ctx, distilled::DistilledSet, export::Form, plan::Plan},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub fn run(global: &Global, args: &Distill) -> Result<()> {
     let config = settings(global, args)?;
@@ -29,7 +29,8 @@ pub fn run(global: &Global, args: &Distill) -> Result<()> {
     let ctx = progress::ctx(global.progress);
     let bench = workbench(global, &config, needs, &ctx)?;
     let set = bench.distil(&config.recipe(), &ctx)?;
-    let manifest = manifest(&config, &bench);
+    let mut manifest = bench.manifest(&config);
+    manifest["seconds"] = json!(bench.seconds());
     set.write_as(&args.out, &manifest, &forms)?;
     let seconds: f64 = bench.seconds().values().sum();
     if global.json {
@@ -75,18 +76,6 @@ fn settings(global: &Global, args: &Distill) -> Result<Config> {
         config.synthesis.noise_level = level;
     }
     config.checked()
-}
-
-/// What made the set, for whoever finds it later.
-fn manifest(config: &Config, bench: &Workbench) -> Value {
-    json!({
-        "protostill": env!("CARGO_PKG_VERSION"),
-        "config": config,
-        "dataset": { "name": bench.dataset().name, "fingerprint": bench.dataset().fingerprint },
-        "device": bench.backend().device_name(),
-        "precision": bench.backend().precision_name(),
-        "seconds": bench.seconds(),
-    })
 }
 
 /// The first few pairs, so that one sees what one got.

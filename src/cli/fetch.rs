@@ -72,8 +72,11 @@ fn names(global: &Global, args: &Fetch) -> Result<Vec<Name>> {
 /// What of the settings stands for a model on the hub.
 fn named(config: &Config, needs: Needs) -> Vec<Name> {
     let models = &config.models;
-    let encoders = [&models.encoders].into_iter().chain(&config.evaluation.encoders);
-    let all = [&models.clip].into_iter();
-    let all = all.chain(needs.decoder.then_some(&models.decoder)).chain(encoders.filter(|_| needs.encoders));
-    all.filter(|name| !Path::new(name).is_dir()).filter_map(|name| Name::parse(name)).collect()
+    let mut all = vec![&models.clip];
+    all.extend(needs.decoder.then_some(&models.decoder));
+    if needs.encoders {
+        all.push(&models.encoders);
+        all.extend(&config.evaluation.encoders);
+    }
+    all.into_iter().filter(|name| !Path::new(name).is_dir()).filter_map(|name| Name::parse(name)).collect()
 }

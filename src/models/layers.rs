@@ -87,10 +87,10 @@ impl Linear {
         let matrix = if fast(weight) || pairs.is_some() {
             let packed = |w: &[f32]| {
                 let value = |k: usize, j: usize| w[j * input + k];
-                Ok(pairs.map_or_else(
-                    || Packed::new(input, output, value),
-                    |pairs| Packed::rounded(pairs, input, output, value),
-                ))
+                Ok(match pairs {
+                    None => Packed::new(input, output, value),
+                    Some(pairs) => Packed::rounded(pairs, input, output, value),
+                })
             };
             Matrix::Packed(Arc::new(read(&weight.to_dtype(DType::F32)?, packed)?))
         } else {

@@ -282,24 +282,18 @@ pub fn export(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], draft: &Dr
     (config.prune, config.cluster, config.caption) = (recipe.prune, recipe.cluster, recipe.caption);
     config.synthesis = recipe.synthesis;
     let hand = |keep: bool| draft.by_hand.iter().filter(|(_, k)| **k == keep).map(|(row, _)| *row).collect::<Vec<_>>();
-    let manifest = serde_json::json!({
-        "protostill": env!("CARGO_PKG_VERSION"),
-        "config": config,
-        "dataset": { "name": bench.dataset().name, "fingerprint": bench.dataset().fingerprint },
-        "device": bench.backend().device_name(),
-        "precision": bench.backend().precision_name(),
-        "by_hand": {
-            "kept": hand(true),
-            "dropped": hand(false),
-            "captions": pairs.iter().filter(|w| draft.captions.contains_key(&(basis.clone(), w.prototype)))
-                .map(|w| w.prototype).collect::<Vec<_>>(),
-            "prefix": draft.prefix,
-            "rank": draft.rank,
-            "settings": pairs.iter().filter(|w| w.settings != draft.synthesis)
-                .map(|w| (w.prototype, w.settings)).collect::<Vec<_>>(),
-            "seeds": pairs.iter().filter(|w| draft.seeds.contains_key(&(basis.clone(), w.prototype)))
-                .map(|w| w.prototype).collect::<Vec<_>>(),
-        },
+    let mut manifest = bench.manifest(&config);
+    manifest["by_hand"] = serde_json::json!({
+        "kept": hand(true),
+        "dropped": hand(false),
+        "captions": pairs.iter().filter(|w| draft.captions.contains_key(&(basis.clone(), w.prototype)))
+            .map(|w| w.prototype).collect::<Vec<_>>(),
+        "prefix": draft.prefix,
+        "rank": draft.rank,
+        "settings": pairs.iter().filter(|w| w.settings != draft.synthesis)
+            .map(|w| (w.prototype, w.settings)).collect::<Vec<_>>(),
+        "seeds": pairs.iter().filter(|w| draft.seeds.contains_key(&(basis.clone(), w.prototype)))
+            .map(|w| w.prototype).collect::<Vec<_>>(),
     });
     set.write(dir, &manifest)
 }

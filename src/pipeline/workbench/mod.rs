@@ -143,6 +143,17 @@ impl Workbench {
         &self.backend
     }
 
+    /// What made a set, for whoever finds it later: the settings, the data and the machine.
+    pub fn manifest(&self, config: &impl Serialize) -> serde_json::Value {
+        serde_json::json!({
+            "protostill": env!("CARGO_PKG_VERSION"),
+            "config": config,
+            "dataset": { "name": self.dataset.name, "fingerprint": self.dataset.fingerprint },
+            "device": self.backend.device_name(),
+            "precision": self.backend.precision_name(),
+        })
+    }
+
     /// Seconds each stage took when it was computed, in this process or long ago.
     pub fn seconds(&self) -> BTreeMap<String, f64> {
         lock(&self.seconds).clone()
