@@ -41,7 +41,8 @@ pub struct ClusterSettings {
     pub breath: usize,
     /// Most Lloyd rounds of a start.
     pub max_iter: usize,
-    /// Stop when the centres' summed squared shift is below this share of the mean column variance (scikit-learn's `tol`).
+    /// Stop when a round's means save no more than this share of the inertia. (scikit-learn's `tol` sums the shifts of
+    /// all centres: of its rounds at 145,000 rows, M = 100, four in five were for the last 0.02 %.)
     pub tolerance: f64,
     /// Seed of the starts.
     pub seed: u64,
@@ -51,7 +52,7 @@ pub struct ClusterSettings {
 
 impl Default for ClusterSettings {
     fn default() -> Self {
-        Self { prototypes: 100, n_init: 3, breath: 5, max_iter: 300, tolerance: 1e-4, seed: 42, normalise: false }
+        Self { prototypes: 100, n_init: 3, breath: 5, max_iter: 300, tolerance: 1e-5, seed: 42, normalise: false }
     }
 }
 

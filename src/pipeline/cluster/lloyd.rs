@@ -14,11 +14,11 @@ use rayon::prelude::*;
 use std::collections::HashSet;
 
 /// Per row: its cluster, an upper bound of the distance to its centre, and for each group of centres a lower bound of
-/// the distance to any of them but its own.
+/// the distance to any of them but its own, in [`Round::unit`]s: they are most of what clustering holds.
 struct Bounds {
     labels: Vec<u32>,
     upper: Vec<f32>,
-    lower: Vec<f32>,
+    lower: Vec<u16>,
 }
 
 /// Centres and what a round needs to know of them.
@@ -29,15 +29,18 @@ struct Round<'a> {
     /// Of each centre, and in the order of the panels.
     offsets: [Vec<f32>; 2],
     centres: &'a Array2<f32>,
-    /// How far each centre moved since the bounds were true, and the farthest of each group.
+    /// How far each centre moved since the bounds were true, and the farthest of each group in units.
     shifts: &'a [f32],
-    drift: Vec<f32>,
+    drift: Vec<u16>,
+    /// Of lower bounds. The largest is 16 times the rows' mean distance to their mean; a bound that is less than it could
+    /// be costs time alone.
+    unit: f32,
     /// How much longer than a row's distance to the mean all its rounding errors together could be.
     slack: f32,
 }
 
-/// Lloyd's rounds until no row changes its cluster, the centres stand still or `max_iter` is reached; scikit-learn's
-/// `_kmeans_single_lloyd`, including its rule that the labels returned belong to the centres returned.
+/// Lloyd's rounds until no row changes its cluster, the means save too little or `max_iter` is reached; otherwise
+/// scikit-learn's `_kmeans_single_lloyd`, including its rule that the labels returned belong to the centres returned.
 pub(super) fn refine(
     points: &Points,
     mut centres: Array2<f32>,
@@ -48,7 +51,7 @@ pub(super) fn refine(
     let mut bounds = Bounds::new(points, centres.nrows());
     let groups = Groups::new(&centres);
     let mut sums = Sums::new(centres.nrows(), points.columns);
-    let limit = settings.tolerance * points.variance();
+    let spread = points.spread();
     let (mut rounds, mut settled) = (0, false);
     while rounds < settings.max_iter {
         ctx.step("cluster", rounds, settings.max_iter)?;
@@ -65,8 +68,7 @@ pub(super) fn refine(
         };
         rounds += 1;
         settled = changed == 0 && mended == 0;
-        let still = shifts.iter().map(|&s| f64::from(s * s)).sum::<f64>() <= limit;
-        if settled || (mended == 0 && still) {
+        if settled || (mended == 0 && sums.saved(&centres, &shifts, spread) <= settings.tolerance) {
             break;
         }
     }
@@ -99,23 +101,35 @@ pub(super) fn centres_of(points: &Points, labels: &[u32], clusters: usize) -> Ar
 impl Bounds {
     fn new(points: &Points, centres: usize) -> Self {
         let (n, groups) = (points.len(), centres.div_ceil(simd::width()));
-        Self { labels: vec![Sums::NONE; n], upper: vec![f32::INFINITY; n], lower: vec![0.0; n * groups] }
+        Self { labels: vec![Sums::NONE; n], upper: vec![f32::INFINITY; n], lower: vec![0; n * groups] }
     }
 }
 
 impl<'a> Round<'a> {
     fn new(points: &'a Points<'a>, centres: &'a Array2<f32>, groups: &'a Groups, shifts: &'a [f32]) -> Self {
         let panels = Panels::new(groups.order.iter().map(|&k| slice(centres, k)), points.columns);
+        let unit = points.radius() * 16.0 / f32::from(u16::MAX);
         let farthest = |group: &[u32]| group.iter().map(|&k| shifts[k as usize]).fold(0.0, f32::max);
-        let drift = groups.order.chunks(panels.width).map(farthest).collect();
+        let drift = groups.order.chunks(panels.width).map(|group| (farthest(group) / unit).ceil() as u16).collect();
         let offsets = points.offsets(centres);
         let ordered = groups.order.iter().map(|&k| offsets[k as usize]).collect();
-        Self { points, panels, groups, offsets: [offsets, ordered], centres, shifts, drift, slack: 1e-5 * points.far() }
+        let slack = 1e-5 * points.far();
+        Self { points, panels, groups, offsets: [offsets, ordered], centres, shifts, drift, unit, slack }
     }
 
     /// Distances only bounded, made sure to err on the near side.
     fn slack(&self, row: usize) -> f32 {
         self.slack + 1e-3 * self.points.squares[row].sqrt()
+    }
+
+    /// A distance as a lower bound.
+    fn below(&self, distance: f32) -> u16 {
+        (distance / self.unit) as u16
+    }
+
+    /// What a lower bound surely is.
+    fn surely(&self, lower: u16, row: usize) -> f32 {
+        f32::from(lower) * self.unit - self.slack(row)
     }
 
     /// Widens the bounds by what the centres moved, then measures the own distance of rows in doubt;
@@ -125,13 +139,13 @@ impl<'a> Round<'a> {
         let mut found = Vec::new();
         for i in 0..block.labels.len() {
             let lower = &mut block.lower[i * groups..(i + 1) * groups];
-            lower.iter_mut().zip(&self.drift).for_each(|(l, d)| *l -= d);
+            lower.iter_mut().zip(&self.drift).for_each(|(l, &d)| *l = l.saturating_sub(d));
             if block.upper[i].is_infinite() {
                 found.push(i);
                 continue;
             }
             block.upper[i] += self.shifts[block.labels[i] as usize];
-            let least = lower.iter().copied().fold(f32::INFINITY, f32::min) - self.slack(first + i);
+            let least = self.surely(lower.iter().copied().fold(u16::MAX, u16::min), first + i);
             if block.upper[i] >= least {
                 let label = block.labels[i];
                 let product = kernel::dot(self.points.row(first + i), slice(self.centres, label));
@@ -153,7 +167,7 @@ impl<'a> Round<'a> {
         let (mut rows, mut members, mut out) = (Vec::new(), Vec::new(), Vec::new());
         for p in 0..groups {
             let own = |i: usize| self.groups.of.get(block.labels[i] as usize) == Some(&p);
-            let near = |i: usize| block.upper[i] >= block.lower[i * groups + p] - self.slack(first + i);
+            let near = |i: usize| block.upper[i] >= self.surely(block.lower[i * groups + p], first + i);
             members.clear();
             members.extend(active.iter().copied().filter(|&i| own(i) || near(i)));
             rows.clear();
@@ -163,7 +177,7 @@ impl<'a> Round<'a> {
             let offsets = &self.offsets[1][from..from + self.panels.filled(p)];
             for (&i, products) in members.iter().zip(out.chunks_exact(self.panels.width)) {
                 let (least, at, next) = two_least(products, offsets);
-                block.lower[i * groups + p] = self.distance(first + i, least);
+                block.lower[i * groups + p] = self.below(self.distance(first + i, least));
                 let label = self.groups.order.get(from + at).copied().unwrap_or(0);
                 if least < best[i].0 || (least == best[i].0 && label < best[i].1) {
                     best[i] = (least, label, next);
@@ -176,7 +190,7 @@ impl<'a> Round<'a> {
             changed += usize::from(block.labels[i] != label);
             block.labels[i] = label;
             block.upper[i] = self.distance(first + i, score);
-            block.lower[i * groups + self.groups.of[label as usize]] = self.distance(first + i, next);
+            block.lower[i * groups + self.groups.of[label as usize]] = self.below(self.distance(first + i, next));
         }
         changed
     }
@@ -204,7 +218,7 @@ fn two_least(products: &[f32], offsets: &[f32]) -> (f32, usize, f32) {
 struct Block<'a> {
     labels: &'a mut [u32],
     upper: &'a mut [f32],
-    lower: &'a mut [f32],
+    lower: &'a mut [u16],
 }
 
 /// Gives every row its nearest centre (the lowest number of equals); returns how many rows changed.
@@ -308,16 +322,37 @@ mod tests {
     #[test]
     fn what_the_bounds_skip_changes_nothing() {
         let value = |i: usize, j: usize| (((i * 1009 + j * 9176 + i * i * j * 31) % 8191) as f32 / 8191.0).powi(2);
-        let rows = Array2::from_shape_fn((1900, 12), |(i, j)| 30.0 + value(i, j) + 3.0 * value(i % 37, j + 40));
-        let values = Cow::Borrowed(rows.as_slice().unwrap());
-        let points = Points::new(values, 12, None, Cow::Owned(vec![1; 1900])).unwrap();
-        for m in [3, 16, 50, 90] {
-            let start: Vec<usize> = (0..m).map(|k| k * 7).collect();
-            let settings = ClusterSettings { tolerance: 0.0, ..ClusterSettings::default() };
-            let found = refine(&points, points.seeds(&start), &settings, &Ctx::quiet()).unwrap();
-            assert_eq!(found.labels, plain(&points, points.seeds(&start)), "{m}");
-            let wrong = (0..1900).filter(|&i| found.labels[i] != nearest(&points, &found.centres, i)).count();
-            assert!(wrong <= 2, "{m}: {wrong} rows are not at their nearest centre");
+        let near = Array2::from_shape_fn((1900, 12), |(i, j)| 30.0 + value(i, j) + 3.0 * value(i % 37, j + 40));
+        // A row so far away that the others' bounds are coarse and its own all the largest there is.
+        for (far, of) in [(0.0, 12), (2e4, 12), (400.0, 1)] {
+            let mut rows = near.clone();
+            rows.row_mut(777).iter_mut().take(of).for_each(|v| *v += far);
+            let values = Cow::Borrowed(rows.as_slice().unwrap());
+            let points = Points::new(values, 12, None, Cow::Owned(vec![1; 1900])).unwrap();
+            for m in [3, 16, 50, 90] {
+                let start: Vec<usize> = (0..m).map(|k| k * 7).collect();
+                let settings = ClusterSettings { tolerance: 0.0, ..ClusterSettings::default() };
+                let found = refine(&points, points.seeds(&start), &settings, &Ctx::quiet()).unwrap();
+                assert_eq!(found.labels, plain(&points, points.seeds(&start)), "{far} {m}");
+                let wrong = (0..1900).filter(|&i| found.labels[i] != nearest(&points, &found.centres, i)).count();
+                assert!(wrong <= 2, "{far} {m}: {wrong} rows are not at their nearest centre");
+            }
         }
+    }
+
+    #[test]
+    fn means_save_the_share_of_the_inertia_that_is_told() {
+        let rows = Array2::from_shape_fn((300, 5), |(i, j)| ((i * 37 + j * 101 + i * j) % 97) as f32 / 9.0);
+        let weights = (0..300).map(|i| 1 + i % 3).collect();
+        let points = Points::new(Cow::Borrowed(rows.as_slice().unwrap()), 5, None, Cow::Owned(weights)).unwrap();
+        let mut centres = points.seeds(&[0, 50, 100, 200]);
+        let labels = labels(&points, &centres, &Ctx::quiet()).unwrap();
+        let before = points.inertia(&centres, &labels);
+        let mut sums = Sums::new(4, 5);
+        sums.follow(&points, &vec![Sums::NONE; 300], &labels);
+        let shifts = sums.move_to_means(&points, &mut centres);
+        let after = points.inertia(&centres, &labels);
+        let told = sums.saved(&centres, &shifts, points.spread());
+        assert!(after < before && (told / (before / after - 1.0) - 1.0).abs() < 1e-4, "{told} {before} {after}");
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     error::Result,
     pipeline::{Ctx, dense},
 };
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use std::borrow::Cow;
 
@@ -93,8 +93,11 @@ impl<'a> Points<'a> {
 
     /// Some of the rows as centres.
     pub fn seeds(&self, rows: &[usize]) -> Array2<f32> {
-        let values: Vec<f32> = rows.iter().flat_map(|&i| self.shifted(i)).collect();
-        Array2::from_shape_vec((rows.len(), self.columns), values).unwrap_or_default()
+        let mut centres = Array2::zeros((rows.len(), self.columns));
+        for (mut centre, &row) in centres.outer_iter_mut().zip(rows) {
+            centre.iter_mut().zip(self.shifted(row)).for_each(|(c, v)| *c = v);
+        }
+        centres
     }
 
     /// Squared distance of row `i` to a (shifted) centre.
@@ -105,6 +108,11 @@ impl<'a> Points<'a> {
     /// The mean's length.
     pub fn far(&self) -> f32 {
         self.mean.iter().map(|m| m * m).sum::<f64>().sqrt() as f32
+    }
+
+    /// The rows' distance to the mean, on the whole.
+    pub fn radius(&self) -> f32 {
+        (self.squares.iter().map(|&s| f64::from(s)).sum::<f64>() / self.len() as f64).sqrt() as f32
     }
 
     /// Some of the rows, shifted by the same mean.
@@ -176,8 +184,8 @@ impl<'a> Points<'a> {
     }
 
     /// Shifted weighted mean from a sum of rows.
-    fn mean_of<'s>(&'s self, sum: ArrayView1<'s, f64>, total: f64) -> impl Iterator<Item = f32> + 's {
-        sum.into_iter().zip(&self.mean).map(move |(s, m)| (s / total - m) as f32)
+    fn mean_of<'s>(&'s self, sum: &'s [f64], total: f64) -> impl Iterator<Item = f32> + 's {
+        sum.iter().zip(&self.mean).map(move |(s, m)| (s / total - m) as f32)
     }
 
     /// Back to where the rows came from.
@@ -186,11 +194,9 @@ impl<'a> Points<'a> {
         Clusters { centroids, labels: found.labels, inertia: found.inertia, iterations: found.rounds }
     }
 
-    /// Mean variance of the columns: the scale of the tolerance.
-    pub fn variance(&self) -> f64 {
-        let total: f64 = self.weights.iter().map(|&w| f64::from(w)).sum();
-        let sum: f64 = self.squares.iter().zip(self.weights.iter()).map(|(&s, &w)| f64::from(s) * f64::from(w)).sum();
-        sum / total / self.columns.max(1) as f64
+    /// Weighted squared distances to the mean: the inertia of one cluster.
+    pub fn spread(&self) -> f64 {
+        self.squares.iter().zip(self.weights.iter()).map(|(&s, &w)| f64::from(s) * f64::from(w)).sum()
     }
 
     /// Squared distance of each row to its centre.
@@ -232,7 +238,7 @@ fn flat_row<'a>(row: &ndarray::ArrayView1<'a, f32>) -> &'a [f32] {
 
 /// The sums of the rows of each cluster, kept up with the rows that move.
 pub(super) struct Sums {
-    rows: Array2<f64>,
+    rows: Vec<Vec<f64>>,
     total: Vec<f64>,
 }
 
@@ -241,22 +247,26 @@ impl Sums {
     pub const NONE: u32 = u32::MAX;
 
     pub fn new(clusters: usize, columns: usize) -> Self {
-        Self { rows: Array2::zeros((clusters, columns)), total: vec![0.0; clusters] }
+        Self { rows: vec![vec![0.0; columns]; clusters], total: vec![0.0; clusters] }
     }
 
     /// Rows left `before` and joined `after`; in row order within each cluster, whatever the number of threads.
     pub fn follow(&mut self, points: &Points, before: &[u32], after: &[u32]) {
-        let mut moves = vec![Vec::new(); self.total.len()];
-        for (i, (&b, &a)) in before.iter().zip(after).enumerate().filter(|(_, (b, a))| b != a) {
+        let moved = || before.iter().zip(after).zip(0u32..).filter(|((b, a), _)| b != a);
+        // Counted first: lists that grew would take as much again.
+        let mut size = vec![0; self.total.len()];
+        moved().flat_map(|((&b, &a), _)| [b, a]).filter(|&k| k != Self::NONE).for_each(|k| size[k as usize] += 1);
+        let mut moves: Vec<Vec<(u32, f32)>> = size.into_iter().map(Vec::with_capacity).collect();
+        for ((&b, &a), i) in moved() {
             if b != Self::NONE {
                 moves[b as usize].push((i, -1.0));
             }
             moves[a as usize].push((i, 1.0));
         }
-        let sums = self.rows.axis_iter_mut(Axis(0)).into_par_iter().zip(&mut self.total);
-        sums.zip(&moves).for_each(|((mut sum, total), moves)| {
-            let Some(sum) = sum.as_slice_mut() else { return };
+        let sums = self.rows.par_iter_mut().zip(&mut self.total);
+        sums.zip(&moves).for_each(|((sum, total), moves)| {
             for &(i, sign) in moves {
+                let (i, sign) = (i as usize, f64::from(sign));
                 let w = sign * f64::from(points.weights[i]);
                 *total += w;
                 kernel::add(sum, w, points.row(i));
@@ -272,7 +282,7 @@ impl Sums {
     /// Moves the centres to the means (shifted); how far each.
     pub fn move_to_means(&self, points: &Points, centres: &mut Array2<f32>) -> Vec<f32> {
         let mut mean = vec![0f32; points.columns];
-        let rows = centres.outer_iter_mut().zip(self.rows.outer_iter()).zip(&self.total);
+        let rows = centres.outer_iter_mut().zip(&self.rows).zip(&self.total);
         rows.map(|((mut centre, sum), &total)| {
             mean.iter_mut().zip(points.mean_of(sum, total)).for_each(|(m, v)| *m = v);
             let moved = shift(centre.iter().zip(&mean));
@@ -280,5 +290,15 @@ impl Sums {
             moved
         })
         .collect()
+    }
+
+    /// What moving to the means `centres` by `shifts` saved, as a share of the inertia now, of rows of this `spread`.
+    pub fn saved(&self, centres: &Array2<f32>, shifts: &[f32], spread: f64) -> f64 {
+        let (mut saved, mut left) = (0.0, spread);
+        for ((centre, &shift), weight) in centres.outer_iter().zip(shifts).zip(&self.total) {
+            saved += weight * f64::from(shift).powi(2);
+            left -= weight * dense::square(centre);
+        }
+        saved / left.max(f64::MIN_POSITIVE)
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     pipeline::{Ctx, dense},
 };
-use ndarray::{Array2, Axis};
+use ndarray::{Array1, Array2, Axis, concatenate};
 use rand::{Rng, SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -41,9 +41,7 @@ pub(super) fn sample<'a>(points: &'a Points, settings: &ClusterSettings) -> Opti
 /// `start` and as many of the points as make it `m` centres.
 pub(super) fn grow(points: &Points, start: Array2<f32>, m: usize, rng: ChaCha8Rng, ctx: &Ctx) -> Result<Array2<f32>> {
     let rows = plus_plus(points, Some(&start), m, rng, ctx)?;
-    let mut centres = start;
-    centres.append(Axis(0), points.seeds(&rows).view()).map_err(|e| dense::shape("centres", m, e))?;
-    Ok(centres)
+    concatenate(Axis(0), &[start.view(), points.seeds(&rows).view()]).map_err(|e| dense::shape("centres", m, e))
 }
 
 /// The rows that make `m` centres of those of `start`.
@@ -63,17 +61,16 @@ pub(super) fn plus_plus(
         }
     };
     let (trials, have) = (2 + (m as f64).ln() as usize, start.map_or(0, Array2::nrows));
-    let mut rows = Vec::with_capacity(m - have);
+    let (mut rows, mut near) = (Vec::with_capacity(m - have), Vec::new());
     while have + rows.len() < m {
         ctx.check()?;
         // Late centres hardly change the odds of the next: several to a pass over the rows.
         let turns = if have + rows.len() < AT_ONCE * 8 { 1 } else { AT_ONCE.min(m - have - rows.len()) };
         let drawn = draw(points, &best, trials * turns, &mut rng);
-        let near = distances(points, &points.seeds(&drawn), ctx)?;
+        distances(points, &points.seeds(&drawn), &mut near, ctx)?;
         for first in (0..drawn.len()).step_by(trials.min(drawn.len())) {
             let chosen = lowest(points, &best, &near, first..drawn.len().min(first + trials));
-            let columns = near.iter().flat_map(|block| block.chunks_exact(drawn.len()));
-            best.iter_mut().zip(columns).for_each(|(b, row)| *b = b.min(row[chosen]));
+            best.iter_mut().zip(near.chunks_exact(drawn.len())).for_each(|(b, row)| *b = b.min(row[chosen]));
             best[drawn[chosen]] = 0.0;
             rows.push(drawn[chosen]);
         }
@@ -81,34 +78,37 @@ pub(super) fn plus_plus(
     Ok(rows)
 }
 
-/// Squared distances of every row to every candidate: blocks of `[rows, candidates]`.
-fn distances(points: &Points, candidates: &Array2<f32>, ctx: &Ctx) -> Result<Vec<Vec<f32>>> {
+/// Squared distances of every row to every candidate: `[n, candidates]` in `out`.
+fn distances(points: &Points, candidates: &Array2<f32>, out: &mut Vec<f32>, ctx: &Ctx) -> Result<()> {
     let (panels, offsets) = (Panels::new(lines(candidates), points.columns), points.offsets(candidates));
-    let block = |(b, squares): (usize, &[f32])| {
+    let many = offsets.len();
+    out.resize(points.len() * many, 0.0);
+    let blocks = out.par_chunks_mut(BLOCK * many).zip(points.squares.par_chunks(BLOCK)).enumerate();
+    blocks.try_for_each(|(b, (out, squares))| {
         ctx.check()?;
-        let (rows, mut out, mut products) = (points.block(b), vec![0f32; squares.len() * offsets.len()], Vec::new());
+        let (rows, mut products) = (points.block(b), Vec::new());
         for p in 0..panels.count() {
             let from = p * panels.width;
             let offsets = &offsets[from..from + panels.filled(p)];
             panels.products(p, &rows, &mut products);
             let found = products.chunks_exact(panels.width).zip(squares);
-            for (out, (products, square)) in out.chunks_exact_mut(candidates.nrows()).zip(found) {
+            for (out, (products, square)) in out.chunks_exact_mut(many).zip(found) {
                 let out = out[from..].iter_mut().zip(products).zip(offsets);
                 out.for_each(|((o, product), offset)| *o = (square + offset - 2.0 * product).max(0.0));
             }
         }
-        Ok(out)
-    };
-    points.squares.par_chunks(BLOCK).enumerate().map(block).collect()
+        Ok(())
+    })
 }
 
 /// The candidate of `among` that leaves the least weighted error.
-fn lowest(points: &Points, best: &[f32], near: &[Vec<f32>], among: Range<usize>) -> usize {
-    let blocks = best.par_chunks(BLOCK).zip(points.weights.par_chunks(BLOCK)).zip(near);
+fn lowest(points: &Points, best: &[f32], near: &[f32], among: Range<usize>) -> usize {
+    let many = near.len() / best.len();
+    let blocks = best.par_chunks(BLOCK).zip(points.weights.par_chunks(BLOCK)).zip(near.par_chunks(BLOCK * many));
     let parts: Vec<Vec<f64>> = blocks
         .map(|((best, weights), near)| {
             let mut sums = vec![0f64; among.len()];
-            for ((&b, &w), row) in best.iter().zip(weights).zip(near.chunks_exact(near.len() / best.len())) {
+            for ((&b, &w), row) in best.iter().zip(weights).zip(near.chunks_exact(many)) {
                 let row = &row[among.clone()];
                 sums.iter_mut().zip(row).for_each(|(s, &v)| *s += f64::from(b.min(v)) * f64::from(w));
             }
@@ -140,38 +140,32 @@ fn draw(points: &Points, best: &[f32], trials: usize, rng: &mut ChaCha8Rng) -> V
 }
 
 /// Merges centres, cheapest pair first by Ward's cost `w_a w_b / (w_a + w_b) |a - b|²`, until `m` are left.
-pub(super) fn merge(points: &Points, centres: Array2<f32>, m: usize, ctx: &Ctx) -> Result<Array2<f32>> {
+pub(super) fn merge(points: &Points, mut centres: Array2<f32>, m: usize, ctx: &Ctx) -> Result<Array2<f32>> {
     let mut weight = lloyd::nearest_weight(points, &centres, ctx)?;
-    let mut rows: Vec<Vec<f64>> = centres.outer_iter().map(|c| c.iter().map(|&v| f64::from(v)).collect()).collect();
-    let cost = |rows: &[Vec<f64>], weight: &[f64], a: usize, b: usize| {
-        let gap: f64 = rows[a].iter().zip(&rows[b]).map(|(x, y)| (x - y) * (x - y)).sum();
-        gap * weight[a] * weight[b] / (weight[a] + weight[b]).max(f64::MIN_POSITIVE)
-    };
     // Centres are shifted already.
     let origin = vec![0.0; points.columns];
-    let first = |a: usize, b: usize| {
-        let gap = kernel::gap(slice(&centres, a as u32), &origin, slice(&centres, b as u32));
+    let cost = |centres: &Array2<f32>, weight: &[f64], a: usize, b: usize| {
+        let gap = kernel::gap(slice(centres, a as u32), &origin, slice(centres, b as u32));
         gap * weight[a] * weight[b] / (weight[a] + weight[b]).max(f64::MIN_POSITIVE)
     };
-    let n = rows.len();
-    let mut table: Vec<Vec<f64>> = (0..n).map(|a| (0..a).map(|b| first(a, b)).collect()).collect();
-    while rows.len() > m {
+    let mut left: Vec<usize> = (0..centres.nrows()).collect();
+    let row = |&a: &usize| (0..a).map(|b| cost(&centres, &weight, a, b)).collect();
+    let mut table: Vec<Vec<f64>> = left.iter().map(row).collect();
+    while left.len() > m {
         ctx.check()?;
-        let pairs = table.iter().enumerate().flat_map(|(a, row)| row.iter().enumerate().map(move |(b, &c)| (c, a, b)));
-        let Some((_, a, b)) = pairs.min_by(|x, y| x.0.total_cmp(&y.0)) else { break };
+        let below = |(i, &a): (usize, &usize)| left[..i].iter().map(move |&b| (a, b));
+        let pairs = left.iter().enumerate().flat_map(below);
+        let Some((a, b)) = pairs.min_by(|&(a, b), &(c, d)| table[a][b].total_cmp(&table[c][d])) else { break };
         let total = (weight[a] + weight[b]).max(f64::MIN_POSITIVE);
         let (wa, wb) = (weight[a] / total, weight[b] / total);
-        rows[b] = rows[a].iter().zip(&rows[b]).map(|(x, y)| wa * x + wb * y).collect();
+        let merged = |(&x, &y): (&f32, &f32)| (wa * f64::from(x) + wb * f64::from(y)) as f32;
+        let row = centres.row(a).iter().zip(centres.row(b)).map(merged).collect();
+        centres.row_mut(b).assign(&Array1::from_vec(row));
         weight[b] += weight[a];
-        rows.remove(a);
-        weight.remove(a);
-        table.remove(a);
-        for row in table.iter_mut().skip(a) {
-            row.remove(a);
-        }
-        for other in (0..rows.len()).filter(|&o| o != b) {
-            table[other.max(b)][other.min(b)] = cost(&rows, &weight, other, b);
+        left.retain(|&k| k != a);
+        for &other in left.iter().filter(|&&k| k != b) {
+            table[other.max(b)][other.min(b)] = cost(&centres, &weight, other, b);
         }
     }
-    Ok(Array2::from_shape_fn((rows.len(), centres.ncols()), |(i, j)| rows[i][j] as f32))
+    Ok(centres.select(Axis(0), &left))
 }
