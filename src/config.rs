@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 /// The built-in default, as shipped in `configs/demo.toml`.
 pub const DEMO: &str = include_str!("../configs/demo.toml");
 
-/// All settings of a run.
+/// All settings of a run. What a file leaves out is the method's own default, on the demo's data and checkpoints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Seed of everything random; each stage draws from a stream of its own.
     pub seed: u64,
@@ -26,62 +26,71 @@ pub struct Config {
     /// The checkpoints.
     pub models: Models,
     /// Dropping mismatched pairs.
-    #[serde(default)]
     pub prune: PruneSettings,
     /// Clustering into prototypes.
-    #[serde(default)]
     pub cluster: ClusterSettings,
     /// Matched clusters to prototypes.
-    #[serde(default)]
     pub prototype: PrototypeSettings,
     /// Choosing captions.
-    #[serde(default)]
     pub caption: CaptionSettings,
     /// Decoding prototypes to images.
-    #[serde(default)]
     pub synthesis: synthesize::Settings,
     /// The scoring protocol.
-    #[serde(default)]
     pub evaluation: evaluate::Settings,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            seed: 42,
+            method: Method::default(),
+            data: Data::default(),
+            models: Models::default(),
+            prune: PruneSettings::default(),
+            cluster: ClusterSettings::default(),
+            prototype: PrototypeSettings::default(),
+            caption: CaptionSettings::default(),
+            synthesis: synthesize::Settings::default(),
+            evaluation: evaluate::Settings::default(),
+        }
+    }
 }
 
 /// Which data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Data {
     /// `world` for the demo, or a folder.
     pub source: String,
     /// Training scenes of the demo world.
-    #[serde(default = "Data::default_scenes")]
     pub scenes: usize,
     /// Fraction of the demo world's training captions swapped between scenes.
-    #[serde(default)]
     pub noise: f32,
 }
 
 /// Which checkpoints: `demo`, a folder in the library's own layout, or a name on the Hugging Face hub (`org/model` or
 /// `org/model@revision`) that its cache has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Models {
     /// A Hugging Face `CLIPModel`.
     pub clip: String,
     /// A diffusers `StableUnCLIPImg2ImgPipeline` for the same CLIP image space.
     pub decoder: String,
     /// The folder with a timm model per evaluation encoder; encoders with a name on the hub need none.
-    #[serde(default = "Models::shipped")]
     pub encoders: String,
 }
 
-impl Models {
-    fn shipped() -> String {
-        "demo".into()
+impl Default for Data {
+    fn default() -> Self {
+        Self { source: "world".into(), scenes: 2_000, noise: 0.0 }
     }
 }
 
-impl Data {
-    fn default_scenes() -> usize {
-        2_000
+impl Default for Models {
+    fn default() -> Self {
+        let demo = || "demo".to_owned();
+        Self { clip: demo(), decoder: demo(), encoders: demo() }
     }
 }
 
@@ -134,4 +143,23 @@ impl Config {
 fn one_line(text: &str, e: &toml::de::Error) -> String {
     let line = e.span().map_or(1, |s| 1 + text.bytes().take(s.start).filter(|&b| b == b'\n').count());
     format!("line {line}: {}", e.message().replace('\n', " "))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_file_that_names_one_setting_leaves_the_others_at_their_defaults() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("few.toml");
+        std::fs::write(&file, "[data]\nnoise = 0.2\n[cluster]\nprototypes = 7\n").unwrap();
+        let found = Config::load(Some(&file)).unwrap();
+        let cluster = ClusterSettings { prototypes: 7, ..ClusterSettings::default() };
+        let data = Data { noise: 0.2, ..Data::default() };
+        assert_eq!(found, Config { cluster, data, ..Config::default() });
+        // The demo asks for more than the defaults, and by name.
+        assert_ne!(Config::load(None).unwrap(), Config::default());
+    }
 }

@@ -1,4 +1,4 @@
-//! Pixels against Pillow's and transformers' own (`tools/golden/preprocess.py`).
+//! Pixels against Pillow's, transformers' and torchvision's own (`tools/golden/preprocess.py`).
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -79,6 +79,9 @@ fn other_sizes_padding_and_the_older_forms_of_the_configuration_are_understood()
         }
     }
     let a = rgb(&t, "a_150x113.png/rgb");
+    // Half of a margin of 11.
+    let odd = with(r#"{"size": 35, "crop_size": 35}"#).unwrap();
+    close(&odd.apply(&a).unwrap(), &t, "a_150x113.png/clip35");
     let padded = with(r#"{"size": {"shortest_edge": 20}, "crop_size": {"height": 33, "width": 40}}"#).unwrap();
     close(&padded.apply(&a).unwrap(), &t, "a_150x113.png/padded");
     let exact = with(r#"{"size": {"height": 30, "width": 50}, "do_center_crop": false}"#).unwrap();
@@ -106,8 +109,7 @@ fn png_and_jpeg_decode_to_the_bytes_of_pillow() {
 }
 
 /// Photographs against pixel values that another program made of them: a folder with `images/*.jpg` and an npz file whose
-/// `pixel_values` `[n, 3, 224, 224]` has them in any order. Where the margin of the crop is odd, torchvision (as OpenAI's
-/// program) rounds half of it and transformers cuts it off: either is taken, and told.
+/// `pixel_values` `[n, 3, 224, 224]` has them in any order.
 #[test]
 #[allow(clippy::print_stdout)]
 #[ignore = "needs a folder of photographs and their pixel values, named by PROTOSTILL_PHOTOS"]
@@ -132,22 +134,8 @@ fn photographs_give_the_pixel_values_that_others_made_of_them() {
     assert!(!photos.is_empty() && photos.len() == theirs.len());
     for photo in photos {
         let image = decode_rgb(&photo).unwrap();
-        let (worst, shifted) = (nearest(&processor.apply(&image).unwrap()), nearest(&rounded_crop(&image, 224)));
-        println!("{}: {worst:e} by transformers' crop, {shifted:e} by torchvision's", photo.display());
-        assert!(worst.min(shifted) <= 1e-6, "{}", photo.display());
+        let worst = nearest(&processor.apply(&image).unwrap());
+        println!("{}: {worst:e}", photo.display());
+        assert!(worst <= 1e-6, "{}", photo.display());
     }
-}
-
-/// OpenAI's `_transform`: the margin is `int(round(x / 2.0))`, half to even.
-fn rounded_crop(image: &RgbImage, side: u32) -> Vec<f32> {
-    let (w, h) = image.dimensions();
-    let scaled = |long: u32, short: u32| (u64::from(side) * u64::from(long) / u64::from(short)) as u32;
-    let (w, h) = if w < h { (side, scaled(h, w)) } else { (scaled(w, h), side) };
-    let image = pixels::resize(image, w, h, pixels::Filter::Bicubic).unwrap();
-    let margin = |long: u32| (f64::from(long - side) / 2.0).round_ties_even() as u32;
-    let part = image::imageops::crop_imm(&image, margin(w), margin(h), side, side).to_image();
-    let constants = [[0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]];
-    let [mean, std] = constants.map(|c: [f64; 3]| c.map(|v| v as f32));
-    let plane = |c: usize| part.pixels().map(move |p| (f32::from(p[c]) / 255.0 - mean[c]) / std[c]).collect::<Vec<_>>();
-    [plane(0), plane(1), plane(2)].concat()
 }

@@ -1,4 +1,5 @@
-//! transformers' `CLIPImageProcessor`, driven by a checkpoint's `preprocessor_config.json`.
+//! CLIP's image processor, driven by a checkpoint's `preprocessor_config.json`: Pillow's resizing and torchvision's crop, as
+//! CLIP was trained with (OpenAI's `_transform`).
 
 use super::{CLIP_MEAN, CLIP_STD, Filter, not_empty, resample::resize_window, standardise};
 use crate::{
@@ -162,13 +163,14 @@ impl Processor {
     }
 }
 
-/// Where a crop of `crop` lies on a line of `size` pixels, as transformers' `center_crop` counts: the offset of the first
-/// pixel seen inside the crop, and the pixels seen.
+/// Where a crop of `crop` lies on a line of `size` pixels, as torchvision's `center_crop` counts: the offset of the first
+/// pixel seen inside the crop, and the pixels seen. Half of an odd margin is rounded, half to even; transformers' fast
+/// processors do the same, its older one cuts off.
 fn window(size: u32, crop: u32) -> (u32, std::ops::Range<u32>) {
     if size >= crop {
-        let start = (size - crop) / 2;
+        let margin = size - crop;
+        let start = margin / 2 + u32::from(margin % 4 == 3);
         return (0, start..start + crop);
     }
-    // The line is first centred in one of `crop` pixels, the odd pixel going before it, and all of that is kept.
-    ((crop - size).div_ceil(2), 0..size)
+    ((crop - size) / 2, 0..size)
 }
