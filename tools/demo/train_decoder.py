@@ -1,7 +1,7 @@
 """Trains the demo's unCLIP decoder on cached latents and image embeddings. At use it is given a *prototype*, the mean of
 many embeddings, so three in ten of its training embeddings are means over neighbours.
 
-usage: train_decoder.py WORLD OUT STEPS [--resume]     (STEPS 44000; after train_clip.py and train_vae.py)
+usage: train_decoder.py WORLD OUT STEPS [--resume]     (STEPS 57000; after train_clip.py and train_vae.py)
 """
 import math
 import os
