@@ -2,21 +2,18 @@
 
 usage: evaluate.py WORLD ASSETS
 """
-import json
 from pathlib import Path
 
 import numpy as np
-import timm
 import torch
 import torch.nn.functional as F
 from diffusers import StableUnCLIPImg2ImgPipeline
 from PIL import Image
-from safetensors.torch import load_file
 from transformers import CLIPModel, CLIPTokenizer
 
 from common import World, arguments, clip_pixels, to_bytes, vae_pixels
 from train_clip import recall
-from train_encoders import all_names, measure
+from train_encoders import all_names, load, measure
 
 SCENES, STEPS, GUIDANCE, NOISE_LEVEL, SHOWN = 100, 50, 2.0, 10, 12
 
@@ -59,9 +56,7 @@ def main():
 
     names = all_names(world.part("test"))
     for name in ("vit", "nf_resnet"):
-        config = json.load(open(f"{assets}/encoders/{name}/config.json"))
-        model = timm.create_model(config["architecture"], num_classes=config["num_classes"], **config["model_args"])
-        model.load_state_dict(load_file(f"{assets}/encoders/{name}/model.safetensors"))
+        model = load(f"{assets}/encoders/{name}")
         lines.append("Encoder %s: backdrop %.3f, coloured shapes F1 %.3f" % (name, *measure(model, images, *names)))
         shown = [images[:SCENES], to_bytes(again[:SCENES]), decoded]
         seen = ["%.3f/%.3f" % measure(model, x, *(n[:SCENES] for n in names)) for x in shown]

@@ -8,13 +8,11 @@ import re
 import sys
 
 import numpy as np
-import timm
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 
 from common import COLOURS, SHAPES, clip_pixels
-from train_encoders import KINDS, MODELS
+from train_encoders import KINDS, MODELS, load
 
 # As in src/data/world: caption.rs and scene.rs.
 WORDS = ["ball sphere", "box square", "triangle", "star", "heart", "tree", "house home", "boat ship", "ring hoop", "cross",
@@ -33,9 +31,7 @@ def claims(caption):
 def main():
     assets, *sets = sys.argv[1:]
     for name in MODELS:
-        config = json.load(open(f"{assets}/encoders/{name}/config.json"))
-        model = timm.create_model(config["architecture"], num_classes=config["num_classes"], **config["model_args"]).eval()
-        model.load_state_dict(load_file(f"{assets}/encoders/{name}/model.safetensors"))
+        model = load(f"{assets}/encoders/{name}")
         for folder in sets:
             rows = [json.loads(line) for line in open(f"{folder}/metadata.jsonl")]
             images = np.stack([np.asarray(Image.open(f"{folder}/{row['file_name']}").convert("RGB")) for row in rows])

@@ -9,7 +9,7 @@ import numpy as np
 import timm
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from common import BACKDROPS, COLOURS, MEAN, SHAPES, SIZES, SLOTS, STD, World, arguments, autocast, clip_pixels, cosine, set_rate
 
@@ -72,6 +72,15 @@ def export(model, folder, architecture, overrides):
         json.dump(config, out, indent=1)
     weights = {k: v.half().contiguous() for k, v in model.state_dict().items()}
     save_file(weights, f"{folder}/model.safetensors", metadata={"format": "pt"})
+
+
+def load(folder):
+    """What `export` wrote there."""
+    with open(f"{folder}/config.json") as file:
+        config = json.load(file)
+    model = timm.create_model(config["architecture"], num_classes=config["num_classes"], **config["model_args"])
+    model.load_state_dict(load_file(f"{folder}/model.safetensors"))
+    return model.eval()
 
 
 def main():

@@ -14,11 +14,14 @@ use rayon::prelude::*;
 use std::collections::HashSet;
 
 /// Per row: its cluster, an upper bound of the distance to its centre, and for each group of centres a lower bound of
-/// the distance to any of them but its own, in [`Round::unit`]s: they are most of what clustering holds.
+/// the distance to any of them but its own, in units: they are most of what clustering holds.
 struct Bounds {
     labels: Vec<u32>,
     upper: Vec<f32>,
     lower: Vec<u16>,
+    /// Of lower bounds. The largest is 16 times the rows' mean distance to their mean; a bound that is less than it could
+    /// be costs time alone.
+    unit: f32,
 }
 
 /// Centres and what a round needs to know of them.
@@ -32,8 +35,6 @@ struct Round<'a> {
     /// How far each centre moved since the bounds were true, and the farthest of each group in units.
     shifts: &'a [f32],
     drift: Vec<u16>,
-    /// Of lower bounds. The largest is 16 times the rows' mean distance to their mean; a bound that is less than it could
-    /// be costs time alone.
     unit: f32,
     /// How much longer than a row's distance to the mean all its rounding errors together could be.
     slack: f32,
@@ -56,7 +57,7 @@ pub(super) fn refine(
     while rounds < settings.max_iter {
         ctx.step("cluster", rounds, settings.max_iter)?;
         let before = bounds.labels.clone();
-        let changed = relabel(&Round::new(points, &centres, &groups, &shifts), &mut bounds, ctx)?;
+        let changed = relabel(&Round::new(points, &centres, &groups, &shifts, bounds.unit), &mut bounds, ctx)?;
         sums.follow(points, &before, &bounds.labels);
         let mended = sums.empty();
         shifts = if mended == 0 {
@@ -73,7 +74,7 @@ pub(super) fn refine(
         }
     }
     if !settled {
-        relabel(&Round::new(points, &centres, &groups, &shifts), &mut bounds, ctx)?;
+        relabel(&Round::new(points, &centres, &groups, &shifts, bounds.unit), &mut bounds, ctx)?;
     }
     let mut labels = bounds.labels;
     fill(points, &mut centres, &mut labels)?;
@@ -101,14 +102,14 @@ pub(super) fn centres_of(points: &Points, labels: &[u32], clusters: usize) -> Ar
 impl Bounds {
     fn new(points: &Points, centres: usize) -> Self {
         let (n, groups) = (points.len(), centres.div_ceil(simd::width()));
-        Self { labels: vec![Sums::NONE; n], upper: vec![f32::INFINITY; n], lower: vec![0; n * groups] }
+        let unit = points.radius() * 16.0 / f32::from(u16::MAX);
+        Self { labels: vec![Sums::NONE; n], upper: vec![f32::INFINITY; n], lower: vec![0; n * groups], unit }
     }
 }
 
 impl<'a> Round<'a> {
-    fn new(points: &'a Points<'a>, centres: &'a Array2<f32>, groups: &'a Groups, shifts: &'a [f32]) -> Self {
+    fn new(points: &'a Points<'a>, centres: &'a Array2<f32>, groups: &'a Groups, shifts: &'a [f32], unit: f32) -> Self {
         let panels = Panels::new(groups.order.iter().map(|&k| slice(centres, k)), points.columns);
-        let unit = points.radius() * 16.0 / f32::from(u16::MAX);
         let farthest = |group: &[u32]| group.iter().map(|&k| shifts[k as usize]).fold(0.0, f32::max);
         let drift = groups.order.chunks(panels.width).map(|group| (farthest(group) / unit).ceil() as u16).collect();
         let offsets = points.offsets(centres);
@@ -241,9 +242,8 @@ fn relabel(round: &Round, bounds: &mut Bounds, ctx: &Ctx) -> Result<usize> {
 /// The nearest centre of each row.
 pub(super) fn labels(points: &Points, centres: &Array2<f32>, ctx: &Ctx) -> Result<Vec<u32>> {
     let (shifts, groups) = (vec![0.0; centres.nrows()], Groups::new(centres));
-    let round = Round::new(points, centres, &groups, &shifts);
     let mut bounds = Bounds::new(points, centres.nrows());
-    relabel(&round, &mut bounds, ctx)?;
+    relabel(&Round::new(points, centres, &groups, &shifts, bounds.unit), &mut bounds, ctx)?;
     Ok(bounds.labels)
 }
 
