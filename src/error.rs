@@ -55,10 +55,14 @@ pub enum Error {
     Cancelled,
 }
 
-/// What candle says, without the backtrace it adds where `RUST_BACKTRACE` is set.
+/// What candle says, without the backtrace it adds where `RUST_BACKTRACE` is set; of a full GPU, what helps.
 pub(crate) fn said(error: &candle_core::Error) -> String {
     use candle_core::Error as E;
     match error {
+        E::Cuda(cause) if ["OUT_OF_MEMORY", "ALLOC_FAILED"].iter().any(|what| cause.to_string().contains(what)) => {
+            "the GPU's memory is full: take `--precision float16` or a smaller `synthesis.batch`, or end what else uses it"
+                .into()
+        }
         E::WithBacktrace { inner, .. } => said(inner),
         E::WithPath { inner, path } => format!("{}: {}", path.display(), said(inner)),
         E::Context { inner, context } => format!("{context}: {}", said(inner)),
@@ -88,6 +92,24 @@ impl Error {
         move |source| Self::Tensor { stage, source }
     }
 
+    /// What kept a network from being built of the weights in `file`: the GPU, or, told after `why`, the file.
+    pub(crate) fn weights(file: PathBuf, why: &'static str) -> impl FnOnce(candle_core::Error) -> Self {
+        use candle_core::Error as E;
+        fn of_gpu(error: &E) -> bool {
+            match error {
+                E::WithBacktrace { inner, .. } | E::WithPath { inner, .. } | E::Context { inner, .. } => of_gpu(inner),
+                other => matches!(other, E::Cuda(_)),
+            }
+        }
+        move |e| {
+            if of_gpu(&e) {
+                Self::tensor("loading weights")(e)
+            } else {
+                Self::input(file, format!("{why}{}", said(&e)))
+            }
+        }
+    }
+
     /// The process's exit status: 2 for what the user can mend, 130 for a cancelled run, 1 for the rest.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -109,5 +131,15 @@ mod tests {
         let traced = candle_core::Error::WithBacktrace { inner: Box::new(inner), backtrace };
         let told = Error::tensor("CLIP")(traced.context("loading")).to_string();
         assert_eq!(told, "CLIP: loading: no such tensor");
+    }
+
+    #[test]
+    fn a_full_gpu_is_not_blamed_on_the_weights_and_says_what_helps() {
+        let full = || candle_core::Error::Cuda("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".into());
+        let error = Error::weights("unet.safetensors".into(), "")(full().context("conv_in"));
+        assert_eq!(error.exit_code(), 1);
+        assert!(error.to_string().starts_with("loading weights: conv_in: the GPU's memory is full: take"), "{error}");
+        let error = Error::weights("unet.safetensors".into(), "no: ")(candle_core::Error::Msg("a shape".into()));
+        assert_eq!((error.exit_code(), error.to_string().as_str()), (2, "unet.safetensors: no: a shape"));
     }
 }

@@ -7,8 +7,8 @@ Usage: cargo build --release --example parity
 Makes one random checkpoint at a time under SCRATCH (up to 6 GB on disk, 8 GB of memory), runs
 `cargo run --release --example parity -- SCRATCH/case` on it, then again on its weights in float16 and bfloat16, and
 deletes it. Without names, all of them: a quarter of an hour on two cores; table.txt is what they gave. PARITY may name
-the example's binary. Exits with 1 if a relative error is above its target: 1e-4 for float32,
-1e-2 for weights in half precision.
+the example's binary, DEVICE a GPU (`cuda:0`, with an example built with `--features cuda`). Exits with 1 if a relative
+error is above its target: 1e-4 for float32, 1e-2 for weights in half precision.
 """
 import json
 import os

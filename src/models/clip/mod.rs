@@ -12,7 +12,7 @@ pub use vision::VisionTower;
 
 use crate::{
     data::pixels::Processor,
-    error::{Error, Result, said},
+    error::{Error, Result},
     fingerprint::Fingerprint,
     models::{
         device::made_on,
@@ -29,8 +29,7 @@ const SETTINGS: [&str; 6] =
 
 /// Weights that do not fit their configuration.
 fn unfit(part: &Part<'_>) -> impl FnOnce(candle_core::Error) -> Error {
-    let path = part.path("config.json");
-    move |e| Error::input(path, format!("the weights beside it do not fit it: {}", said(&e)))
+    Error::weights(part.path("config.json"), "the weights beside it do not fit it: ")
 }
 
 /// A `CLIPModel` with its image processor and tokenizer. Features are projected and **not** normalised.

@@ -20,7 +20,7 @@ pub use sampler::{Sampler, Scheduler};
 pub use schedule::{Prediction, Schedule, ScheduleConfig};
 
 use crate::{
-    error::{Error, Result, said},
+    error::{Error, Result},
     models::{
         clip::TextTower,
         tokenizer::Tokenizer,
@@ -79,7 +79,7 @@ fn load<T>(
     build: impl FnOnce(VarBuilder<'_>) -> candle_core::Result<T>,
 ) -> Result<T> {
     let file = part.path(&part.weights_file(DIFFUSERS)?);
-    build(part.weights(DIFFUSERS, dtype, device)?).map_err(|e| Error::input(file, said(&e)))
+    build(part.weights(DIFFUSERS, dtype, device)?).map_err(Error::weights(file, ""))
 }
 
 impl Unclip {
