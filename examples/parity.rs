@@ -107,8 +107,7 @@ fn unclip(checkpoint: &Checkpoint, gold: &Tensors, device: &Device, dtype: DType
     let there = |name: &str| gold[name].to_device(device);
     let pixels = model.pixels(&there("vae_in")?)?;
     // The network's output, from the image it predicts in the first of two steps: x0 = √ᾱ x - √(1-ᾱ) v.
-    let guide =
-        Guide { labels: gold["labels"].clone(), prompts: there("prompts")?, negative: there("prompts")?, scale: 1.0 };
+    let guide = Guide { labels: there("labels")?, prompts: there("prompts")?, negative: there("prompts")?, scale: 1.0 };
     let mut seen = None;
     let first = model.denoise(&guide, &gold["latents"], (Scheduler::Ddim, 2), &mut |progress| {
         seen = Some(progress.predicted);
