@@ -50,7 +50,7 @@ def main():
     root, out, steps = arguments("world", "out", "steps")
     steps = int(steps)
     torch.manual_seed(2)
-    clip = CLIPModel.from_pretrained(f"{out}/clip").eval()
+    clip = CLIPModel.from_pretrained(f"{out}/clip", attn_implementation="eager").eval()
     made = cache(out, World(root), clip)
     latents, embeddings, near = made["Z"].float() * made["sf"], made["E"], made["N"].long()
     mean, std = embeddings.mean(0), embeddings.std(0)
@@ -66,7 +66,9 @@ def main():
     optimiser, start = torch.optim.AdamW(unet.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01), 0
     if "--resume" in sys.argv:
         state = torch.load(f"{out}/unet.pt")
-        unet.load_state_dict(state["m"]), optimiser.load_state_dict(state["o"])
+        unet.load_state_dict(state["m"])
+        if state["o"]:
+            optimiser.load_state_dict(state["o"])
         average, start = state["e"], state["i"]
     recent = None
     for i in range(start, steps):
@@ -86,7 +88,8 @@ def main():
         labels[neither | chance(0.04)] = 0
         prompt = tokens[rows, which].clone()
         prompt[neither | chance(0.04)] = negative
-        t, noise = torch.from_numpy(draw.integers(0, 1000, BATCH)), torch.randn(latents[rows].shape, generator=g)
+        # More of the noisy steps: what is drawn where is settled there.
+        t, noise = torch.from_numpy((1000 * draw.random(BATCH) ** 0.7).astype(np.int64)), torch.randn(latents[rows].shape, generator=g)
         a = alpha[t].view(-1, 1, 1, 1)
         with autocast():
             with torch.no_grad():

@@ -1,8 +1,11 @@
 """Trains the demo's autoencoder: 64x64 pixels to 8x8 latents of 16 channels. Objects are a small part of a picture and
 all that captions speak of, so their pixels weigh five times the backdrop's.
 
+Afterwards its decoder goes on alone, so that the latents, and with them the unCLIP decoder, stay as they are: on latents
+somewhat off, as the unCLIP decoder draws them, and towards pictures in which CLIP's layers see what they see in the truth.
+
 usage: train_vae.py WORLD OUT STEPS [--resume]     (STEPS 2400)
-       train_vae.py WORLD OUT STEPS --decoder      (STEPS 4000, afterwards: latents stay as they are)
+       train_vae.py WORLD OUT STEPS --decoder      (STEPS 9500, after train_decoder.py)
 """
 import sys
 
@@ -10,9 +13,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from common import BACKDROPS, World, arguments, autocast, cosine, save, set_rate, vae_network, vae_pixels
+from transformers import CLIPModel
 
-BATCH = 16
+from common import BACKDROPS, MEAN, STD, World, arguments, autocast, cosine, save, set_rate, vae_network, vae_pixels
+
+BATCH, OFF = 16, 0.5  # latents have a standard deviation of 2
 
 
 @torch.no_grad()
@@ -28,6 +33,20 @@ def edges(x, y):
     across = F.l1_loss(y[..., 1:] - y[..., :-1], x[..., 1:] - x[..., :-1])
     down = F.l1_loss(y[..., 1:, :] - y[..., :-1, :], x[..., 1:, :] - x[..., :-1, :])
     return across + down
+
+
+def unlike(clip, x, y):
+    """How far apart CLIP's layers see x and y, [n, 3, 64, 64] in -1..1."""
+    shape = (3, 1, 1)
+
+    def layers(pixels):
+        pixels = (pixels / 2 + 0.5 - torch.tensor(MEAN).view(shape)) / torch.tensor(STD).view(shape)
+        seen = clip.vision_model(pixels, output_hidden_states=True).hidden_states[1:]
+        return [F.layer_norm(s.float(), s.shape[-1:]) for s in seen]
+
+    with torch.no_grad():
+        truth = layers(x)
+    return sum((a - b).abs().mean() for a, b in zip(layers(y), truth)) / len(truth)
 
 
 def main():
@@ -46,23 +65,31 @@ def main():
         for part in (model.encoder, model.quant_conv):
             part.requires_grad_(False)
         optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3, betas=(0.9, 0.99))
+        clip = CLIPModel.from_pretrained(f"{out}/clip", attn_implementation="eager").eval().requires_grad_(False)
+        cached = torch.load(f"{out}/cache.pt")["Z"]
     elif "--resume" in sys.argv:
         state = torch.load(f"{out}/vae.pt")
         model.load_state_dict(state["m"]), optimiser.load_state_dict(state["o"])
         start = state["i"]
     for i in range(start, steps):
-        set_rate(optimiser, cosine(i, steps, 2e-3))
-        rows = np.random.default_rng(i + 5).choice(len(images), BATCH, replace=False)
+        set_rate(optimiser, cosine(i, steps, 1e-3 if fixed else 2e-3))
+        draw = np.random.default_rng(i + (9 if fixed else 5))
+        rows = draw.choice(len(images), BATCH, replace=False)
         x = vae_pixels(images[rows])
         differs = np.abs(images[rows].astype(np.float32) - empty[backdrop[rows]]).max(-1) > 25
         weight = 1 + 4 * torch.from_numpy(differs.astype(np.float32))[:, None]
         weight = weight / weight.mean()
         with autocast():
-            latents = model.encode(x).latent_dist
-            y = model.decode(latents.sample()).sample
-        y, mean, var = y.float(), latents.mean.float(), latents.var.float()
-        kl = 0 if fixed else (mean**2 + var - 1 - var.log()).mean() / 2
-        loss = (weight * ((y - x).abs() + (y - x) ** 2)).mean() + edges(x, y) / 2 + 1e-4 * kl
+            if fixed:
+                z = cached[rows].float()
+                off = torch.from_numpy(draw.uniform(0, OFF, (BATCH, 1, 1, 1)).astype(np.float32))
+                y = model.decode(z + off * torch.randn(z.shape)).sample.float()
+                more = 0.3 * unlike(clip, x, y)
+            else:
+                latents = model.encode(x).latent_dist
+                y, mean, var = model.decode(latents.sample()).sample.float(), latents.mean.float(), latents.var.float()
+                more = 1e-4 * (mean**2 + var - 1 - var.log()).mean() / 2
+        loss = (weight * ((y - x).abs() + (y - x) ** 2)).mean() + edges(x, y) / 2 + more
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
