@@ -9,7 +9,7 @@ use super::canvas::Placed;
 use crate::app::Picture;
 use ask::Answer;
 use crossterm::{cursor::MoveTo, queue};
-use image::{DynamicImage, RgbImage, imageops};
+use image::{DynamicImage, ImageFormat, RgbImage, imageops};
 use ratatui::{
     buffer::{Buffer, CellDiffOption},
     layout::Rect,
@@ -126,20 +126,42 @@ enum Form {
     Plain(DynamicImage),
 }
 
+/// Bytes of a PNG that a cell may cost where pictures go as files: 40 by 20 cells cost less than 80 KiB in base64.
+const FILE: usize = 75;
+
 /// Scales a picture to its cells and reduces it to 256 colours: enough for a preview, a fifth of the bytes.
 fn prepare(placed: Placed, protocol: Protocol) -> io::Result<Ready> {
     let Rect { width, height, .. } = placed.area;
-    let small = scaled(&placed.picture, u32::from(width) * DENSITY.0, u32::from(height) * DENSITY.1);
-    let form = if protocol == Protocol::Kitty {
-        Form::Png(kitty::png(&small).map_err(io::Error::other)?)
-    } else {
-        let (pixels, colours) = kitty::palette(&small);
-        let colour = |i: u8| [0, 1, 2].map(|c| colours[usize::from(i) * 3 + c]);
-        let bytes = pixels.into_iter().flat_map(colour).collect();
-        let few = RgbImage::from_raw(small.width(), small.height(), bytes);
-        Form::Plain(few.ok_or_else(|| io::Error::other("a picture lost pixels"))?.into())
+    let (wide, high) = (u32::from(width) * DENSITY.0, u32::from(height) * DENSITY.1);
+    let small = scaled(&placed.picture, wide, high);
+    let form = match protocol {
+        Protocol::Kitty => Form::Png(kitty::png(&small).map_err(io::Error::other)?),
+        Protocol::Sixel => Form::Plain(few_colours(&small)?),
+        // viuer writes no palette, so that a restless picture costs more here: it is sent with fewer pixels.
+        Protocol::Iterm2 => {
+            let most = FILE * usize::from(width) * usize::from(height);
+            let mut few = few_colours(&small)?;
+            for eighths in (4..8).rev() {
+                let mut file = io::Cursor::new(Vec::new());
+                few.write_to(&mut file, ImageFormat::Png).map_err(io::Error::other)?;
+                if file.get_ref().len() <= most {
+                    break;
+                }
+                few = few_colours(&scaled(&placed.picture, wide * eighths / 8, high * eighths / 8))?;
+            }
+            Form::Plain(few)
+        }
     };
     Ok(Ready { placed, form })
+}
+
+/// The picture in at most 256 colours.
+fn few_colours(picture: &RgbImage) -> io::Result<DynamicImage> {
+    let (pixels, colours) = kitty::palette(picture);
+    let colour = |i: u8| [0, 1, 2].map(|c| colours[usize::from(i) * 3 + c]);
+    let bytes = pixels.into_iter().flat_map(colour).collect();
+    let few = RgbImage::from_raw(picture.width(), picture.height(), bytes);
+    Ok(few.ok_or_else(|| io::Error::other("a picture lost pixels"))?.into())
 }
 
 /// At most so many pixels; smaller pictures are left to the terminal, which enlarges them itself.

@@ -12,7 +12,6 @@ import sys
 import numpy as np
 import torch
 import torch.nn.functional as F
-
 from transformers import CLIPModel
 
 from common import BACKDROPS, MEAN, STD, World, arguments, autocast, cosine, save, set_rate, vae_network, vae_pixels
