@@ -11,7 +11,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 libs=$1 cudart=$2 target=${3:-target}
-mkdir -p "$libs/headers/cuda/std" "$libs/work"
+mkdir -p "$libs/headers/cuda/std" "$libs/parts"
 libs=$(cd "$libs" && pwd)
 for name in cuda.h cuda_fp16.h cuda_bf16.h cuda_fp8.h cuda/std/limits; do
     echo "#include \"$here/kernels.h\"" > "$libs/headers/$name"
@@ -24,18 +24,18 @@ for kernel in affine binary cast conv fill indexing reduce ternary unary; do
         echo "#include \"$here/kernels.h\""
         echo "#include \"$sources/$kernel.cu\""
         sed -n '/f8_e4m3/d; s/.*\.entry \([A-Za-z0-9_]*\)(.*/static bool _\1 = known("\1", call<\&\1>);/p' "$ptx/$kernel.ptx"
-    } > "$libs/work/$kernel.cpp"
-    g++ $flags -c "$libs/work/$kernel.cpp" -o "$libs/work/$kernel.o"
+    } > "$libs/parts/$kernel.cpp"
+    g++ $flags -c "$libs/parts/$kernel.cpp" -o "$libs/parts/$kernel.o"
 done
-g++ $flags -shared "$here/driver.cpp" "$libs"/work/*.o -o "$libs/libcuda.so.1" -Wl,-soname,libcuda.so.1
+g++ $flags -shared "$here/driver.cpp" "$libs"/parts/*.o -o "$libs/libcuda.so.1" -Wl,-soname,libcuda.so.1
 version=${cudart##*.so.}
-echo "libcublas.so.$version { global: cublas*; };" > "$libs/work/cublas.map"
+echo "libcublas.so.$version { global: cublas*; };" > "$libs/parts/cublas.map"
 g++ $flags -O3 -shared "$here/cublas.cpp" -o "$libs/libcublas.so.$version" \
-    -Wl,-soname,"libcublas.so.$version" -Wl,--version-script="$libs/work/cublas.map" "$libs/libcuda.so.1"
+    -Wl,-soname,"libcublas.so.$version" -Wl,--version-script="$libs/parts/cublas.map" "$libs/libcuda.so.1"
 # Random numbers are drawn on the CPU; candle only makes a generator and drops it.
-echo 'libcurand.so.10 { global: curand*; };' > "$libs/work/curand.map"
+echo 'libcurand.so.10 { global: curand*; };' > "$libs/parts/curand.map"
 printf 'int %s() { return 0; }\n' curandCreateGenerator curandDestroyGenerator curandSetStream \
-    curandSetPseudoRandomGeneratorSeed > "$libs/work/curand.c"
-gcc -fPIC -shared "$libs/work/curand.c" -o "$libs/libcurand.so.10" \
-    -Wl,-soname,libcurand.so.10 -Wl,--version-script="$libs/work/curand.map"
+    curandSetPseudoRandomGeneratorSeed > "$libs/parts/curand.c"
+gcc -fPIC -shared "$libs/parts/curand.c" -o "$libs/libcurand.so.10" \
+    -Wl,-soname,libcurand.so.10 -Wl,--version-script="$libs/parts/curand.map"
 ln -sf "$(realpath "$cudart")" "$libs/libcudart.so.$version"

@@ -43,11 +43,15 @@ class World:
         return captions
 
 
-def clip_pixels(a):
-    """[n, 3, 64, 64] as CLIP's processor leaves them."""
+def normalised(x):
+    """[n, 3, 64, 64] in 0..1 as CLIP's processor leaves them."""
     shape = (3, 1, 1)
-    x = torch.from_numpy(a).permute(0, 3, 1, 2).float() / 255
     return (x - torch.tensor(MEAN).view(shape)) / torch.tensor(STD).view(shape)
+
+
+def clip_pixels(a):
+    """[n, 3, 64, 64] of bytes [n, 64, 64, 3], as CLIP's processor leaves them."""
+    return normalised(torch.from_numpy(a).permute(0, 3, 1, 2).float() / 255)
 
 
 def vae_pixels(a):

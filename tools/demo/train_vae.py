@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from transformers import CLIPModel
 
-from common import BACKDROPS, MEAN, STD, World, arguments, autocast, cosine, save, set_rate, vae_network, vae_pixels
+from common import BACKDROPS, World, arguments, autocast, cosine, normalised, save, set_rate, vae_network, vae_pixels
 
 BATCH, OFF = 16, 0.5  # latents have a standard deviation of 2
 
@@ -36,11 +36,8 @@ def edges(x, y):
 
 def unlike(clip, x, y):
     """How far apart CLIP's layers see x and y, [n, 3, 64, 64] in -1..1."""
-    shape = (3, 1, 1)
-
     def layers(pixels):
-        pixels = (pixels / 2 + 0.5 - torch.tensor(MEAN).view(shape)) / torch.tensor(STD).view(shape)
-        seen = clip.vision_model(pixels, output_hidden_states=True).hidden_states[1:]
+        seen = clip.vision_model(normalised(pixels / 2 + 0.5), output_hidden_states=True).hidden_states[1:]
         return [F.layer_norm(s.float(), s.shape[-1:]) for s in seen]
 
     with torch.no_grad():
