@@ -1,6 +1,6 @@
 //! The layers that transformers and convolutional networks share, over rows: on a CPU on our own kernels, elsewhere on
-//! candle's operations. With bfloat16 weights on a CPU only the factors of matrix products are rounded; what goes from
-//! layer to layer stays float32.
+//! candle's operations. With weights in half precision only what is multiplied is rounded (and, on other devices, its
+//! product); what goes from layer to layer stays float32.
 
 use super::{
     bfloat16::Bfloat16,
@@ -36,11 +36,6 @@ fn paired(device: &Device, dtype: DType) -> Option<Bfloat16> {
     if own(device) && dtype == DType::BF16 { Bfloat16::here() } else { None }
 }
 
-/// Weights that are not multiplied with matrices, in the type of what goes from layer to layer.
-pub(super) fn plain<'a>(vb: &VarBuilder<'a>) -> VarBuilder<'a> {
-    vb.to_dtype(if paired(vb.device(), vb.dtype()).is_some() { DType::F32 } else { vb.dtype() })
-}
-
 /// The numbers of `x` in float32, wherever it is.
 pub(super) fn host(x: &Tensor) -> Result<Vec<f32>> {
     x.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
@@ -74,8 +69,8 @@ impl Linear {
             Err(e) => vb.get((output, input, 1, 1), "weight").map_err(|_| e)?.reshape((output, input)),
         };
         let weights = parts.iter().map(weight).collect::<Result<Vec<_>>>()?;
-        let biases =
-            parts.iter().filter(|_| bias).map(|vb| plain(vb).get(output, "bias")).collect::<Result<Vec<_>>>()?;
+        let shift = |vb: &VarBuilder<'_>| vb.to_dtype(DType::F32).get(output, "bias");
+        let biases = parts.iter().filter(|_| bias).map(shift).collect::<Result<Vec<_>>>()?;
         let weight = Tensor::cat(&weights, 0)?;
         Self::new(&weight, if bias { Some(Tensor::cat(&biases, 0)?) } else { None })
     }
@@ -114,7 +109,7 @@ impl Linear {
         Ok(())
     }
 
-    /// `x [rows, in]` -> `[rows, out]`, plus `residual` if given.
+    /// `x [rows, in]` -> `[rows, out]` in float32, plus `residual` if given.
     pub fn run(&self, x: &Tensor, residual: Option<&Tensor>) -> Result<Tensor> {
         match &self.matrix {
             Matrix::Packed(m) => {
@@ -123,7 +118,18 @@ impl Linear {
                 let out = read(x, |x| self.products(rows, |i, slot| fill(x, i, slot), residual))?;
                 Tensor::from_vec(out, (rows, m.width), &Device::Cpu)
             }
-            Matrix::Plain(w) => self.finish(x.matmul(w)?, residual),
+            Matrix::Plain(w) => {
+                let y = self.biased(x.to_dtype(w.dtype())?.matmul(w)?.to_dtype(DType::F32)?)?;
+                residual.map_or(Ok(y.clone()), |r| &y + r)
+            }
+        }
+    }
+
+    /// [`Linear::run`] in the type that is multiplied, for what is multiplied next.
+    pub fn narrow(&self, x: &Tensor) -> Result<Tensor> {
+        match &self.matrix {
+            Matrix::Packed(_) => self.run(x, None),
+            Matrix::Plain(w) => self.biased(x.to_dtype(w.dtype())?.matmul(w)?),
         }
     }
 
@@ -176,7 +182,7 @@ impl Linear {
     /// [`Linear::run`], then `curve` on the CPU or `elsewhere`, which is the same.
     pub fn curved(&self, x: &Tensor, curve: Curve, elsewhere: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
         match &self.matrix {
-            Matrix::Plain(_) => elsewhere(&self.run(x, None)?),
+            Matrix::Plain(_) => elsewhere(&self.narrow(x)?),
             Matrix::Packed(m) => self.then(x, m.width, |sums, out| {
                 curve.apply(sums);
                 out.copy_from_slice(sums);
@@ -189,15 +195,14 @@ impl Linear {
         match &self.matrix {
             Matrix::Packed(m) => self.then(x, m.width / 2, |sums, out| kernels::geglu(sums, out)),
             Matrix::Plain(_) => {
-                let halves = self.run(x, None)?.chunk(2, 1)?;
+                let halves = self.narrow(x)?.chunk(2, 1)?;
                 &halves[0] * halves[1].gelu_erf()?
             }
         }
     }
 
-    fn finish(&self, y: Tensor, residual: Option<&Tensor>) -> Result<Tensor> {
-        let y = self.bias.as_ref().map_or(Ok(y.clone()), |b| y.broadcast_add(b))?;
-        residual.map_or(Ok(y.clone()), |r| &y + r)
+    fn biased(&self, y: Tensor) -> Result<Tensor> {
+        self.bias.as_ref().map_or(Ok(y.clone()), |b| y.broadcast_add(&b.to_dtype(y.dtype())?))
     }
 
     /// The bias handed out, to be added elsewhere.
@@ -224,7 +229,7 @@ pub(super) struct LayerNorm {
 impl LayerNorm {
     /// Reads `weight` and `bias`.
     pub fn load(vb: &VarBuilder<'_>, width: usize, eps: f64) -> Result<Self> {
-        let vb = plain(vb);
+        let vb = vb.to_dtype(DType::F32);
         let slow = candle_nn::layer_norm(width, eps, vb.clone())?;
         let host = (host(&vb.get(width, "weight")?)?, host(&vb.get(width, "bias")?)?);
         Ok(Self { slow, host, eps: eps as f32 })

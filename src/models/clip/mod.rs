@@ -121,7 +121,6 @@ impl Clip {
     /// [`Error::Shape`] if an id or a length is beyond the tower's.
     pub fn encode_texts(&self, ids: &[Vec<u32>]) -> Result<Tensor> {
         let pooled = self.text.pooled(ids)?;
-        let features = self.text_projection.run(&pooled, None).and_then(|t| t.to_dtype(DType::F32));
-        features.map_err(Error::tensor("CLIP text projection"))
+        self.text_projection.run(&pooled, None).map_err(Error::tensor("CLIP text projection"))
     }
 }

@@ -3,10 +3,7 @@
 use super::{config::TowerConfig, transformer::Transformer};
 use crate::{
     error::{Error, Result},
-    models::{
-        layers::plain,
-        weights::{MODEL, Part},
-    },
+    models::weights::{MODEL, Part},
 };
 use candle_core::{DType, Device, Result as TensorResult, Tensor};
 use candle_nn::{LayerNorm, Module, VarBuilder};
@@ -35,7 +32,7 @@ impl TextTower {
     }
 
     pub(super) fn new(config: &TowerConfig, vb: VarBuilder<'_>) -> TensorResult<Self> {
-        let (w, rest) = (config.hidden_size, plain(&vb));
+        let (w, rest) = (config.hidden_size, vb.to_dtype(DType::F32));
         let emb = rest.pp("embeddings");
         Ok(Self {
             tokens: emb.get((config.vocab_size, w), "token_embedding.weight")?,
@@ -56,7 +53,7 @@ impl TextTower {
         self.config.max_position_embeddings
     }
 
-    /// Last hidden states after the final layer norm, `[b, len, w]`, for sequences filled up to `len` with `pad`.
+    /// Last hidden states after the final layer norm, `[b, len, w]` in float32, for sequences filled up to `len` with `pad`.
     ///
     /// # Errors
     /// [`Error::Shape`] if a sequence is longer than `len`, `len` than the tower knows, or an id is none of its tokens.

@@ -45,7 +45,7 @@ impl Block {
 
     /// `x [b * t, w]`.
     fn forward(&self, x: &Tensor, b: usize, causal: bool) -> Result<Tensor> {
-        let qkv = self.qkv.run(&self.norm1.run(x)?, None)?;
+        let qkv = self.qkv.narrow(&self.norm1.run(x)?)?;
         let x = self.out.run(&attend(&qkv, b, self.heads, causal)?, Some(x))?;
         let inner = self.fc1.curved(&self.norm2.run(&x)?, self.act.curve(), |x| self.act.forward(x))?;
         self.fc2.run(&inner, Some(&x))

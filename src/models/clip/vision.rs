@@ -4,7 +4,7 @@ use super::{config::TowerConfig, transformer::Transformer};
 use crate::{
     error::{Error, Result},
     models::{
-        layers::{Linear, plain},
+        layers::Linear,
         weights::{MODEL, Part},
     },
 };
@@ -25,7 +25,6 @@ pub struct VisionTower {
     post_norm: LayerNorm,
     projection: Linear,
     config: TowerConfig,
-    dtype: DType,
 }
 
 impl VisionTower {
@@ -43,7 +42,7 @@ impl VisionTower {
         let (w, p, eps) = (config.hidden_size, config.patch_size, config.layer_norm_eps);
         let projection = Linear::load(&vb.pp("visual_projection"), w, joint, false)?;
         let vb = vb.pp("vision_model");
-        let (rest, emb) = (plain(&vb), plain(&vb.pp("embeddings")));
+        let (rest, emb) = (vb.to_dtype(DType::F32), vb.pp("embeddings").to_dtype(DType::F32));
         let kernel = vb.pp("embeddings").get((w, 3, p, p), "patch_embedding.weight")?.reshape((w, 3 * p * p))?;
         Ok(Self {
             class: emb.get(w, "class_embedding")?,
@@ -55,7 +54,6 @@ impl VisionTower {
             post_norm: candle_nn::layer_norm(w, eps, rest.pp("post_layernorm"))?,
             projection,
             config: config.clone(),
-            dtype: rest.dtype(),
         })
     }
 
@@ -91,7 +89,7 @@ impl VisionTower {
     fn forward(&self, pixels: &Tensor) -> TensorResult<Tensor> {
         let (b, g, p, w) = (pixels.dim(0)?, self.config.grid(), self.config.patch_size, self.config.hidden_size);
         // A convolution whose stride is its kernel is one matrix product over patches; pixels beyond the grid are not seen.
-        let seen = pixels.to_dtype(self.dtype)?.narrow(2, 0, g * p)?.narrow(3, 0, g * p)?.contiguous()?;
+        let seen = pixels.narrow(2, 0, g * p)?.narrow(3, 0, g * p)?.contiguous()?;
         let seen =
             seen.reshape((b, 3, g, p, g * p))?.reshape(vec![b, 3, g, p, g, p])?.permute(vec![0, 2, 4, 1, 3, 5])?;
         let patches = self.patches.run(&seen.reshape((b * g * g, 3 * p * p))?, None)?.reshape((b, g * g, w))?;
@@ -99,6 +97,6 @@ impl VisionTower {
         let x = Tensor::cat(&[&class.contiguous()?, &patches], 1)?.broadcast_add(&self.positions)?;
         let x = self.transformer.forward(self.pre_norm.forward(&x)?)?;
         let class = x.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?;
-        self.projection.run(&self.post_norm.forward(&class)?, None)?.to_dtype(DType::F32)
+        self.projection.run(&self.post_norm.forward(&class)?, None)
     }
 }

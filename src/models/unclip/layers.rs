@@ -7,7 +7,7 @@ use crate::models::{
     layers::{Linear, fast, host},
     product::{Packed, read},
 };
-use candle_core::{D, Device, Result, Tensor};
+use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl Conv {
     /// Reads `weight` and `bias`.
     pub fn load(vb: &VarBuilder<'_>, input: usize, output: usize, stride: usize) -> Result<Self> {
         let kernel = vb.get((output, input, 3, 3), "weight")?;
-        let bias = vb.get(output, "bias")?;
+        let bias = vb.to_dtype(DType::F32).get(output, "bias")?;
         if !fast(&kernel) {
             return Ok(Self { weight: Weight::Kernel(kernel, Some(bias)), stride });
         }
@@ -56,7 +56,7 @@ impl Conv {
         })
     }
 
-    /// `x [b, h, w, in]`, scaled to `size` first -> `[b, h', w', out]`, plus `residual` if given.
+    /// `x [b, h, w, in]`, scaled to `size` first -> `[b, h', w', out]` in float32, plus `residual` if given.
     pub fn run(&self, x: &Tensor, size: Option<(usize, usize)>, residual: Option<&Tensor>) -> Result<Tensor> {
         let (b, h, w, c) = x.dims4()?;
         let at = Windows { stored: (h, w), size: size.unwrap_or((h, w)), stride: self.stride };
@@ -98,11 +98,11 @@ impl Conv {
         (kernel, bias): (&Tensor, Option<&Tensor>),
         residual: Option<&Tensor>,
     ) -> Result<Tensor> {
-        let mut x = x.permute((0, 3, 1, 2))?.contiguous()?;
+        let mut x = x.to_dtype(kernel.dtype())?.permute((0, 3, 1, 2))?.contiguous()?;
         if at.size != at.stored {
             x = x.upsample_nearest2d(at.size.0, at.size.1)?;
         }
-        let y = x.conv2d(kernel, 1, self.stride, 1, 1)?.permute((0, 2, 3, 1))?.contiguous()?;
+        let y = x.conv2d(kernel, 1, self.stride, 1, 1)?.permute((0, 2, 3, 1))?.contiguous()?.to_dtype(DType::F32)?;
         let y = bias.map_or(Ok(y.clone()), |b| y.broadcast_add(b))?;
         residual.map_or(Ok(y.clone()), |r| &y + r.reshape(y.shape())?)
     }
@@ -123,6 +123,7 @@ impl GroupNorm {
         if !channels.is_multiple_of(groups) {
             candle_core::bail!("{channels} channels do not split into {groups} groups")
         }
+        let vb = vb.to_dtype(DType::F32);
         let (gain, bias) = (vb.get(channels, "weight")?, vb.get(channels, "bias")?);
         let host = (host(&gain)?, host(&bias)?);
         Ok(Self { gain, bias, host, groups, eps })
@@ -137,10 +138,10 @@ impl GroupNorm {
             return kernels::group_norm(&flat, shift, &g)?.reshape(x.shape());
         }
         let flat = shift.map_or(Ok(flat.clone()), |s| flat.broadcast_add(&s.unsqueeze(1)?))?;
-        let y = flat.to_dtype(candle_core::DType::F32)?.reshape((b, (), self.groups, c / self.groups))?;
+        let y = flat.reshape((b, (), self.groups, c / self.groups))?;
         let y = y.broadcast_sub(&y.mean_keepdim((1, 3))?)?;
         let scale = (y.sqr()?.mean_keepdim((1, 3))? + self.eps)?.sqrt()?;
-        let y = y.broadcast_div(&scale)?.reshape((b, (), c))?.to_dtype(x.dtype())?;
+        let y = y.broadcast_div(&scale)?.reshape((b, (), c))?;
         let y = y.broadcast_mul(&self.gain)?.broadcast_add(&self.bias)?;
         if silu { y.silu()? } else { y }.reshape(x.shape())
     }
@@ -210,7 +211,7 @@ const SCORES: usize = 1 << 26;
 /// softmax(q k^T / sqrt(d)) v, as many images or a slice of one's queries at a time as [`SCORES`] allow.
 fn plain(q: &Tensor, k: &Tensor, v: &Tensor, upcast: bool) -> Result<Tensor> {
     let (b, heads, n, d) = q.dims4()?;
-    let wide = if upcast { candle_core::DType::F32 } else { q.dtype() };
+    let wide = if upcast { DType::F32 } else { q.dtype() };
     let line = heads * k.dim(2)?;
     let (many, slice) = match SCORES / (line * n) {
         0 => (1, (SCORES / line).clamp(1, n)),

@@ -44,7 +44,6 @@ pub struct Unclip {
     tokenizer: Tokenizer,
     channels: usize,
     latent_size: usize,
-    dtype: DType,
     device: Device,
 }
 
@@ -119,7 +118,6 @@ impl Unclip {
             text,
             tokenizer: Tokenizer::load(&checkpoint.part("tokenizer"))?,
             noising,
-            dtype,
             device: device.clone(),
         })
     }
@@ -181,8 +179,7 @@ impl Unclip {
             }
             all.extend(self.noising.label(image, noise, level).map_err(Error::tensor("unCLIP condition"))?);
         }
-        let labels = Tensor::from_vec(all, (images.len(), 2 * d), &self.device);
-        labels.and_then(|l| l.to_dtype(self.dtype)).map_err(Error::tensor("unCLIP condition"))
+        Tensor::from_vec(all, (images.len(), 2 * d), &self.device).map_err(Error::tensor("unCLIP condition"))
     }
 
     /// Encodes `prompts`: `[b, tokens, width]`, padded or cut to the text encoder's length.
@@ -253,20 +250,20 @@ impl Unclip {
     /// # Errors
     /// candle's, if the shape does not fit.
     pub fn pixels(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
-        let x = latents.permute((0, 2, 3, 1))?.contiguous()?.to_dtype(self.dtype)?;
-        self.decoder.run(&x)?.to_dtype(DType::F32)?.to_device(&Device::Cpu)
+        let x = latents.permute((0, 2, 3, 1))?.contiguous()?;
+        self.decoder.run(&x)?.to_device(&Device::Cpu)
     }
 
     /// Class embeddings and attention contexts of the batch; the unconditional half, if any, comes first, with zeros
     /// for an image.
     fn conditions(&self, guide: &Guide) -> candle_core::Result<(Tensor, Vec<layers::Memories>)> {
-        let prompts = guide.prompts.to_dtype(self.dtype)?;
+        let (labels, prompts) = (&guide.labels, &guide.prompts);
         if guide.scale <= 1. {
-            return Ok((self.unet.classes(&guide.labels)?, self.unet.contexts(&prompts)?));
+            return Ok((self.unet.classes(labels)?, self.unet.contexts(prompts)?));
         }
-        let negative = guide.negative.to_dtype(self.dtype)?.broadcast_as(prompts.shape())?;
-        let labels = Tensor::cat(&[&guide.labels.zeros_like()?, &guide.labels], 0)?;
-        Ok((self.unet.classes(&labels)?, self.unet.contexts(&Tensor::cat(&[&negative.contiguous()?, &prompts], 0)?)?))
+        let negative = guide.negative.broadcast_as(prompts.shape())?.contiguous()?;
+        let labels = Tensor::cat(&[&labels.zeros_like()?, labels], 0)?;
+        Ok((self.unet.classes(&labels)?, self.unet.contexts(&Tensor::cat(&[&negative, prompts], 0)?)?))
     }
 
     fn guided(
@@ -277,11 +274,10 @@ impl Unclip {
         contexts: &[layers::Memories],
         scale: f64,
     ) -> candle_core::Result<Tensor> {
-        let narrow = x.to_dtype(self.dtype)?;
         if scale <= 1. {
-            return self.unet.run(&narrow, t as f64, classes, contexts);
+            return self.unet.run(x, t as f64, classes, contexts);
         }
-        let both = self.unet.run(&Tensor::cat(&[&narrow, &narrow], 0)?, t as f64, classes, contexts)?;
+        let both = self.unet.run(&Tensor::cat(&[x, x], 0)?, t as f64, classes, contexts)?;
         let halves = both.chunk(2, 0)?;
         &halves[0] + ((&halves[1] - &halves[0])? * scale)?
     }

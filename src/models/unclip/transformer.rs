@@ -53,9 +53,9 @@ impl Block {
 
     /// `x [b * n, c]`.
     fn run(&self, x: &Tensor, b: usize, context: &Memories, heads: usize, upcast: bool) -> Result<Tensor> {
-        let qkv = self.qkv.run(&self.norms[0].run(x)?, None)?;
+        let qkv = self.qkv.narrow(&self.norms[0].run(x)?)?;
         let x = self.out1.run(&attend(&qkv, b, heads, upcast)?, Some(x))?;
-        let q = self.query.run(&self.norms[1].run(&x)?, None)?;
+        let q = self.query.narrow(&self.norms[1].run(&x)?)?;
         let x = self.out2.run(&context.ask(&q, heads, upcast)?, Some(&x))?;
         // The widest layer; on a CPU a few rows at a time.
         let (rows, step) = (x.dim(0)?, if fast(&x) { WIDE } else { x.dim(0)? });
@@ -88,7 +88,7 @@ impl Transformer {
     pub fn context(&self, prompts: &Tensor) -> Result<Vec<Memories>> {
         let (b, n, d) = prompts.dims3()?;
         let flat = prompts.reshape((b * n, d))?;
-        self.blocks.iter().map(|block| Memories::new(&block.key_value.run(&flat, None)?, b, self.heads)).collect()
+        self.blocks.iter().map(|block| Memories::new(&block.key_value.narrow(&flat)?, b, self.heads)).collect()
     }
 
     /// `x [b, h, w, c]`; takes as many contexts as it has blocks.

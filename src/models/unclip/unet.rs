@@ -7,7 +7,7 @@ use super::{
     transformer::Transformer,
 };
 use crate::models::layers::Linear;
-use candle_core::{D, DType, Device, Result, Tensor};
+use candle_core::{D, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
 /// One level on the way down, at the bottom or on the way up.
@@ -204,7 +204,7 @@ impl Unet {
         seen: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Tensor> {
         let (width, flip, shift) = self.waves;
-        let time = self.time.run(&sinusoids(&[t], width, flip, shift, x.device())?.to_dtype(x.dtype())?)?;
+        let time = self.time.run(&sinusoids(&[t], width, flip, shift, x.device())?)?;
         seen("time_embedding", &time);
         let time = silu(&classes.broadcast_add(&time)?)?;
         let mut contexts = contexts.iter();
@@ -238,7 +238,7 @@ impl Unet {
             }
             seen(&format!("up{i}"), &x);
         }
-        self.conv_out.run(&self.norm_out.run(&x, None, true)?, None, None)?.to_dtype(DType::F32)
+        self.conv_out.run(&self.norm_out.run(&x, None, true)?, None, None)
     }
 }
 

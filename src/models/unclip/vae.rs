@@ -31,7 +31,7 @@ impl Attention {
 
     fn run(&self, x: &Tensor) -> Result<Tensor> {
         let (b, h, w, c) = x.dims4()?;
-        let y = self.qkv.run(&self.norm.run(x, None, false)?.reshape((b * h * w, c))?, None)?;
+        let y = self.qkv.narrow(&self.norm.run(x, None, false)?.reshape((b * h * w, c))?)?;
         let y = attend(&y, b, 1, false)?;
         self.out.run(&y, Some(&x.reshape((b * h * w, c))?))?.reshape((b, h, w, c))
     }
