@@ -30,7 +30,7 @@ pub struct Global {
     /// What CLIP and the decoder compute on: cpu, cuda or cuda:N
     #[arg(long, global = true, value_name = "DEVICE", default_value = "cpu")]
     pub device: String,
-    /// What they multiply in: float32, bfloat16 (CLIP on a CPU that has it; either network on a GPU) or float16 (on a GPU)
+    /// What they multiply in: float32, bfloat16 (CLIP, on a GPU or a CPU that has it) or float16 (both, on a GPU)
     #[arg(long, global = true, value_name = "TYPE", default_value = "float32")]
     pub precision: String,
     /// Threads to compute with [default: all cores]
