@@ -129,7 +129,7 @@ pub struct Distill {
     /// Noise level added to the image prototype
     #[arg(long, value_name = "L")]
     pub noise_level: Option<usize>,
-    /// Images drawn for each prototype, of which the nearest to it by CLIP is kept
+    /// Images drawn for each prototype, of which the nearest to it and its caption by CLIP is kept
     #[arg(long, value_name = "N")]
     pub candidates: Option<usize>,
     /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing

@@ -24,8 +24,8 @@ pub struct Settings {
     pub guidance: f64,
     /// How much noise the embedding is given: 0 keeps it, 999 leaves nothing of it.
     pub noise_level: usize,
-    /// Images drawn for each prototype, of which the one nearest to it by CLIP is kept, 1 to 64 (reranking as in
-    /// arXiv 2102.12092); the first one's noise is the request's own.
+    /// Images drawn for each prototype, of which the one nearest to it and to its caption by CLIP is kept, 1 to 64
+    /// (reranking by the caption as in arXiv 2102.12092); the first one's noise is the request's own.
     pub candidates: usize,
     /// What not to draw.
     pub negative_prompt: String,

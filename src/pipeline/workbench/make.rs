@@ -86,14 +86,15 @@ impl Workbench {
             return Ok(());
         }
         let many = settings.candidates;
-        let judge = if many > 1 { Some(self.clip()?) } else { None };
+        let judge =
+            if many > 1 { Some(Judge::new(self.clip()?, missing.iter().map(|&i| &requests[i]))?) } else { None };
         // Candidates of one request follow each other.
         let drawn: Vec<Request> =
             missing.iter().flat_map(|&i| (0..many).map(move |k| requests[i].candidate(k))).collect();
         let (mut since, mut best) = (std::time::Instant::now(), None);
         let ctx = first_candidates(ctx, missing.clone(), many);
         synthesize::synthesize(&decoder, &drawn, settings, &ctx, &mut |at, image| {
-            let fit = judge.as_ref().map_or(Ok(0.0), |clip| fit(clip, &image, &drawn[at].image))?;
+            let fit = judge.as_ref().map_or(Ok(0.0), |judge| judge.fit(&image, at / many))?;
             if best.as_ref().is_none_or(|(most, _)| fit > *most) {
                 best = Some((fit, image));
             }
@@ -179,13 +180,31 @@ impl Workbench {
     }
 }
 
-/// How near a picture is to a prototype.
-fn fit(clip: &Clip, image: &RgbImage, prototype: &[f32]) -> Result<f64> {
-    let seen = embed::embed_images(&[ImageSource::Memory(image.clone())], clip, &Ctx::quiet())?;
-    if seen.ncols() != prototype.len() {
-        return Err(dense::shape("prototypes to choose candidates by, and CLIP", seen.ncols(), prototype.len()));
+/// Who says which candidate is kept: a picture shall be near its prototype and show what its caption says, which the mean
+/// of many images does only in part.
+struct Judge {
+    clip: Arc<Clip>,
+    /// Of each request: its image prototype and its caption's features.
+    wanted: Vec<[Vec<f32>; 2]>,
+}
+
+impl Judge {
+    fn new<'a>(clip: Arc<Clip>, requests: impl Iterator<Item = &'a Request> + Clone) -> Result<Self> {
+        let prompts: Vec<&str> = requests.clone().map(|r| r.prompt.as_str()).collect();
+        let texts = embed::embed_captions(&prompts, &clip, &Ctx::quiet())?;
+        let wanted = requests.zip(texts.rows()).map(|(r, text)| [r.image.clone(), text.to_vec()]).collect();
+        Ok(Self { clip, wanted })
     }
-    Ok(dense::cosine(seen.row(0), ArrayView1::from(prototype)))
+
+    /// The cosine of a picture to the prototype of the request `at`, plus that to its caption.
+    fn fit(&self, image: &RgbImage, at: usize) -> Result<f64> {
+        let seen = embed::embed_images(&[ImageSource::Memory(image.clone())], &self.clip, &Ctx::quiet())?;
+        let wanted = &self.wanted[at];
+        if let Some(other) = wanted.iter().find(|w| w.len() != seen.ncols()) {
+            return Err(dense::shape("prototypes to choose candidates by, and CLIP", seen.ncols(), other.len()));
+        }
+        Ok(wanted.iter().map(|w| dense::cosine(seen.row(0), ArrayView1::from(w.as_slice()))).sum())
+    }
 }
 
 /// Previews under the number of their request, of whose candidates the first is shown.
@@ -248,7 +267,7 @@ mod tests {
     };
 
     #[test]
-    fn of_several_candidates_the_one_nearest_to_the_prototype_is_kept() {
+    fn of_several_candidates_the_one_nearest_to_prototype_and_caption_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let world = dataset(&WorldSpec { scenes: 2, noise: 0.0, seed: 5 }).unwrap();
@@ -256,8 +275,13 @@ mod tests {
         let bench = Workbench::new(world, Checkpoints::demo(), store, Backend::CPU);
         let clip = bench.clip().unwrap();
         let features = embed::embed_images(&images, &clip, &Ctx::quiet()).unwrap();
-        let request = |row: usize| Request { image: features.row(row).to_vec(), prompt: "a tree".into(), seed: 9 };
-        let requests: Vec<Request> = (0..2).map(request).collect();
+        let request = |(row, prompt): (usize, &str)| Request {
+            image: features.row(row).to_vec(),
+            prompt: prompt.into(),
+            seed: 9,
+        };
+        let requests: Vec<Request> = ["a tree", "a red star at sea"].into_iter().enumerate().map(request).collect();
+        let judge = Judge::new(Arc::clone(&clip), requests.iter()).unwrap();
         let draw = |requests: &[Request], candidates: usize| {
             let settings = synthesize::Settings { steps: 4, candidates, ..Default::default() };
             let mut found = vec![None; requests.len()];
@@ -268,10 +292,17 @@ mod tests {
             bench.synthesise(requests, &settings, &Ctx::quiet(), take).unwrap();
             found.into_iter().map(Option::unwrap).collect::<Vec<RgbImage>>()
         };
-        for (request, kept) in requests.iter().zip(draw(&requests, 3)) {
+        for (i, (request, kept)) in requests.iter().zip(draw(&requests, 3)).enumerate() {
             let drawn = draw(&(0..3).map(|k| request.candidate(k)).collect::<Vec<_>>(), 1);
             assert_eq!(request.candidate(0), *request);
-            let fits: Vec<f64> = drawn.iter().map(|image| fit(&clip, image, &request.image).unwrap()).collect();
+            let fits: Vec<f64> = drawn.iter().map(|image| judge.fit(image, i).unwrap()).collect();
+            let near = |image: &RgbImage, to: &[f32]| {
+                let seen = embed::embed_images(&[ImageSource::Memory(image.clone())], &clip, &Ctx::quiet()).unwrap();
+                dense::cosine(seen.row(0), ArrayView1::from(to))
+            };
+            let text = embed::embed_captions(&[&request.prompt], &clip, &Ctx::quiet()).unwrap();
+            let both = near(&drawn[0], &request.image) + near(&drawn[0], &text.row(0).to_vec());
+            assert_eq!(fits[0], both);
             let best = (0..3).max_by(|&a, &b| fits[a].total_cmp(&fits[b])).unwrap();
             assert!(kept == drawn[best] && drawn[0] != drawn[1], "{fits:?}");
         }
