@@ -141,8 +141,8 @@ fn the_stage_hands_over_each_image_once_and_the_same_in_any_batch() {
     let (model, _) = open("unclip2");
     let request = |i: u64| Request { image: noise(i, 5, model.width()), prompt: format!("a red man {i}"), seed: i };
     let requests: Vec<Request> = (0..7).map(request).collect();
-    let run = |batch: usize, requests: &[Request], ctx: &Ctx| {
-        let settings = Settings { steps: 6, batch: Some(batch), preview_every: 3, ..Settings::default() };
+    let draw = |batch: usize, candidates: usize, requests: &[Request], ctx: &Ctx| {
+        let settings = Settings { steps: 6, batch: Some(batch), candidates, preview_every: 3, ..Settings::default() };
         let mut images = vec![None; requests.len()];
         synthesize(&model, requests, &settings, ctx, &mut |i, image| {
             assert!(images[i].replace(image).is_none());
@@ -151,6 +151,7 @@ fn the_stage_hands_over_each_image_once_and_the_same_in_any_batch() {
         .unwrap();
         images.into_iter().map(Option::unwrap).collect::<Vec<_>>()
     };
+    let run = |batch: usize, requests: &[Request], ctx: &Ctx| draw(batch, 1, requests, ctx);
     let all = run(7, &requests, &Ctx::quiet());
     assert_eq!((all[0].width(), all[0].height()), (16, 16));
     for batch in [1, 3] {
@@ -168,11 +169,14 @@ fn the_stage_hands_over_each_image_once_and_the_same_in_any_batch() {
         Report::Point { .. } | Report::Embedded(_) => unreachable!(),
     });
     run(4, &requests, &ctx);
-    let (steps, previews) = &*seen.lock().unwrap();
+    let (steps, previews) = std::mem::take(&mut *seen.lock().unwrap());
     // Seven calls for six steps, two batches.
-    assert_eq!(*steps, (0..=14).map(|i| ("synthesise", i, 14)).collect::<Vec<_>>());
+    assert_eq!(steps, (0..=14).map(|i| ("synthesise", i, 14)).collect::<Vec<_>>());
     assert_eq!(previews.len(), 2 * 7);
     assert_eq!(previews[..5], [(0, 3, 16), (1, 3, 16), (2, 3, 16), (3, 3, 16), (0, 6, 16)]);
+    // Of three candidates each, the first is shown.
+    assert_eq!(draw(4, 3, &requests, &ctx), all);
+    assert_eq!(seen.lock().unwrap().1, [(0, 3, 16), (3, 3, 16), (0, 6, 16), (3, 6, 16), (6, 3, 16), (6, 6, 16)]);
 }
 
 #[test]

@@ -120,8 +120,8 @@ fn ours(error: Error) -> Error {
     }
 }
 
-/// Draws `requests` and hands over each image as soon as it is done, with its place in `requests`: what was handed
-/// over need not be asked again after an interruption. An image depends on its request and the settings alone.
+/// Draws `requests`, the candidates of one after the other, and hands over each image as soon as it is done, with its place
+/// in `requests`: what was handed over need not be asked again after an interruption. An image depends on its request and the settings alone.
 ///
 /// # Errors
 /// [`Error::Setting`] or [`Error::Shape`] before anything is drawn; [`Error::Cancelled`] between two network calls;
@@ -185,14 +185,23 @@ fn start(requests: &[Request], [c, h, w]: [usize; 3]) -> Result<Tensor> {
     Tensor::from_vec(all, (requests.len(), c, h, w), &Device::Cpu).map_err(Error::tensor("initial noise"))
 }
 
-/// Shows the estimate of the finished images: the decoder itself decodes it, so a preview is never another picture.
+/// Shows the estimate of the finished images, of each request's candidates the first: the decoder itself decodes it, so a
+/// preview is never another picture.
 fn preview(decoder: &Unclip, settings: &Settings, ctx: &Ctx, first: usize, progress: &Progress) -> Result<()> {
     let every = settings.preview_every;
     if every == 0 || !progress.done.is_multiple_of(every) || progress.done == progress.total {
         return Ok(());
     }
-    for (i, pixels) in decoder.decode(&progress.predicted)?.into_iter().enumerate() {
-        ctx.report(Report::Preview { index: first + i, step: progress.done, pixels });
+    let drawn = first..first + progress.predicted.dims()[0];
+    let shown: Vec<usize> = drawn.filter(|i| i.is_multiple_of(settings.candidates)).collect();
+    if shown.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<u32> = shown.iter().map(|i| (i - first) as u32).collect();
+    let of = |x: &Tensor| x.contiguous()?.index_select(&Tensor::new(rows, x.device())?, 0);
+    let latents = of(&progress.predicted).map_err(Error::tensor("previews"))?;
+    for (index, pixels) in shown.into_iter().zip(decoder.decode(&latents)?) {
+        ctx.report(Report::Preview { index, step: progress.done, pixels });
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 """Trains the demo's unCLIP decoder on cached latents and image embeddings. At use it is given a *prototype*, the mean of
-many embeddings, so three in ten of its training embeddings are means over neighbours.
+many embeddings, so half of its training embeddings are means over neighbours.
 
 usage: train_decoder.py WORLD OUT STEPS [--resume]     (STEPS 57000; after train_clip.py and train_vae.py)
 """
@@ -78,7 +78,7 @@ def main():
         rows = torch.from_numpy(draw.choice(len(latents), BATCH, replace=False))
         which = torch.from_numpy(draw.integers(0, 5, BATCH))
         embedding, many = embeddings[rows].clone(), torch.from_numpy(draw.integers(2, NEIGHBOURS + 1, BATCH))
-        for j in torch.nonzero(chance(0.3)).flatten().tolist():
+        for j in torch.nonzero(chance(0.5)).flatten().tolist():
             embedding[j] = torch.cat([embedding[j:j + 1], embeddings[near[rows[j], :many[j]]]]).mean(0)
         level = torch.from_numpy(np.where(draw.random(BATCH) < 0.7, draw.integers(0, 60, BATCH), draw.integers(0, 1000, BATCH)))
         keep = noise_alpha[level][:, None]

@@ -92,7 +92,7 @@ impl Workbench {
         let drawn: Vec<Request> =
             missing.iter().flat_map(|&i| (0..many).map(move |k| requests[i].candidate(k))).collect();
         let (mut since, mut best) = (std::time::Instant::now(), None);
-        let ctx = first_candidates(ctx, missing.clone(), many);
+        let ctx = by_request(ctx, missing.clone(), many);
         synthesize::synthesize(&decoder, &drawn, settings, &ctx, &mut |at, image| {
             let fit = judge.as_ref().map_or(Ok(0.0), |judge| judge.fit(&image, at / many))?;
             if best.as_ref().is_none_or(|(most, _)| fit > *most) {
@@ -207,14 +207,13 @@ impl Judge {
     }
 }
 
-/// Previews under the number of their request, of whose candidates the first is shown.
-fn first_candidates(ctx: &Ctx, requests: Vec<usize>, many: usize) -> Ctx {
+/// Previews, of each request's first candidate, under the number of the request.
+fn by_request(ctx: &Ctx, requests: Vec<usize>, many: usize) -> Ctx {
     let to = ctx.clone();
     ctx.watched(move |report| match report {
-        Report::Preview { index, step, pixels } if index.is_multiple_of(many) => {
+        Report::Preview { index, step, pixels } => {
             to.report(Report::Preview { index: requests[index / many], step, pixels });
         }
-        Report::Preview { .. } => {}
         other => to.report(other),
     })
 }
