@@ -121,7 +121,8 @@ fn ours(error: Error) -> Error {
 }
 
 /// Draws `requests`, the candidates of one after the other, and hands over each image as soon as it is done, with its place
-/// in `requests`: what was handed over need not be asked again after an interruption. An image depends on its request and the settings alone.
+/// in `requests`: what was handed over need not be asked again after an interruption. An image depends on its request and
+/// the settings alone.
 ///
 /// # Errors
 /// [`Error::Setting`] or [`Error::Shape`] before anything is drawn; [`Error::Cancelled`] between two network calls;
