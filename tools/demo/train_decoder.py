@@ -2,6 +2,7 @@
 many embeddings, so half of its training embeddings are means over neighbours.
 
 usage: train_decoder.py WORLD OUT STEPS [--resume]     (STEPS 57000; after train_clip.py and train_vae.py)
+       torchrun --nproc-per-node 2 train_decoder.py ...  (a process for each core: each takes its share of every batch)
 """
 import math
 import os
@@ -9,6 +10,7 @@ import sys
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPModel, CLIPTokenizer
@@ -49,9 +51,17 @@ def noise_levels(levels):
 def main():
     root, out, steps = arguments("world", "out", "steps")
     steps = int(steps)
+    rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    share = slice(rank, None, ranks)
+    if ranks > 1:
+        dist.init_process_group("gloo")
     torch.manual_seed(2)
     clip = CLIPModel.from_pretrained(f"{out}/clip", attn_implementation="eager").eval()
+    if rank > 0:
+        dist.barrier()  # until the first has filled the cache
     made = cache(out, World(root), clip)
+    if rank == 0 and ranks > 1:
+        dist.barrier()
     latents, embeddings, near = made["Z"].float() * made["sf"], made["E"], made["N"].long()
     mean, std = embeddings.mean(0), embeddings.std(0)
     tokens = torch.from_numpy(np.load(f"{out}/ids.npy").astype(np.int64))
@@ -62,14 +72,16 @@ def main():
 
     unet = unet_network()
     unet.set_attn_processor(AttnProcessor())  # on a CPU, at so few positions, a third faster than torch's fused attention
-    average = {k: v.clone() for k, v in unet.state_dict().items()}
-    optimiser, start = torch.optim.AdamW(unet.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01), 0
+    parameters = list(unet.parameters())
+    optimiser, start = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=True), 0
     if "--resume" in sys.argv:
         state = torch.load(f"{out}/unet.pt")
         unet.load_state_dict(state["m"])
         if state["o"]:
             optimiser.load_state_dict(state["o"])
         average, start = state["e"], state["i"]
+    else:
+        average = {k: v.clone() for k, v in unet.state_dict().items()}
     recent = None
     for i in range(start, steps):
         set_rate(optimiser, cosine(i, steps, 1.2e-3, warmup=200))
@@ -90,24 +102,28 @@ def main():
         prompt[neither | chance(0.04)] = negative
         # More of the noisy steps: what is drawn where is settled there.
         t, noise = torch.from_numpy((1000 * draw.random(BATCH) ** 0.7).astype(np.int64)), torch.randn(latents[rows].shape, generator=g)
-        a = alpha[t].view(-1, 1, 1, 1)
+        a, latent, noise = alpha[t[share]].view(-1, 1, 1, 1), latents[rows[share]], noise[share]
         with autocast():
             with torch.no_grad():
-                states = clip.text_model(prompt).last_hidden_state
-            guess = unet(a.sqrt() * latents[rows] + (1 - a).sqrt() * noise, t, encoder_hidden_states=states, class_labels=labels).sample
-        loss = F.mse_loss(guess.float(), a.sqrt() * noise - (1 - a).sqrt() * latents[rows])  # v-prediction
+                states = clip.text_model(prompt[share]).last_hidden_state
+            guess = unet(a.sqrt() * latent + (1 - a).sqrt() * noise, t[share], encoder_hidden_states=states, class_labels=labels[share]).sample
+        loss = F.mse_loss(guess.float(), a.sqrt() * noise - (1 - a).sqrt() * latent)  # v-prediction
         optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+        if ranks > 1:
+            flat = torch.cat([p.grad.flatten() for p in parameters])
+            dist.all_reduce(flat)
+            for p, grad in zip(parameters, (flat / ranks).split([p.numel() for p in parameters])):
+                p.grad.copy_(grad.view_as(p))
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         decay = min(0.9985, (i + 1) / (i + 20))
         with torch.no_grad():
-            for name, value in unet.state_dict().items():
-                average[name].lerp_(value, 1 - decay)
+            torch._foreach_lerp_(list(average.values()), list(unet.state_dict().values()), 1 - decay)
         recent = loss.item() if recent is None else 0.98 * recent + 0.02 * loss.item()
-        if i % 50 == 0:
+        if rank == 0 and i % 50 == 0:
             print(i, f"loss {recent:.4f}", flush=True)
-        if (i + 1) % 250 == 0:
+        if rank == 0 and (i + 1) % 250 == 0:
             save(f"{out}/unet.pt", m=unet.state_dict(), o=optimiser.state_dict(), e=average, i=i + 1)
 
 

@@ -42,7 +42,8 @@ impl VisionTower {
         let (w, p, eps) = (config.hidden_size, config.patch_size, config.layer_norm_eps);
         let projection = Linear::load(&vb.pp("visual_projection"), w, joint, false)?;
         let vb = vb.pp("vision_model");
-        let (rest, emb) = (vb.to_dtype(DType::F32), vb.pp("embeddings").to_dtype(DType::F32));
+        let rest = vb.to_dtype(DType::F32);
+        let emb = rest.pp("embeddings");
         let kernel = vb.pp("embeddings").get((w, 3, p, p), "patch_embedding.weight")?.reshape((w, 3 * p * p))?;
         Ok(Self {
             class: emb.get(w, "class_embedding")?,
