@@ -6,8 +6,13 @@ use pulp::{Arch, Simd, WithSimd};
 /// Columns at a time: a panel of 16 rows by 256 floats is half the first-level cache.
 pub(crate) const DEPTH: usize = 256;
 
-/// Runs `op` with the widest vectors of this machine that pulp is built for: AVX2 and FMA on x86, NEON on ARM.
+/// Runs `op` with the widest vectors of this machine that pulp is built for: AVX-512, or AVX2 and FMA, on x86, NEON on ARM.
+/// Every number is summed in the same order with each of them.
 pub(crate) fn run<Op: WithSimd>(op: Op) -> Op::Output {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(simd) = pulp::x86::V4::try_new() {
+        return Simd::vectorize(simd, op);
+    }
     // `Arch` knows V3 only with a feature that would build the tensor library anew.
     #[cfg(target_arch = "x86_64")]
     if let Some(simd) = pulp::x86::V3::try_new() {

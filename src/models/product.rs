@@ -60,9 +60,10 @@ pub(super) fn read<T>(x: &Tensor, work: impl FnOnce(&[f32]) -> Result<T>) -> Res
     }
 }
 
-/// A distance between rows in memory, at least `columns`, that does not put them into the same few lines of a cache.
+/// A distance between rows in memory, at least `columns` in whole panels of any machine (16 or 32), that does not put them
+/// into the same few lines of a cache.
 pub(super) fn apart(columns: usize) -> usize {
-    (columns.div_ceil(16) | 1) * 16
+    ((columns.div_ceil(32) * 2) | 1) * 16
 }
 
 /// Where the first whole line of a cache begins: a vector that lies across two costs two loads.
