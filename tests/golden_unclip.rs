@@ -144,8 +144,10 @@ fn the_stage_hands_over_each_image_once_and_the_same_in_any_batch() {
     let draw = |batch: usize, candidates: usize, requests: &[Request], ctx: &Ctx| {
         let settings = Settings { steps: 6, batch: Some(batch), candidates, preview_every: 3, ..Settings::default() };
         let mut images = vec![None; requests.len()];
-        synthesize(&model, requests, &settings, ctx, &mut |i, image| {
-            assert!(images[i].replace(image).is_none());
+        synthesize(&model, requests, &settings, ctx, &mut |first, batch| {
+            for (i, image) in (first..).zip(batch) {
+                assert!(images[i].replace(image).is_none());
+            }
             Ok(())
         })
         .unwrap();
@@ -222,13 +224,13 @@ fn guidance_of_one_leaves_out_the_negative_prompt_and_ddim_differs_from_pndm() {
     let (model, _) = open("unclip2");
     let request = Request { image: vec![0.5; model.width()], prompt: "a man".into(), seed: 1 };
     let run = |settings: Settings| {
-        let mut got = None;
-        let take = &mut |_, image| {
-            got = Some(image);
+        let mut got = Vec::new();
+        let take = &mut |_, images| {
+            got = images;
             Ok(())
         };
         synthesize(&model, std::slice::from_ref(&request), &settings, &Ctx::quiet(), take).unwrap();
-        got.unwrap()
+        got.remove(0)
     };
     let base = Settings { steps: 5, guidance: 1., size: Some(24), ..Settings::default() };
     let one = run(base.clone());

@@ -9,6 +9,7 @@ use super::{
 };
 use candle_core::{DType, Device, Module, Result, Tensor};
 use candle_nn::VarBuilder;
+use rayon::prelude::*;
 use std::sync::Arc;
 
 #[cfg(test)]
@@ -34,6 +35,32 @@ pub(super) fn fast(x: &Tensor) -> bool {
 /// Whether weights of this type are multiplied in bfloat16 by our own kernels.
 fn paired(device: &Device, dtype: DType) -> Option<Bfloat16> {
     if own(device) && dtype == DType::BF16 { Bfloat16::here() } else { None }
+}
+
+/// What `work(from, n)` makes of the items `0..b`: some `together`, which bounds the memory, and on a CPU of those a share on
+/// each thread, so that no thread waits for the others at every layer.
+///
+/// # Errors
+/// One of `work`'s.
+pub(super) fn shares<T: Send>(
+    device: &Device,
+    b: usize,
+    together: usize,
+    work: impl Fn(usize, usize) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let together = together.clamp(1, b.max(1));
+    let part = |from: usize, most: usize, to: usize| work(from, most.min(to - from));
+    if !own(device) {
+        return (0..b).step_by(together).map(|from| part(from, together, b)).collect();
+    }
+    let share = together.div_ceil(rayon::current_num_threads());
+    let mut made = Vec::new();
+    for from in (0..b).step_by(together) {
+        let to = b.min(from + together);
+        let starts = (from..to).into_par_iter().step_by(share);
+        made.extend(starts.map(|from| part(from, share, to)).collect::<Result<Vec<_>>>()?);
+    }
+    Ok(made)
 }
 
 /// The numbers of `x` in float32, wherever it is.

@@ -120,9 +120,9 @@ fn ours(error: Error) -> Error {
     }
 }
 
-/// Draws `requests`, the candidates of one after the other, and hands over each image as soon as it is done, with its place
-/// in `requests`: what was handed over need not be asked again after an interruption. An image depends on its request and
-/// the settings alone.
+/// Draws `requests`, the candidates of one after the other, and hands over a batch's images as soon as they are done, with
+/// the place of the first in `requests`: what was handed over need not be asked again after an interruption. An image
+/// depends on its request and the settings alone.
 ///
 /// # Errors
 /// [`Error::Setting`] or [`Error::Shape`] before anything is drawn; [`Error::Cancelled`] between two network calls;
@@ -132,7 +132,7 @@ pub fn synthesize(
     requests: &[Request],
     settings: &Settings,
     ctx: &Ctx,
-    finished: &mut dyn FnMut(usize, RgbImage) -> Result<()>,
+    finished: &mut dyn FnMut(usize, Vec<RgbImage>) -> Result<()>,
 ) -> Result<()> {
     settings.check(decoder)?;
     let shape = decoder.latent_shape(settings.size.unwrap_or(decoder.size())).map_err(ours)?;
@@ -157,13 +157,11 @@ pub fn synthesize(
             preview(decoder, settings, ctx, b * batch, &progress)?;
             ctx.step(STAGE, b * calls + progress.done, total)
         })?;
-        for (i, image) in decoder.decode(&latents)?.into_iter().enumerate() {
-            let image = match settings.output {
-                Some(side) => lanczos(&image, side)?,
-                None => image,
-            };
-            finished(b * batch + i, image)?;
+        let mut images = decoder.decode(&latents)?;
+        if let Some(side) = settings.output {
+            images = images.iter().map(|image| lanczos(image, side)).collect::<Result<_>>()?;
         }
+        finished(b * batch, images)?;
     }
     Ok(())
 }

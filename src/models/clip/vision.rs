@@ -4,7 +4,7 @@ use super::{config::TowerConfig, transformer::Transformer};
 use crate::{
     error::{Error, Result},
     models::{
-        layers::Linear,
+        layers::{Linear, own, shares},
         weights::{MODEL, Part},
     },
 };
@@ -79,12 +79,11 @@ impl VisionTower {
     /// On a CPU a few images at a time go through the whole tower: what passes from layer to layer then stays in memory
     /// that is at hand.
     fn groups(&self, pixels: &Tensor) -> TensorResult<Tensor> {
-        let (b, many) = (pixels.dim(0)?, GROUP.max(rayon::current_num_threads()));
-        if !pixels.device().is_cpu() || b <= many {
+        if !own(pixels.device()) {
             return self.forward(pixels);
         }
-        let group = |from: usize| self.forward(&pixels.narrow(0, from, many.min(b - from))?);
-        Tensor::cat(&(0..b).step_by(many).map(group).collect::<TensorResult<Vec<_>>>()?, 0)
+        let group = |from: usize, n: usize| self.forward(&pixels.narrow(0, from, n)?);
+        Tensor::cat(&shares(pixels.device(), pixels.dim(0)?, GROUP.max(rayon::current_num_threads()), group)?, 0)
     }
 
     fn forward(&self, pixels: &Tensor) -> TensorResult<Tensor> {

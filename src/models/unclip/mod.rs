@@ -23,6 +23,7 @@ use crate::{
     error::{Error, Result},
     models::{
         clip::TextTower,
+        layers::shares,
         tokenizer::Tokenizer,
         weights::{Checkpoint, DIFFUSERS, Part},
     },
@@ -232,17 +233,16 @@ impl Unclip {
     pub fn decode(&self, latents: &Tensor) -> Result<Vec<RgbImage>> {
         let (b, _, h, w) = latents.dims4().map_err(Error::tensor("VAE decoder"))?;
         let (high, wide) = (h * self.decoder.scale(), w * self.decoder.scale());
-        let many = (DECODED / (high * wide).max(1)).max(1);
-        let mut images = Vec::new();
-        for from in (0..b).step_by(many) {
-            let run = || self.pixels(&latents.narrow(0, from, many.min(b - from))?)?.flatten_all()?.to_vec1::<f32>();
-            for one in run().map_err(Error::tensor("VAE decoder"))?.chunks_exact(high * wide * 3) {
-                // As diffusers: (x / 2 + 0.5), clamped, times 255, rounded half to even.
-                let byte = |v: &f32| ((v / 2. + 0.5).clamp(0., 1.) * 255.).round_ties_even() as u8;
-                images.extend(RgbImage::from_raw(wide as u32, high as u32, one.iter().map(byte).collect()));
-            }
-        }
-        Ok(images)
+        // As diffusers: (x / 2 + 0.5), clamped, times 255, rounded half to even.
+        let byte = |v: &f32| ((v / 2. + 0.5).clamp(0., 1.) * 255.).round_ties_even() as u8;
+        let group = |from: usize, n: usize| -> candle_core::Result<Vec<RgbImage>> {
+            let pixels = self.pixels(&latents.narrow(0, from, n)?)?.flatten_all()?.to_vec1::<f32>()?;
+            let image = |x: &[f32]| RgbImage::from_raw(wide as u32, high as u32, x.iter().map(byte).collect());
+            Ok(pixels.chunks_exact(high * wide * 3).filter_map(image).collect())
+        };
+        let images =
+            shares(&self.device, b, DECODED / (high * wide).max(1), group).map_err(Error::tensor("VAE decoder"))?;
+        Ok(images.into_iter().flatten().collect())
     }
 
     /// What the decoder makes of `latents [b, c, h, w]`: float32 on the CPU, `[b, H, W, 3]`, about -1 to 1.

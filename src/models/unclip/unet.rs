@@ -6,7 +6,7 @@ use super::{
     resnet::{Resnet, Sizes},
     transformer::Transformer,
 };
-use crate::models::layers::Linear;
+use crate::models::layers::{Linear, own, shares};
 use candle_core::{D, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
@@ -177,21 +177,18 @@ impl Unet {
         Ok(all.into_iter().flatten().collect())
     }
 
-    /// One look at `x [b, h, w, c]` at time step `t`. On a CPU a few images go through the whole network together, which
+    /// One look at `x [b, h, w, c]` at time step `t`. On a CPU a few images go through the whole network at a time, which
     /// bounds its memory.
     pub fn run(&self, x: &Tensor, t: f64, classes: &Tensor, contexts: &[Memories]) -> Result<Tensor> {
         let (b, h, w, _) = x.dims4()?;
-        let many = (GROUP / (h * w)).max(1);
-        if !x.device().is_cpu() {
+        if !own(x.device()) {
             return self.look(x, t, classes, contexts, &mut |_, _| ());
         }
-        let group = |from: usize| {
-            let n = many.min(b - from);
+        let group = |from: usize, n: usize| {
             let contexts = contexts.iter().map(|c| c.narrow(from, n)).collect::<Result<Vec<_>>>()?;
             self.look(&x.narrow(0, from, n)?, t, &classes.narrow(0, from, n)?, &contexts, &mut |_, _| ())
         };
-        let parts = (0..b).step_by(many).map(group).collect::<Result<Vec<_>>>()?;
-        Tensor::cat(&parts, 0)
+        Tensor::cat(&shares(x.device(), b, GROUP / (h * w), group)?, 0)
     }
 
     /// One look at `x [b, h, w, c]` at time step `t`; `seen` is shown every block's output by name.

@@ -93,18 +93,24 @@ impl Workbench {
             missing.iter().flat_map(|&i| (0..many).map(move |k| requests[i].candidate(k))).collect();
         let (mut since, mut best) = (std::time::Instant::now(), None);
         let ctx = by_request(ctx, missing.clone(), many);
-        synthesize::synthesize(&decoder, &drawn, settings, &ctx, &mut |at, image| {
-            let fit = judge.as_ref().map_or(Ok(0.0), |judge| judge.fit(&image, at / many))?;
-            if best.as_ref().is_none_or(|(most, _)| fit > *most) {
-                best = Some((fit, image));
+        synthesize::synthesize(&decoder, &drawn, settings, &ctx, &mut |first, images| {
+            let fits = match &judge {
+                Some(judge) => judge.fits(&images, (first..).map(|at| at / many))?,
+                None => vec![0.0; images.len()],
+            };
+            for ((at, image), fit) in (first..).zip(images).zip(fits) {
+                if best.as_ref().is_none_or(|(most, _)| fit > *most) {
+                    best = Some((fit, image));
+                }
+                let Some((_, image)) = best.take_if(|_| (at + 1).is_multiple_of(many)) else { continue };
+                let seconds = since.elapsed().as_secs_f64();
+                since = std::time::Instant::now();
+                self.spent("synthesise", seconds);
+                let request = missing[at / many];
+                self.store.put(&names[request], "synthesise", &image, seconds)?;
+                finished(request, image)?;
             }
-            let Some((_, image)) = best.take_if(|_| (at + 1).is_multiple_of(many)) else { return Ok(()) };
-            let seconds = since.elapsed().as_secs_f64();
-            since = std::time::Instant::now();
-            self.spent("synthesise", seconds);
-            let request = missing[at / many];
-            self.store.put(&names[request], "synthesise", &image, seconds)?;
-            finished(request, image)
+            Ok(())
         })
     }
 
@@ -196,14 +202,20 @@ impl Judge {
         Ok(Self { clip, wanted })
     }
 
-    /// The cosine of a picture to the prototype of the request `at`, plus that to its caption.
-    fn fit(&self, image: &RgbImage, at: usize) -> Result<f64> {
-        let seen = embed::embed_images(&[ImageSource::Memory(image.clone())], &self.clip, &Ctx::quiet())?;
-        let wanted = &self.wanted[at];
-        if let Some(other) = wanted.iter().find(|w| w.len() != seen.ncols()) {
-            return Err(dense::shape("prototypes to choose candidates by, and CLIP", seen.ncols(), other.len()));
-        }
-        Ok(wanted.iter().map(|w| dense::cosine(seen.row(0), ArrayView1::from(w.as_slice()))).sum())
+    /// The cosine of each picture to the prototype of its request, plus that to its caption.
+    fn fits(&self, images: &[RgbImage], of: impl Iterator<Item = usize>) -> Result<Vec<f64>> {
+        let sources: Vec<_> = images.iter().cloned().map(ImageSource::Memory).collect();
+        let seen = embed::embed_images(&sources, &self.clip, &Ctx::quiet())?;
+        let fit = |(seen, at): (ArrayView1<f32>, usize)| {
+            let wanted = &self.wanted[at];
+            match wanted.iter().find(|w| w.len() != seen.len()) {
+                Some(other) => {
+                    Err(dense::shape("prototypes to choose candidates by, and CLIP", seen.len(), other.len()))
+                }
+                None => Ok(wanted.iter().map(|w| dense::cosine(seen, ArrayView1::from(w.as_slice()))).sum()),
+            }
+        };
+        seen.rows().into_iter().zip(of).map(fit).collect()
     }
 }
 
@@ -294,7 +306,7 @@ mod tests {
         for (i, (request, kept)) in requests.iter().zip(draw(&requests, 3)).enumerate() {
             let drawn = draw(&(0..3).map(|k| request.candidate(k)).collect::<Vec<_>>(), 1);
             assert_eq!(request.candidate(0), *request);
-            let fits: Vec<f64> = drawn.iter().map(|image| judge.fit(image, i).unwrap()).collect();
+            let fits: Vec<f64> = judge.fits(&drawn, std::iter::repeat(i)).unwrap();
             let near = |image: &RgbImage, to: &[f32]| {
                 let seen = embed::embed_images(&[ImageSource::Memory(image.clone())], &clip, &Ctx::quiet()).unwrap();
                 dense::cosine(seen.row(0), ArrayView1::from(to))

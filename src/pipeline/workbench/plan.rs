@@ -254,13 +254,15 @@ impl Workbench {
         let batch = settings.batch(shape).min(missing * many).min(drawn.len()).max(1);
         let steps = settings.steps.min(FEW);
         let few = synthesize::Settings { steps, batch: Some(batch), preview_every: 0, ..settings.clone() };
-        let (picture, tried, memory) = try_drawing(&decoder, &drawn[..batch.min(drawn.len())], &few, ctx)?;
+        let (mut pictures, tried, memory) = try_drawing(&decoder, &drawn[..batch.min(drawn.len())], &few, ctx)?;
         let calls = decoder.calls(settings.scheduler, settings.steps)?;
         let mut seconds = (missing * many).div_ceil(batch) as f64 * (tried.around + calls as f64 * tried.call);
         if many > 1 {
-            let (clip, one) = (self.clip()?, [ImageSource::Memory(picture.clone())]);
-            seconds += cost(|| embed::embed_images(&one, &clip, ctx))?.1.seconds * (missing * many) as f64;
+            let (clip, few) = (self.clip()?, pictures.iter().cloned().map(ImageSource::Memory).collect::<Vec<_>>());
+            let all = (missing * many) as f64 / few.len() as f64;
+            seconds += cost(|| embed::embed_images(&few, &clip, ctx))?.1.seconds * all;
         }
+        let picture = pictures.swap_remove(0);
         let png = encode_png(&picture)?.len() as u64;
         stage = stage.costs(seconds, held + memory, png * missing as u64);
         plan.add(stage);

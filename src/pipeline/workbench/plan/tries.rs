@@ -42,13 +42,13 @@ pub(super) struct Tried {
     pub around: f64,
 }
 
-/// Draws some pictures in few steps: the first, what it took, and the memory.
+/// Draws some pictures in few steps: those, what it took, and the memory.
 pub(super) fn try_drawing(
     decoder: &Unclip,
     asked: &[Request],
     settings: &synthesize::Settings,
     ctx: &Ctx,
-) -> Result<(RgbImage, Tried, u64)> {
+) -> Result<(Vec<RgbImage>, Tried, u64)> {
     let seen: Arc<Mutex<Vec<Instant>>> = Arc::default();
     let watcher = seen.clone();
     let ctx = ctx.watched(move |report| {
@@ -58,11 +58,9 @@ pub(super) fn try_drawing(
     });
     let before = machine::reset_peak().unwrap_or(0);
     let start = Instant::now();
-    let mut picture = RgbImage::new(1, 1);
-    synthesize::synthesize(decoder, asked, settings, &ctx, &mut |i, image| {
-        if i == 0 {
-            picture = image;
-        }
+    let mut drawn = Vec::new();
+    synthesize::synthesize(decoder, asked, settings, &ctx, &mut |_, images| {
+        drawn.extend(images);
         Ok(())
     })?;
     let whole = start.elapsed().as_secs_f64();
@@ -74,5 +72,5 @@ pub(super) fn try_drawing(
         (Some(first), Some(last)) if calls > 1 => (*last - *first).as_secs_f64() / (calls - 1) as f64,
         _ => whole,
     };
-    Ok((picture, Tried { call: between, around: (whole - calls as f64 * between).max(0.0) }, memory))
+    Ok((drawn, Tried { call: between, around: (whole - calls as f64 * between).max(0.0) }, memory))
 }
