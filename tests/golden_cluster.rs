@@ -232,9 +232,8 @@ fn captions_rank_as_numpy_ranks_them_and_can_be_made_distinct() {
     let found = golden.prototypes(EmptySupport::Drop);
     let pair = |i: usize| Pair { image: ImageId(i as u32), caption: format!("caption {i}") };
     let pairs: Vec<Pair> = (0..1500).map(pair).collect();
-    let text = golden.matrix("Y");
-    let choose =
-        |settings: &CaptionSettings| captions(&found.list, text.view(), &pairs, settings, &Ctx::quiet()).unwrap();
+    let data = golden.data();
+    let choose = |settings: &CaptionSettings| captions(&found.list, &data, &pairs, settings, &Ctx::quiet()).unwrap();
     let ranking = golden.ints("captions");
     for (p, choice) in found.list.iter().zip(choose(&CaptionSettings::default())) {
         let rows: Vec<u32> = choice.candidates.iter().take(5).map(|c| c.row).collect();
@@ -245,8 +244,8 @@ fn captions_rank_as_numpy_ranks_them_and_can_be_made_distinct() {
     let mut twice = found.list.clone();
     twice.extend(found.list.clone());
     let run = |distinct| {
-        let settings = CaptionSettings { candidates: 3, distinct };
-        repeated(&captions(&twice, text.view(), &pairs, &settings, &Ctx::quiet()).unwrap(), &pairs)
+        let settings = CaptionSettings { candidates: 3, distinct, ..Default::default() };
+        repeated(&captions(&twice, &data, &pairs, &settings, &Ctx::quiet()).unwrap(), &pairs)
     };
     assert!(run(false) >= found.list.len());
     assert_eq!(run(true), 0);

@@ -8,7 +8,7 @@ use protostill::pipeline::{
     assign::{assign, best_assignment},
     cluster::{ClusterSettings, Clusters, cluster_images, cluster_texts, fit, fit_from},
     embed::Embeddings,
-    nearest::nearest,
+    nearest::{Side, nearest},
     prototype::{EmptySupport, PrototypeSettings, prototypes},
     prune::{PruneSettings, prune},
     select::{Method, nearest_pairs, real_pairs},
@@ -128,11 +128,21 @@ proptest! {
     #[test]
     fn the_nearest_are_those_of_a_plain_search(n in 1usize..1300, m in 1usize..5, seed in 0u64..1000) {
         let (rows, queries) = (cloud(n, 5, seed), cloud(m, 5, seed + 1));
-        let found = nearest(queries.view(), rows.view(), 7, |r| r % 3 != 1, &Ctx::quiet()).unwrap();
+        let (few, others) = (cloud(9, 3, seed + 2), cloud(m, 3, seed + 3));
+        let of: Vec<u32> = (0..n).map(|r| (r * 7 % 9) as u32).collect();
+        let sides = [
+            Side { queries: queries.view(), rows: rows.view(), of: None },
+            Side { queries: others.view(), rows: few.view(), of: Some(&of) },
+        ];
+        let sides = &sides[..1 + seed as usize % 2];
+        let found = nearest(sides, 7, |r| r % 3 != 1, &Ctx::quiet()).unwrap();
         for (q, list) in found.iter().enumerate() {
             let cosine = |r: usize| {
-                let (a, b) = (queries.row(q), rows.row(r));
-                a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt()
+                let one = |side: &Side| {
+                    let (a, b) = (side.queries.row(q), side.rows.row(side.of.map_or(r, |of| of[r] as usize)));
+                    a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt()
+                };
+                sides.iter().map(one).sum::<f32>() / sides.len() as f32
             };
             let mut all: Vec<f32> = (0..n).filter(|r| r % 3 != 1).map(cosine).collect();
             all.sort_by(|a, b| b.total_cmp(a));

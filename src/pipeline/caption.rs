@@ -2,14 +2,14 @@
 
 use super::{
     Ctx, dense,
-    nearest::{self, Candidate},
-    prototype::Prototype,
+    embed::Embeddings,
+    nearest::{self, Candidate, Side},
+    prototype::{Prototype, stacked},
 };
 use crate::{
     data::Pair,
     error::{Error, Result},
 };
-use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
@@ -21,11 +21,25 @@ pub struct CaptionSettings {
     pub candidates: usize,
     /// No caption twice.
     pub distinct: bool,
+    /// What makes a caption near.
+    pub by: By,
+}
+
+/// What makes a caption near to a prototype.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// Its cosine to the text prototype: the method's own (arXiv 2602.19756).
+    #[default]
+    Text,
+    /// The mean of that and of the cosine of its image to the image prototype: what the caption then asks of the decoder
+    /// is nearer to what the embedding does.
+    Pair,
 }
 
 impl Default for CaptionSettings {
     fn default() -> Self {
-        Self { candidates: 20, distinct: false }
+        Self { candidates: 20, distinct: false, by: By::Text }
     }
 }
 
@@ -66,21 +80,21 @@ impl CaptionChoice {
     }
 }
 
-/// Ranks all training captions (also of pruned pairs) for each prototype. `text` `[pairs, d]` holds their embeddings.
-/// Only the first row of captions worded alike competes.
+/// Ranks all training captions (also of pruned pairs) for each prototype; only the first row of captions worded alike
+/// competes.
 ///
 /// # Errors
 /// [`Error::Setting`] if distinct captions are wanted and there are too few, [`Error::Shape`], [`Error::Cancelled`].
 pub fn captions(
     prototypes: &[Prototype],
-    text: ArrayView2<f32>,
+    data: &Embeddings,
     pairs: &[Pair],
     settings: &CaptionSettings,
     ctx: &Ctx,
 ) -> Result<Vec<CaptionChoice>> {
     settings.check()?;
-    if pairs.len() != text.nrows() {
-        return Err(dense::shape("captions of the text embeddings", text.nrows(), pairs.len()));
+    if pairs.len() != data.text.nrows() {
+        return Err(dense::shape("captions of the text embeddings", data.text.nrows(), pairs.len()));
     }
     let mut first = HashMap::new();
     let unique: Vec<bool> = pairs.iter().map(|p| first.insert(p.caption.as_str(), ()).is_none()).collect();
@@ -88,17 +102,19 @@ pub fn captions(
         let message = format!("{} prototypes, but only {} different captions", prototypes.len(), first.len());
         return Err(Error::setting("caption.distinct", message));
     }
-    let d = text.ncols();
-    let mut queries = Array2::zeros((prototypes.len(), d));
-    for (mut query, prototype) in queries.outer_iter_mut().zip(prototypes) {
-        if prototype.text.len() != d {
-            return Err(dense::shape("width of a text prototype", d, prototype.text.len()));
-        }
-        query.iter_mut().zip(&prototype.text).for_each(|(q, &v)| *q = v);
-    }
+    let d = data.width();
+    let (texts, images) = (stacked(prototypes, |p| &p.text, d)?, stacked(prototypes, |p| &p.image, d)?);
+    let sides = [
+        Side { queries: texts.view(), rows: data.text.view(), of: None },
+        Side { queries: images.view(), rows: data.image.view(), of: Some(&data.image_of) },
+    ];
+    let sides = match settings.by {
+        By::Text => &sides[..1],
+        By::Pair => &sides[..],
+    };
     // A distinct choice always succeeds with as many candidates as there are prototypes.
     let n = if settings.distinct { settings.candidates.max(prototypes.len()) } else { settings.candidates };
-    let ranked = nearest::nearest(queries.view(), text, n, |row| unique[row], ctx)?;
+    let ranked = nearest::nearest(sides, n, |row| unique[row], ctx)?;
     let chosen = if settings.distinct { nearest::distinct(&ranked, |row| row) } else { vec![Some(0); ranked.len()] };
     let choice = |(mut candidates, at): (Vec<Candidate>, Option<usize>)| {
         let at = at.unwrap_or(0);
@@ -112,4 +128,41 @@ pub fn captions(
 pub fn repeated(choices: &[CaptionChoice], pairs: &[Pair]) -> usize {
     let mut seen = HashSet::new();
     choices.iter().filter(|c| !seen.insert(c.text(pairs))).count()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{
+        data::ImageId,
+        pipeline::cluster::{ImageCluster, TextCluster},
+    };
+    use ndarray::array;
+
+    #[test]
+    fn by_pair_the_image_of_a_caption_counts_as_much_as_its_words() {
+        let prototype = Prototype {
+            image: vec![0.0, 2.0],
+            text: vec![1.0, 0.0],
+            support: 2,
+            similarity: 0.0,
+            image_cluster: ImageCluster(0),
+            text_cluster: TextCluster(0),
+            rows: Vec::new(),
+        };
+        let images = array![[4.0, 3.0], [0.0, 1.0]];
+        let text = array![[1.0, 0.0], [4.0, 3.0], [3.0, 4.0]];
+        let data = Embeddings::new(images, text, vec![0, 1, 0]).unwrap();
+        let pair = |(image, caption): (u32, &str)| Pair { image: ImageId(image), caption: caption.into() };
+        let pairs: Vec<Pair> = [(0, "nearest words"), (1, "nearest pair"), (0, "neither")].map(pair).into();
+        let ranked = |by| {
+            let settings = CaptionSettings { by, ..CaptionSettings::default() };
+            let choice = captions(std::slice::from_ref(&prototype), &data, &pairs, &settings, &Ctx::quiet()).unwrap();
+            let words = choice[0].text(&pairs).to_owned();
+            (words, choice[0].candidates.iter().map(|c| (c.row, (c.similarity * 100.0).round())).collect::<Vec<_>>())
+        };
+        assert_eq!(ranked(By::Text), ("nearest words".into(), vec![(0, 100.0), (1, 80.0), (2, 60.0)]));
+        assert_eq!(ranked(By::Pair), ("nearest pair".into(), vec![(1, 90.0), (0, 80.0), (2, 60.0)]));
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{Ctx, dense};
 use crate::error::Result;
-use ndarray::{ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -15,30 +15,66 @@ pub struct Candidate {
     pub similarity: f32,
 }
 
-/// For every query the `n` nearest of `rows`, nearest first, of equals the lower row; rows that `eligible` refuses
-/// are passed over. `queries` `[m, d]`, `rows` `[rows, d]`, neither needs length 1.
+/// What rows are compared by.
+#[derive(Clone, Copy)]
+pub struct Side<'a> {
+    /// `[m, d]`
+    pub queries: ArrayView2<'a, f32>,
+    /// `[_, d]`
+    pub rows: ArrayView2<'a, f32>,
+    /// Which of `rows` each row has; its own if absent.
+    pub of: Option<&'a [u32]>,
+}
+
+impl Side<'_> {
+    fn len(&self) -> usize {
+        self.of.map_or(self.rows.nrows(), <[u32]>::len)
+    }
+
+    fn block(&self, from: usize, to: usize) -> Array2<f32> {
+        match self.of {
+            None => dense::unit(self.rows.slice(s![from..to, ..])),
+            Some(of) => {
+                let at: Vec<usize> = of[from..to].iter().map(|&row| row as usize).collect();
+                dense::unit(self.rows.select(Axis(0), &at).view())
+            }
+        }
+    }
+}
+
+/// For every query the `n` nearest rows by the mean of their cosines on all `sides`, nearest first, of equals the lower
+/// row; rows that `eligible` refuses are passed over. Neither queries nor rows need length 1.
 ///
 /// # Errors
-/// [`crate::error::Error::Shape`] for unequal widths, [`crate::error::Error::Cancelled`].
+/// [`crate::error::Error::Shape`] for unequal widths or numbers of rows, [`crate::error::Error::Cancelled`].
 pub fn nearest(
-    queries: ArrayView2<f32>,
-    rows: ArrayView2<f32>,
+    sides: &[Side<'_>],
     n: usize,
     eligible: impl Fn(usize) -> bool + Sync,
     ctx: &Ctx,
 ) -> Result<Vec<Vec<Candidate>>> {
-    if queries.ncols() != rows.ncols() {
-        return Err(dense::shape("widths of queries and rows", queries.ncols(), rows.ncols()));
+    let (m, rows) = sides.first().map_or((0, 0), |side| (side.queries.nrows(), side.len()));
+    let mut right = Vec::with_capacity(sides.len());
+    for side in sides {
+        if side.queries.ncols() != side.rows.ncols() {
+            return Err(dense::shape("widths of queries and rows", side.queries.ncols(), side.rows.ncols()));
+        }
+        if (side.queries.nrows(), side.len()) != (m, rows) {
+            let found = format!("{} and {}", side.queries.nrows(), side.len());
+            return Err(dense::shape("queries and rows of every side", format!("{m} and {rows}"), found));
+        }
+        right.push(dense::tensor(dense::unit(side.queries).view())?);
     }
-    let m = queries.nrows();
-    let right = dense::tensor(dense::unit(queries).view())?;
-    let blocks: Vec<_> = rows.axis_chunks_iter(Axis(0), dense::BLOCK).enumerate().collect();
-    let search = |b: usize, block: ArrayView2<f32>| -> Result<Vec<Vec<Candidate>>> {
+    let search = |b: usize| -> Result<Vec<Vec<Candidate>>> {
         ctx.check()?;
-        let products = dense::product(&dense::tensor(dense::unit(block).view())?, &right)?;
+        let (from, to) = (b * dense::BLOCK, rows.min((b + 1) * dense::BLOCK));
+        let mut products = vec![0.0; (to - from) * m];
+        for (side, right) in sides.iter().zip(&right) {
+            let cosines = dense::product(&dense::tensor(side.block(from, to).view())?, right)?;
+            products.iter_mut().zip(cosines).for_each(|(sum, cosine)| *sum += cosine / sides.len() as f32);
+        }
         let mut best = vec![Vec::new(); m];
-        for (i, scores) in products.chunks_exact(m.max(1)).enumerate() {
-            let row = b * dense::BLOCK + i;
+        for (row, scores) in (from..).zip(products.chunks_exact(m.max(1))) {
             if eligible(row) {
                 let offer = |(best, &similarity)| insert(best, Candidate { row: row as u32, similarity }, n);
                 best.iter_mut().zip(scores).for_each(offer);
@@ -46,10 +82,11 @@ pub fn nearest(
         }
         Ok(best)
     };
+    let blocks: Vec<usize> = (0..rows.div_ceil(dense::BLOCK)).collect();
     let mut best = vec![Vec::new(); m];
     // Some at a time: every block has its own candidates until they are merged.
     for group in blocks.chunks(64) {
-        let parts = group.par_iter().map(|(b, block)| search(*b, *block)).collect::<Result<Vec<_>>>()?;
+        let parts = group.par_iter().map(|&b| search(b)).collect::<Result<Vec<_>>>()?;
         for part in parts {
             for (best, found) in best.iter_mut().zip(part) {
                 found.into_iter().for_each(|c| insert(best, c, n));

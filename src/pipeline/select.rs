@@ -4,11 +4,11 @@ use super::{
     Ctx, dense,
     embed::Embeddings,
     nearest,
-    prototype::Prototype,
+    prototype::{Prototype, stacked},
     prune::{self, Kept},
 };
 use crate::error::{Error, Result};
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{ArrayView1, ArrayView2, Axis, s};
 use rand::{Rng, SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -140,11 +140,10 @@ pub fn nearest_pairs(
         let message = format!("{} prototypes, but only {left} kept {side}", prototypes.len());
         return Err(Error::setting("cluster.prototypes", message));
     }
-    let side_of = |p: &Prototype| if by_image { p.image.clone() } else { p.text.clone() };
-    let flat: Vec<f32> = prototypes.iter().flat_map(side_of).collect();
-    let queries = Array2::from_shape_vec((prototypes.len(), rows.ncols()), flat)
-        .map_err(|e| dense::shape("width of the prototypes", rows.ncols(), e))?;
-    let ranked = nearest::nearest(queries.view(), rows.view(), prototypes.len(), |r| pair_of[r].is_some(), ctx)?;
+    let half: fn(&Prototype) -> &[f32] = if by_image { |p| &p.image } else { |p| &p.text };
+    let queries = stacked(prototypes, half, rows.ncols())?;
+    let side = nearest::Side { queries: queries.view(), rows: rows.view(), of: None };
+    let ranked = nearest::nearest(&[side], prototypes.len(), |r| pair_of[r].is_some(), ctx)?;
     let chosen = nearest::distinct(&ranked, |row| row);
     let pick = |((list, at), prototype): ((&Vec<nearest::Candidate>, Option<usize>), &Prototype)| {
         let row = pair_of[list.get(at?)?.row as usize]?;

@@ -306,7 +306,7 @@ impl Workbench {
         let matching = assign::assign(&images, &texts, ctx)?;
         let prototypes = prototype::prototypes(data, &kept, (&images, &texts), &matching, &recipe.prototype, ctx)?;
         let pairs = &self.dataset.train.pairs;
-        let captions = caption::captions(&prototypes.list, data.text.view(), pairs, &recipe.caption, ctx)?;
+        let captions = caption::captions(&prototypes.list, data, pairs, &recipe.caption, ctx)?;
         Ok(Prototyped { kept, images, texts, matching, prototypes, captions, fingerprint })
     }
 

@@ -202,7 +202,7 @@ impl Workbench {
         let settings = caption::CaptionSettings { distinct: false, ..recipe.caption.clone() };
         let ((list, captions), one) = cost(|| {
             let list = prototype::prototypes(&sample, &all, (&a, &b), &matching, &recipe.prototype, ctx)?.list;
-            let captions = caption::captions(&list, sample.text.view(), first, &settings, ctx)?;
+            let captions = caption::captions(&list, &sample, first, &settings, ctx)?;
             Ok((list, captions))
         })?;
         plan.add(Stage::new("rank captions", (pairs, "captions"), false).costs(each(one, s, pairs), held, 0));
