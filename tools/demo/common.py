@@ -32,6 +32,13 @@ class World:
             np.save(cache, np.stack([np.asarray(Image.open(self.root / s["file"])) for s in self.part(name)]))
         return np.load(cache)
 
+    def objects(self, name):
+        """bool [n, 64, 64]: where a picture differs from its backdrop, the median of 400 pictures."""
+        images, backdrop = self.pixels(name), np.array([s["backdrop_index"] for s in self.part(name)])
+        empty = np.stack([np.median(images[backdrop == b][:400], 0) for b in range(BACKDROPS)]).astype(np.float32)
+        return np.concatenate([np.abs(images[i:i + 500].astype(np.float32) - empty[backdrop[i:i + 500]]).max(-1) > 25
+                               for i in range(0, len(images), 500)])
+
     def captions(self, name):
         """Five captions for each image."""
         rows = json.load(open(self.root / f"world_{name}.json"))
@@ -41,6 +48,10 @@ class World:
         for row in rows:
             captions[int(row["image_id"])].append(row["caption"])
         return captions
+
+
+def token_ids(tok, texts):
+    return tok(texts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="np")["input_ids"]
 
 
 def normalised(x):

@@ -11,7 +11,7 @@ from diffusers import StableUnCLIPImg2ImgPipeline
 from PIL import Image
 from transformers import CLIPModel, CLIPTokenizer
 
-from common import World, arguments, clip_pixels, to_bytes, vae_pixels
+from common import World, arguments, clip_pixels, to_bytes, token_ids, vae_pixels
 from train_clip import recall
 from train_encoders import all_names, load, measure
 
@@ -24,7 +24,7 @@ def main():
     images, captions = world.pixels("test"), world.captions("test")
     clip = CLIPModel.from_pretrained(f"{assets}/clip").float().eval()
     tok = CLIPTokenizer.from_pretrained(f"{assets}/clip")
-    ids = tok([c for five in captions for c in five], padding="max_length", max_length=32, return_tensors="np")["input_ids"]
+    ids = token_ids(tok, [c for five in captions for c in five])
     scores = recall(clip, images, ids)
     lines.append("CLIP, 1,000 test scenes x 5 captions: IR@1/5/10 {}/{}/{}, TR@1/5/10 {}/{}/{}".format(*scores))
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
 import tokenizer
-from common import BACKDROPS, COLOURS, LENGTH, SHAPES, SIZES, SLOTS, WIDTH, World, arguments, autocast, clip_pixels, cosine, save, set_rate
+from common import BACKDROPS, COLOURS, SHAPES, SIZES, SLOTS, WIDTH, World, arguments, autocast, clip_pixels, cosine, save, set_rate, token_ids
 
 BATCH = 192
 PARTS = [BACKDROPS] + [SHAPES + 1, COLOURS + 1, SIZES + 1] * SLOTS  # 0: nothing in that slot
@@ -71,10 +71,9 @@ def main():
     extra = ["text, watermark a photo of the and is are in with"] * 3
     vocabulary = tokenizer.write(folder, [c for five in captions[:4000] for c in five] + extra)
     tok = CLIPTokenizer(f"{folder}/vocab.json", f"{folder}/merges.txt")
-    ids = lambda texts: tok(texts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="np")["input_ids"]
     if not os.path.exists(f"{out}/ids.npy"):
-        np.save(f"{out}/ids.npy", np.stack([ids(five) for five in captions]).astype(np.int16))
-    tokens, test_tokens = np.load(f"{out}/ids.npy"), ids([c for five in world.captions("test") for c in five])
+        np.save(f"{out}/ids.npy", np.stack([token_ids(tok, five) for five in captions]).astype(np.int16))
+    tokens, test_tokens = np.load(f"{out}/ids.npy"), token_ids(tok, [c for five in world.captions("test") for c in five])
     images, test_images = world.pixels("train"), world.pixels("test")
     truth = attributes(world.part("train"))
 

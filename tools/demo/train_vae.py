@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from transformers import CLIPModel
 
-from common import BACKDROPS, World, arguments, autocast, cosine, normalised, save, set_rate, vae_network, vae_pixels
+from common import World, arguments, autocast, cosine, normalised, save, set_rate, vae_network, vae_pixels
 
 BATCH, OFF = 16, 0.5  # latents have a standard deviation of 2
 
@@ -50,9 +50,7 @@ def main():
     steps = int(steps)
     torch.manual_seed(1)
     world = World(root)
-    images, test = world.pixels("train"), world.pixels("test")
-    backdrop = np.array([s["backdrop_index"] for s in world.part("train")])
-    empty = np.stack([np.median(images[backdrop == b][:400], 0) for b in range(BACKDROPS)]).astype(np.float32)
+    images, objects, test = world.pixels("train"), world.objects("train"), world.pixels("test")
     model = vae_network()
     optimiser, start = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01), 0
     fixed = "--decoder" in sys.argv
@@ -72,8 +70,7 @@ def main():
         draw = np.random.default_rng(i + (9 if fixed else 5))
         rows = draw.choice(len(images), BATCH, replace=False)
         x = vae_pixels(images[rows])
-        differs = np.abs(images[rows].astype(np.float32) - empty[backdrop[rows]]).max(-1) > 25
-        weight = 1 + 4 * torch.from_numpy(differs.astype(np.float32))[:, None]
+        weight = 1 + 4 * torch.from_numpy(objects[rows].astype(np.float32))[:, None]
         weight = weight / weight.mean()
         with autocast():
             if fixed:

@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPModel, CLIPTokenizer
 
-from common import LENGTH, World, arguments, save
+from common import World, arguments, save, token_ids
 
 
 def main():
@@ -20,8 +20,8 @@ def main():
     for file in ("vocab.json", "merges.txt"):
         shutil.copy(f"{assets}/clip/{file}", f"{out}/tok/{file}")
     tok = CLIPTokenizer(f"{out}/tok/vocab.json", f"{out}/tok/merges.txt")
-    ids = [tok(five, padding="max_length", max_length=LENGTH, truncation=True)["input_ids"] for five in World(root).captions("train")]
-    np.save(f"{out}/ids.npy", np.array(ids, np.int16))
+    ids = [token_ids(tok, five) for five in World(root).captions("train")]
+    np.save(f"{out}/ids.npy", np.stack(ids).astype(np.int16))
     save(f"{out}/vae.pt", m=AutoencoderKL.from_pretrained(f"{assets}/unclip/vae").float().state_dict(), o=None, i=0)
     unet = UNet2DConditionModel.from_pretrained(f"{assets}/unclip/unet").float().state_dict()
     save(f"{out}/unet.pt", m=unet, o=None, e={k: w.clone() for k, w in unet.items()}, i=0)
