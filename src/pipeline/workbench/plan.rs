@@ -259,10 +259,10 @@ impl Workbench {
         let mut seconds = (missing * many).div_ceil(batch) as f64 * (tried.around + calls as f64 * tried.call);
         if many > 1 {
             let (clip, few) = (self.clip()?, pictures.iter().cloned().map(ImageSource::Memory).collect::<Vec<_>>());
-            let all = (missing * many) as f64 / few.len() as f64;
+            let all = (missing * many) as f64 / few.len().max(1) as f64;
             seconds += cost(|| embed::embed_images(&few, &clip, ctx))?.1.seconds * all;
         }
-        let picture = pictures.swap_remove(0);
+        let picture = pictures.pop().unwrap_or_else(|| RgbImage::new(1, 1)); // of no prototypes
         let png = encode_png(&picture)?.len() as u64;
         stage = stage.costs(seconds, held + memory, png * missing as u64);
         plan.add(stage);
