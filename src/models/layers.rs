@@ -37,8 +37,9 @@ fn paired(device: &Device, dtype: DType) -> Option<Bfloat16> {
     if own(device) && dtype == DType::BF16 { Bfloat16::here() } else { None }
 }
 
-/// What `work(from, n)` makes of the items `0..b`: some `together`, which bounds the memory, and on a CPU of those a share on
-/// each thread, so that no thread waits for the others at every layer.
+/// What `work(from, n)` makes of the items `0..b`: on a CPU `together` at a time, or as many as there are threads, which bounds
+/// the memory, and of those a share on each thread, so that no thread waits for the others at every layer; elsewhere all at
+/// once.
 ///
 /// # Errors
 /// One of `work`'s.
@@ -48,17 +49,16 @@ pub(super) fn shares<T: Send>(
     together: usize,
     work: impl Fn(usize, usize) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
-    let together = together.clamp(1, b.max(1));
-    let part = |from: usize, most: usize, to: usize| work(from, most.min(to - from));
     if !own(device) {
-        return (0..b).step_by(together).map(|from| part(from, together, b)).collect();
+        return Ok(vec![work(0, b)?]);
     }
-    let share = together.div_ceil(rayon::current_num_threads());
+    let threads = rayon::current_num_threads();
+    let share = together.min(b).div_ceil(threads).max(1);
     let mut made = Vec::new();
-    for from in (0..b).step_by(together) {
-        let to = b.min(from + together);
+    for from in (0..b).step_by(share * threads) {
+        let to = b.min(from + share * threads);
         let starts = (from..to).into_par_iter().step_by(share);
-        made.extend(starts.map(|from| part(from, share, to)).collect::<Result<Vec<_>>>()?);
+        made.extend(starts.map(|from| work(from, share.min(to - from))).collect::<Result<Vec<_>>>()?);
     }
     Ok(made)
 }

@@ -4,14 +4,14 @@ use super::{
     Ctx, dense,
     embed::Embeddings,
     nearest::{self, Candidate, Side},
-    prototype::{Prototype, stacked},
+    prototype::Prototype,
 };
 use crate::{
     data::Pair,
     error::{Error, Result},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// How to choose captions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,32 +51,19 @@ impl CaptionSettings {
     }
 }
 
-/// What stands under a prototype.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Chosen {
-    /// The candidate at this position.
-    Nearest(usize),
-    /// A person's own words.
-    Edited(String),
-}
-
 /// The ranked captions of a prototype and the choice among them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CaptionChoice {
     /// Nearest first; rows of the training pairs, each wording once.
     pub candidates: Vec<Candidate>,
-    /// The nearest, unless told otherwise.
-    pub chosen: Chosen,
+    /// The position of the one chosen: the nearest, unless captions are to be distinct.
+    pub chosen: usize,
 }
 
 impl CaptionChoice {
     /// The words, given the training pairs.
     pub fn text<'a>(&'a self, pairs: &'a [Pair]) -> &'a str {
-        match &self.chosen {
-            Chosen::Edited(text) => text,
-            Chosen::Nearest(at) => self.candidates.get(*at).map_or("", |c| &pairs[c.row as usize].caption),
-        }
+        self.candidates.get(self.chosen).map_or("", |c| &pairs[c.row as usize].caption)
     }
 }
 
@@ -103,7 +90,8 @@ pub fn captions(
         return Err(Error::setting("caption.distinct", message));
     }
     let d = data.width();
-    let (texts, images) = (stacked(prototypes, |p| &p.text, d)?, stacked(prototypes, |p| &p.image, d)?);
+    let texts = dense::stack(prototypes.iter().map(|p| p.text.as_slice()), d)?;
+    let images = dense::stack(prototypes.iter().map(|p| p.image.as_slice()), d)?;
     let sides = [
         Side { queries: texts.view(), rows: data.text.view(), of: None },
         Side { queries: images.view(), rows: data.image.view(), of: Some(&data.image_of) },
@@ -117,17 +105,11 @@ pub fn captions(
     let ranked = nearest::nearest(sides, n, |row| unique[row], ctx)?;
     let chosen = if settings.distinct { nearest::distinct(&ranked, |row| row) } else { vec![Some(0); ranked.len()] };
     let choice = |(mut candidates, at): (Vec<Candidate>, Option<usize>)| {
-        let at = at.unwrap_or(0);
-        candidates.truncate(settings.candidates.max(at + 1));
-        CaptionChoice { candidates, chosen: Chosen::Nearest(at) }
+        let chosen = at.unwrap_or(0);
+        candidates.truncate(settings.candidates.max(chosen + 1));
+        CaptionChoice { candidates, chosen }
     };
     Ok(ranked.into_iter().zip(chosen).map(choice).collect())
-}
-
-/// How many prototypes repeat the caption of an earlier one.
-pub fn repeated(choices: &[CaptionChoice], pairs: &[Pair]) -> usize {
-    let mut seen = HashSet::new();
-    choices.iter().filter(|c| !seen.insert(c.text(pairs))).count()
 }
 
 #[cfg(test)]

@@ -34,6 +34,15 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
+/// Rows of `d` numbers as one array, `[n, d]`.
+pub(crate) fn stack<'a>(rows: impl Iterator<Item = &'a [f32]>, d: usize) -> Result<Array2<f32>> {
+    let mut out = Array2::zeros((0, d));
+    for row in rows {
+        out.push_row(ArrayView1::from(row)).map_err(|_| shape("width of the prototypes", d, row.len()))?;
+    }
+    Ok(out)
+}
+
 /// Squared length in double precision.
 pub(crate) fn square(row: ArrayView1<f32>) -> f64 {
     row.iter().map(|&v| f64::from(v) * f64::from(v)).sum()

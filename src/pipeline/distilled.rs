@@ -5,8 +5,9 @@ use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
     fsio::{printable, sweep_litter, write_atomic},
-    pipeline::{arrays::Arrays, export::Form, store::encode_png},
+    pipeline::{arrays::Arrays, dense, export::Form, prototype::Prototype, select::Method, store::encode_png},
 };
+use image::RgbImage;
 use ndarray::{Array2, ArrayView1, Ix2};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -74,6 +75,26 @@ struct Line {
 }
 
 impl DistilledSet {
+    /// Prototypes with the pictures drawn of them and their captions.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the prototypes' widths differ.
+    pub fn drawn(pairs: Vec<(&Prototype, RgbImage, String)>) -> Result<Self> {
+        let side = |of: fn(&Prototype) -> &[f32]| {
+            let d = pairs.first().map_or(0, |(p, ..)| of(p).len());
+            dense::stack(pairs.iter().map(|(p, ..)| of(p)), d)
+        };
+        let (image_prototypes, text_prototypes) = (side(|p| &p.image)?, side(|p| &p.text)?);
+        let pair = |(p, image, caption): (&Prototype, RgbImage, String)| DistilledPair {
+            image: ImageSource::Memory(image),
+            caption,
+            support: p.support,
+            similarity: p.similarity,
+        };
+        let pairs = pairs.into_iter().map(pair).collect();
+        Ok(Self { method: Method::Pds.name().to_owned(), pairs, image_prototypes, text_prototypes })
+    }
+
     /// The training target of pair `i`, `[d]`.
     pub fn target(&self, i: usize) -> ArrayView1<'_, f32> {
         self.text_prototypes.row(i)

@@ -9,7 +9,7 @@ use super::{
     prune::Kept,
 };
 use crate::error::Result;
-use ndarray::{Array2, ArrayView1};
+use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -41,12 +41,6 @@ impl PrototypeSettings {
     pub fn check(&self) -> Result<()> {
         Ok(())
     }
-}
-
-/// One side of each prototype, `[m, d]`.
-pub(super) fn stacked(prototypes: &[Prototype], side: fn(&Prototype) -> &[f32], d: usize) -> Result<Array2<f32>> {
-    let flat = prototypes.iter().flat_map(|p| side(p).iter().copied()).collect();
-    Array2::from_shape_vec((prototypes.len(), d), flat).map_err(|e| dense::shape("width of the prototypes", d, e))
 }
 
 /// A distilled point: what an image and its caption look like on average in one corner of the data.

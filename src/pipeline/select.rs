@@ -4,7 +4,7 @@ use super::{
     Ctx, dense,
     embed::Embeddings,
     nearest,
-    prototype::{Prototype, stacked},
+    prototype::Prototype,
     prune::{self, Kept},
 };
 use crate::error::{Error, Result};
@@ -141,7 +141,7 @@ pub fn nearest_pairs(
         return Err(Error::setting("cluster.prototypes", message));
     }
     let half: fn(&Prototype) -> &[f32] = if by_image { |p| &p.image } else { |p| &p.text };
-    let queries = stacked(prototypes, half, rows.ncols())?;
+    let queries = dense::stack(prototypes.iter().map(half), rows.ncols())?;
     let side = nearest::Side { queries: queries.view(), rows: rows.view(), of: None };
     let ranked = nearest::nearest(&[side], prototypes.len(), |r| pair_of[r].is_some(), ctx)?;
     let chosen = nearest::distinct(&ranked, |row| row);

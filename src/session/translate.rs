@@ -5,7 +5,6 @@ use crate::{
     data::Dataset,
     fingerprint::Fingerprint,
     pipeline::{
-        caption::Chosen,
         distilled::DistilledSet,
         embed::Embeddings,
         evaluate::EncoderRecall,
@@ -14,7 +13,7 @@ use crate::{
         workbench::Prototyped,
     },
 };
-use ndarray::{Array2, ArrayView1};
+use ndarray::ArrayView1;
 use rayon::prelude::*;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -74,10 +73,7 @@ pub fn protos(found: &Prototyped, data: &Embeddings, basis: Fingerprint) -> Prot
             nearest: near,
             other,
             candidates: choice.candidates.iter().map(|c| Near { row: c.row, cosine: c.similarity }).collect(),
-            chosen: match choice.chosen {
-                Chosen::Nearest(at) => at,
-                Chosen::Edited(_) => 0,
-            },
+            chosen: choice.chosen,
         }
     };
     let table = found.matching.table.view();
@@ -111,11 +107,4 @@ pub fn score(set: &DistilledSet, name: Option<&Fingerprint>, dataset: &Dataset, 
         edited: 0,
         encoders: recalls.iter().map(encoder).collect(),
     }
-}
-
-/// Rows of equal width as one array.
-pub fn stack<'a>(rows: impl Iterator<Item = &'a [f32]>) -> Array2<f32> {
-    let rows: Vec<&[f32]> = rows.collect();
-    let width = rows.first().map_or(0, |r| r.len());
-    Array2::from_shape_fn((rows.len(), width), |(i, j)| rows[i][j])
 }

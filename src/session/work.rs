@@ -7,7 +7,7 @@ use crate::{
     fingerprint::Fingerprint,
     pipeline::{
         Ctx, Report,
-        distilled::{DistilledPair, DistilledSet},
+        distilled::DistilledSet,
         embed, evaluate,
         prune::{self, Kept},
         select::Method,
@@ -220,30 +220,13 @@ fn decode(
 pub fn distilled(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted]) -> Result<DistilledSet> {
     let found = shared.found(basis)?;
     let made = lock(&shared.pictures);
-    let pictures = pairs.iter().map(|w| {
-        let picture = made.get(&w.key).cloned();
-        picture.ok_or_else(|| Error::setting("pictures", format!("that of prototype {} was not made", w.prototype + 1)))
+    let drawn = pairs.iter().map(|w| {
+        let picture = made
+            .get(&w.key)
+            .ok_or_else(|| Error::setting("pictures", format!("that of prototype {} was not made", w.prototype + 1)))?;
+        Ok((&found.prototypes.list[w.prototype], picture.as_ref().clone(), w.caption.clone()))
     });
-    let pictures: Vec<Picture> = pictures.collect::<Result<_>>()?;
-    let pair = |(w, picture): (&Wanted, &Picture)| {
-        let prototype = &found.prototypes.list[w.prototype];
-        DistilledPair {
-            image: crate::data::ImageSource::Memory(picture.as_ref().clone()),
-            caption: w.caption.clone(),
-            support: prototype.support,
-            similarity: prototype.similarity,
-        }
-    };
-    let pairs_of_set = pairs.iter().zip(&pictures).map(pair).collect();
-    let of = |side: fn(&crate::pipeline::prototype::Prototype) -> &[f32]| {
-        translate::stack(pairs.iter().map(|w| side(&found.prototypes.list[w.prototype])))
-    };
-    Ok(DistilledSet {
-        method: Method::Pds.name().to_owned(),
-        pairs: pairs_of_set,
-        image_prototypes: of(|p| &p.image),
-        text_prototypes: of(|p| &p.text),
-    })
+    DistilledSet::drawn(drawn.collect::<Result<_>>()?)
 }
 
 /// CLIP's cosine of each picture to its image prototype and to its caption.

@@ -4,14 +4,14 @@ use super::{config::TowerConfig, transformer::Transformer};
 use crate::{
     error::{Error, Result},
     models::{
-        layers::{Linear, own, shares},
+        layers::{Linear, shares},
         weights::{MODEL, Part},
     },
 };
 use candle_core::{DType, Device, Result as TensorResult, Tensor};
 use candle_nn::{LayerNorm, Module, VarBuilder};
 
-/// Images that go through the network together, at least.
+/// Images that go through the network together.
 const GROUP: usize = 6;
 
 /// Pixels to features in the joint space.
@@ -79,11 +79,8 @@ impl VisionTower {
     /// On a CPU a few images at a time go through the whole tower: what passes from layer to layer then stays in memory
     /// that is at hand.
     fn groups(&self, pixels: &Tensor) -> TensorResult<Tensor> {
-        if !own(pixels.device()) {
-            return self.forward(pixels);
-        }
         let group = |from: usize, n: usize| self.forward(&pixels.narrow(0, from, n)?);
-        Tensor::cat(&shares(pixels.device(), pixels.dim(0)?, GROUP.max(rayon::current_num_threads()), group)?, 0)
+        Tensor::cat(&shares(pixels.device(), pixels.dim(0)?, GROUP, group)?, 0)
     }
 
     fn forward(&self, pixels: &Tensor) -> TensorResult<Tensor> {

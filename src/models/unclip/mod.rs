@@ -240,9 +240,14 @@ impl Unclip {
             let image = |x: &[f32]| RgbImage::from_raw(wide as u32, high as u32, x.iter().map(byte).collect());
             Ok(pixels.chunks_exact(high * wide * 3).filter_map(image).collect())
         };
-        let images =
-            shares(&self.device, b, DECODED / (high * wide).max(1), group).map_err(Error::tensor("VAE decoder"))?;
-        Ok(images.into_iter().flatten().collect())
+        let together = (DECODED / (high * wide).max(1)).max(1);
+        let mut images = Vec::with_capacity(b);
+        for from in (0..b).step_by(together) {
+            let n = together.min(b - from);
+            let made = shares(&self.device, n, n, |at, n| group(from + at, n)).map_err(Error::tensor("VAE decoder"))?;
+            images.extend(made.into_iter().flatten());
+        }
+        Ok(images)
     }
 
     /// What the decoder makes of `latents [b, c, h, w]`: float32 on the CPU, `[b, H, W, 3]`, about -1 to 1.

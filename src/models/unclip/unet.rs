@@ -6,7 +6,7 @@ use super::{
     resnet::{Resnet, Sizes},
     transformer::Transformer,
 };
-use crate::models::layers::{Linear, own, shares};
+use crate::models::layers::{Linear, shares};
 use candle_core::{D, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
@@ -181,9 +181,6 @@ impl Unet {
     /// bounds its memory.
     pub fn run(&self, x: &Tensor, t: f64, classes: &Tensor, contexts: &[Memories]) -> Result<Tensor> {
         let (b, h, w, _) = x.dims4()?;
-        if !own(x.device()) {
-            return self.look(x, t, classes, contexts, &mut |_, _| ());
-        }
         let group = |from: usize, n: usize| {
             let contexts = contexts.iter().map(|c| c.narrow(from, n)).collect::<Result<Vec<_>>>()?;
             self.look(&x.narrow(0, from, n)?, t, &classes.narrow(0, from, n)?, &contexts, &mut |_, _| ())

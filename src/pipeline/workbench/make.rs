@@ -20,7 +20,7 @@ use crate::{
     },
 };
 use image::RgbImage;
-use ndarray::{Array2, ArrayView1};
+use ndarray::ArrayView1;
 use std::sync::Arc;
 
 /// Parts of a decoder: stem of their weights and their other files, in the layouts that diffusers and transformers write.
@@ -131,7 +131,7 @@ impl Workbench {
         } else {
             select::real_pairs(recipe.method, &embedded.0, m, recipe.seed, ctx)?
         };
-        Ok(self.real(recipe.method, &embedded.0, &chosen))
+        self.real(recipe.method, &embedded.0, &chosen)
     }
 
     /// Synthesises every prototype with its chosen caption.
@@ -148,22 +148,12 @@ impl Workbench {
             images[i] = Some(image);
             Ok(())
         })?;
-        let pair = |((p, caption), image): ((&Prototype, &&str), RgbImage)| DistilledPair {
-            image: ImageSource::Memory(image),
-            caption: (*caption).to_owned(),
-            support: p.support,
-            similarity: p.similarity,
-        };
-        Ok(DistilledSet {
-            method: recipe.method.name().to_owned(),
-            pairs: list.iter().zip(&captions).zip(images.into_iter().flatten()).map(pair).collect(),
-            image_prototypes: stack(list.iter().map(|p| p.image.as_slice())),
-            text_prototypes: stack(list.iter().map(|p| p.text.as_slice())),
-        })
+        let drawn = list.iter().zip(images.into_iter().flatten()).zip(captions);
+        DistilledSet::drawn(drawn.map(|((p, image), caption)| (p, image, caption.to_owned())).collect())
     }
 
-    fn real(&self, method: Method, data: &Embeddings, chosen: &[SelectedPair]) -> DistilledSet {
-        let train = &self.dataset.train;
+    fn real(&self, method: Method, data: &Embeddings, chosen: &[SelectedPair]) -> Result<DistilledSet> {
+        let (train, d) = (&self.dataset.train, data.width());
         let image_row = |c: &SelectedPair| data.image.row(data.image_of[c.row as usize] as usize).to_vec();
         let pair = |c: &SelectedPair| {
             let Pair { image, caption } = &train.pairs[c.row as usize];
@@ -177,12 +167,12 @@ impl Workbench {
             }
         };
         let images: Vec<Vec<f32>> = chosen.iter().map(image_row).collect();
-        DistilledSet {
+        Ok(DistilledSet {
             method: method.name().to_owned(),
             pairs: chosen.iter().map(pair).collect(),
-            image_prototypes: stack(images.iter().map(Vec::as_slice)),
-            text_prototypes: stack(chosen.iter().map(|c| c.text.as_slice())),
-        }
+            image_prototypes: dense::stack(images.iter().map(Vec::as_slice), d)?,
+            text_prototypes: dense::stack(chosen.iter().map(|c| c.text.as_slice()), d)?,
+        })
     }
 }
 
@@ -255,16 +245,6 @@ pub fn image_seed(seed: u64, index: usize) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
-}
-
-/// Rows of equal width as one array.
-fn stack<'a>(rows: impl Iterator<Item = &'a [f32]> + Clone) -> Array2<f32> {
-    let d = rows.clone().next().map_or(0, <[f32]>::len);
-    let mut out = Array2::zeros((rows.clone().count(), d));
-    for (mut to, from) in out.outer_iter_mut().zip(rows) {
-        to.iter_mut().zip(from).for_each(|(t, &f)| *t = f);
-    }
-    out
 }
 
 #[cfg(test)]
