@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Candidate {
     /// Row of the searched matrix.
     pub row: u32,
-    /// Cosine to the query.
+    /// Cosine to the query, the mean of those on all sides.
     pub similarity: f32,
 }
 

@@ -65,7 +65,7 @@ impl Workbench {
         let (found, width) = self.plan_prototypes(recipe, &known, plan, ctx)?;
         let held = self.held(&known);
         let picture = match recipe.method {
-            Method::Pds => Some(self.plan_pictures(recipe, found, held, plan, ctx)?),
+            Method::Pds => self.plan_pictures(recipe, found, held, plan, ctx)?,
             _ => None,
         };
         self.plan_writing(m, width, (picture, held), plan)
@@ -222,7 +222,7 @@ impl Workbench {
         Ok(["images", "captions"].map(|side| self.store.cost::<Arrays>(&name(side)).is_some()))
     }
 
-    /// Drawing pictures; one of them.
+    /// Drawing pictures; one of them, if there is a prototype to try.
     fn plan_pictures(
         &self,
         recipe: &Recipe,
@@ -230,7 +230,7 @@ impl Workbench {
         held: u64,
         plan: &mut Plan,
         ctx: &Ctx,
-    ) -> Result<RgbImage> {
+    ) -> Result<Option<RgbImage>> {
         let (decoder, settings) = (self.decoder()?, &recipe.synthesis);
         settings.check(&decoder)?;
         let made_by = self.decoder_name()?;
@@ -246,7 +246,7 @@ impl Workbench {
             && let Some((picture, _)) = self.store.get::<RgbImage>(name)?
         {
             plan.add(stage);
-            return Ok(picture);
+            return Ok(Some(picture));
         }
         let shape = decoder.latent_shape(settings.size.unwrap_or(decoder.size()))?;
         let (missing, many) = (all - there.len(), settings.candidates);
@@ -262,8 +262,8 @@ impl Workbench {
             let all = (missing * many) as f64 / few.len().max(1) as f64;
             seconds += cost(|| embed::embed_images(&few, &clip, ctx))?.1.seconds * all;
         }
-        let picture = pictures.pop().unwrap_or_else(|| RgbImage::new(1, 1)); // of no prototypes
-        let png = encode_png(&picture)?.len() as u64;
+        let picture = pictures.pop();
+        let png = picture.as_ref().map_or(Ok(0), |p| encode_png(p).map(|png| png.len() as u64))?;
         stage = stage.costs(seconds, held + memory, png * missing as u64);
         plan.add(stage);
         Ok(picture)
