@@ -67,10 +67,11 @@ fn options(args: &Explore) -> ui::Options {
 
 fn replay(global: &Global, args: &Replay) -> Result<()> {
     let (_, workbench) = cli::parts(global)?;
-    let (header, entries) = journal::read(&args.session)?;
-    let config = header.config.clone();
+    let held = journal::read(&args.session)?;
+    held.broken.iter().for_each(|line| drop(writeln!(std::io::stderr(), "protostill: {line}")));
+    let config = held.header.config.clone();
     let open: Open = Box::new(move |ctx| workbench(&config, ctx));
-    let pairs = session::replay(header, entries, open, &args.out, &cli::watched(global))?;
+    let pairs = session::replay(held, open, &args.out, &cli::watched(global))?;
     let out = printable(&args.out.display().to_string());
     let _ = writeln!(std::io::stdout(), "{pairs} pairs rebuilt in {out}");
     Ok(())

@@ -32,12 +32,17 @@ impl Fingerprint {
         Ok(Self::of_hash(hash))
     }
 
+    /// Of something that stays the same whatever computes with it: its `kind`, what it holds, and the fingerprints of what it
+    /// was made of. People's edits and files are named so; a new version of the program changes nothing about them.
+    pub fn of_content(kind: &str, holds: &impl Serialize, parts: &[&Fingerprint]) -> Self {
+        let holds = serde_json::to_value(holds).unwrap_or(serde_json::Value::Null);
+        Self::of_bytes(serde_json::json!([kind, holds, parts]).to_string().as_bytes())
+    }
+
     /// Of a stage: its `name`, its `settings` (in serde's field order) and its `inputs`.
     /// Settings that do not serialise, such as NaN keys in a map, do not occur: they are plain structs.
     pub fn of_stage(name: &str, settings: &impl Serialize, inputs: &[&Fingerprint]) -> Self {
-        let settings = serde_json::to_value(settings).unwrap_or(serde_json::Value::Null);
-        let text = serde_json::json!([env!("CARGO_PKG_VERSION"), name, settings, inputs]).to_string();
-        Self::of_bytes(text.as_bytes())
+        Self::of_content(env!("CARGO_PKG_VERSION"), &(name, settings), inputs)
     }
 
     /// The whole hash, 64 hex digits.

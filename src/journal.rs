@@ -1,18 +1,19 @@
-//! Every decision as a line of JSON, on disk before anything follows from it: a crash, a dropped link or a power cut
-//! loses nothing that was decided.
+//! Every decision as a line of JSON, with the kernel before anything follows from it and on disk a moment later: a crash or
+//! a dropped link loses nothing that was decided, a power cut at most what was decided in that moment.
 
 use crate::{
     app::Entry,
     config::Config,
     error::{Error, Result},
+    fsio::disk::{self, Out},
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::{File, OpenOptions},
-    io::{Read, Seek, SeekFrom, Write},
+    fs::TryLockError,
+    io::{Read, Write},
     path::{Path, PathBuf},
-    sync::mpsc,
-    thread,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::{self, JoinHandle},
 };
 
 /// The first line: what the decisions were made about.
@@ -24,13 +25,33 @@ pub struct Header {
     pub config: Config,
 }
 
-/// A journal being written.
+/// What a journal holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// Its first line.
+    pub header: Header,
+    /// Its other lines, as far as they can be read.
+    pub entries: Vec<Entry>,
+    /// What is wrong with those that cannot, each with its number.
+    pub broken: Vec<String>,
+}
+
+/// A journal being written. It is locked: a second explorer is told so, and reads at most.
 pub struct Journal {
     path: PathBuf,
-    file: File,
+    out: Out,
+    /// Lines that the disk has not taken yet.
+    owed: Vec<u8>,
+    /// Where the whole lines end, after a write that failed half way.
+    torn: Option<u64>,
     /// Wakes the thread that syncs to disk, so that a slow disk delays no key.
-    sync: mpsc::Sender<()>,
+    sync: Option<mpsc::Sender<()>>,
+    syncing: Option<JoinHandle<()>>,
+    told: Told,
 }
+
+/// Who hears of a disk that cannot sync.
+type Told = Arc<Mutex<Option<Box<dyn Fn(Error) + Send>>>>;
 
 impl Journal {
     /// Starts a new journal.
@@ -38,13 +59,13 @@ impl Journal {
     /// # Errors
     /// [`Error::Io`] naming `path`, also if it exists already.
     pub fn create(path: &Path, config: &Config) -> Result<Self> {
-        if let Some(dir) = path.parent() {
-            std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
-        }
-        let file = OpenOptions::new().append(true).create_new(true).open(path).map_err(Error::io(path))?;
-        let mut journal = Self::over(path, file)?;
+        let dir = disk::parent(path);
+        disk::create_folders(dir).map_err(Error::io(dir))?;
+        let out = Out::append_new(path).map_err(Error::io(path))?;
+        let mut journal = Self::over(path, out)?;
         let header = Header { protostill: env!("CARGO_PKG_VERSION").to_owned(), config: config.clone() };
         journal.line(&header)?;
+        disk::sync_folder(dir).map_err(Error::io(dir))?;
         Ok(journal)
     }
 
@@ -52,34 +73,49 @@ impl Journal {
     /// written is dropped.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Input`] naming the line that is not one of a journal.
-    pub fn reopen(path: &Path) -> Result<(Header, Vec<Entry>, Self)> {
-        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(Error::io(path))?;
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(Error::io(path))?;
-        let (header, entries, whole) = parse(path, &text)?;
-        file.set_len(whole as u64).map_err(Error::io(path))?;
-        file.seek(SeekFrom::End(0)).map_err(Error::io(path))?;
-        Ok((header, entries, Self::over(path, file)?))
+    /// [`Error::Io`]; [`Error::Input`] if another explorer has it open, or its first line is not that of a journal.
+    pub fn reopen(path: &Path) -> Result<(Held, Self)> {
+        let out = Out::append(path).map_err(Error::io(path))?;
+        let journal = Self::over(path, out)?;
+        let (held, whole) = parse(path, &journal.bytes()?)?;
+        if journal.length()? > whole {
+            journal.out.set_len(whole).map_err(Error::io(path))?;
+        }
+        Ok((held, journal))
     }
 
-    fn over(path: &Path, file: File) -> Result<Self> {
+    fn over(path: &Path, out: Out) -> Result<Self> {
+        if let Err(TryLockError::WouldBlock) = out.file().try_lock() {
+            let message = "is open in another explorer, which may be on a link that was lost; close that one (it keeps \
+                           every decision), or look at what it holds with `protostill replay`";
+            return Err(Error::input(path, message));
+        }
         let (sync, asked) = mpsc::channel::<()>();
-        let synced = file.try_clone().map_err(Error::io(path))?;
-        thread::spawn(move || {
+        let (synced, told) = (out.again().map_err(Error::io(path))?, Told::default());
+        let (tell, place) = (told.clone(), path.to_owned());
+        let work = move || {
             while asked.recv().is_ok() {
                 while asked.try_recv().is_ok() {}
-                // The line is with the kernel already; a disk that cannot sync says so on the next write.
-                let _ = synced.sync_data();
+                let done = synced.sync().map_err(Error::io(&place));
+                if let (Err(e), Some(tell)) = (done, &*tell.lock().unwrap_or_else(PoisonError::into_inner)) {
+                    tell(e);
+                }
             }
-        });
-        Ok(Self { path: path.to_owned(), file, sync })
+        };
+        let syncing = thread::Builder::new().name("journal".into()).spawn(work).map_err(Error::io(path))?;
+        let (sync, syncing) = (Some(sync), Some(syncing));
+        Ok(Self { path: path.to_owned(), out, owed: Vec::new(), torn: None, sync, syncing, told })
+    }
+
+    /// Whom to tell if the disk fails later to sync what it took.
+    pub fn on_failure(&self, tell: impl Fn(Error) + Send + 'static) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tell));
     }
 
     /// Appends an entry. It outlives a killed process at once, and a power cut a moment later.
     ///
     /// # Errors
-    /// [`Error::Io`] if the disk is full or gone.
+    /// [`Error::Io`] if the disk is full or gone: the entry is kept in memory, and written with the next one.
     pub fn append(&mut self, entry: &Entry) -> Result<()> {
         self.line(entry)
     }
@@ -90,34 +126,79 @@ impl Journal {
     }
 
     fn line(&mut self, value: &impl Serialize) -> Result<()> {
-        let mut line = serde_json::to_vec(value).map_err(|e| Error::input(&self.path, e.to_string()))?;
-        line.push(b'\n');
-        self.file.write_all(&line).map_err(Error::io(&self.path))?;
-        let _ = self.sync.send(());
+        let line = serde_json::to_vec(value).map_err(|e| Error::input(&self.path, e.to_string()))?;
+        self.owed.extend(line);
+        self.owed.push(b'\n');
+        self.settle()
+    }
+
+    /// Writes what is owed, as a whole or not at all.
+    fn settle(&mut self) -> Result<()> {
+        if let Some(whole) = self.torn {
+            self.out.set_len(whole).map_err(Error::io(&self.path))?;
+            self.torn = None;
+        }
+        let whole = self.length()?;
+        if let Err(e) = self.out.write_all(&self.owed) {
+            self.torn = self.out.set_len(whole).is_err().then_some(whole);
+            return Err(Error::io(&self.path)(e));
+        }
+        self.owed.clear();
+        if let Some(sync) = &self.sync {
+            let _ = sync.send(());
+        }
         Ok(())
+    }
+
+    fn length(&self) -> Result<u64> {
+        Ok(self.out.file().metadata().map_err(Error::io(&self.path))?.len())
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.out.file().read_to_end(&mut bytes).map_err(Error::io(&self.path))?;
+        Ok(bytes)
+    }
+}
+
+impl Drop for Journal {
+    /// Waits for the last sync.
+    fn drop(&mut self) {
+        if !self.owed.is_empty() {
+            let _ = self.settle();
+        }
+        self.sync = None;
+        let _ = self.syncing.take().map(JoinHandle::join);
     }
 }
 
 /// What a journal holds, without touching it.
 ///
 /// # Errors
-/// As [`Journal::reopen`].
-pub fn read(path: &Path) -> Result<(Header, Vec<Entry>)> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    parse(path, &text).map(|(header, entries, _)| (header, entries))
+/// As [`Journal::reopen`], whoever has it open.
+pub fn read(path: &Path) -> Result<Held> {
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    parse(path, &bytes).map(|(held, _)| held)
 }
 
-/// Header, entries, and the length of the whole lines.
-fn parse(path: &Path, text: &str) -> Result<(Header, Vec<Entry>, usize)> {
-    let whole = text.rfind('\n').map_or(0, |i| i + 1);
-    let mut lines = text[..whole].lines().enumerate();
-    let bad = |line: usize, e: serde_json::Error| Error::input(path, format!("line {}: {e}", line + 1));
+/// What the whole lines hold, and their length. A line that cannot be read costs itself: what was decided before and after
+/// it stays.
+fn parse(path: &Path, bytes: &[u8]) -> Result<(Held, u64)> {
+    let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
+    let mut lines = bytes[..whole].split_inclusive(|&b| b == b'\n').enumerate();
     let Some((_, first)) = lines.next() else {
         return Err(Error::input(path, "line 1: not a session of protostill: no complete line"));
     };
-    let header = serde_json::from_str(first).map_err(|e| bad(0, e))?;
-    let entries = lines.map(|(n, line)| serde_json::from_str(line).map_err(|e| bad(n, e)));
-    Ok((header, entries.collect::<Result<_>>()?, whole))
+    let wrong = |e: serde_json::Error| Error::input(path, format!("line 1: not a session of protostill: {e}"));
+    let header = serde_json::from_slice(first).map_err(wrong)?;
+    let mut held = Held { header, entries: Vec::new(), broken: Vec::new() };
+    for (n, line) in lines {
+        match serde_json::from_slice(line) {
+            Ok(entry) => held.entries.push(entry),
+            Err(e) => held.broken.push(format!("line {} of the session is left out: {e}", n + 1)),
+        }
+    }
+    Ok((held, whole as u64))
 }
 
 /// Where sessions, crash reports and copied words are kept: `$XDG_STATE_HOME/protostill`, or `~/.local/state/protostill`.
@@ -145,7 +226,10 @@ pub fn fresh_path() -> Result<PathBuf> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::app::Decision;
+    use crate::{
+        app::Decision,
+        fsio::crash::{Kept, Recorder},
+    };
 
     fn written(entries: &[Entry]) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
@@ -159,38 +243,124 @@ mod tests {
         [Entry::Do(Decision::Prototypes(20)), Entry::Undo, Entry::Do(Decision::Hand { row: 7, keep: Some(false) })]
     }
 
+    fn entries(path: &Path) -> Vec<Entry> {
+        read(path).unwrap().entries
+    }
+
     #[test]
     fn what_was_appended_is_read_back() {
         let (_dir, path) = written(&some());
-        let (header, entries) = read(&path).unwrap();
-        assert_eq!(header.config, Config::load(None).unwrap());
-        assert_eq!(entries, some());
+        let held = read(&path).unwrap();
+        assert_eq!(held.header.config, Config::load(None).unwrap());
+        assert_eq!((held.entries, held.broken), (some().to_vec(), vec![]));
     }
 
     #[test]
     fn a_torn_last_line_is_dropped_and_writing_goes_on_behind_the_whole_ones() {
-        let (_dir, path) = written(&some());
+        let words = |text: &str| Entry::Do(Decision::Prefix(text.into()));
+        let (_dir, path) = written(&[Entry::Undo, words("चित्र 🖼")]);
         let whole = std::fs::read(&path).unwrap();
-        for cut in 1..12 {
+        for cut in 1..24 {
+            // Inside a letter of several bytes too.
             std::fs::write(&path, &whole[..whole.len() - cut]).unwrap();
-            let (_, entries, mut journal) = Journal::reopen(&path).unwrap();
-            assert_eq!(entries, some()[..2], "{cut} bytes lost");
+            let (held, mut journal) = Journal::reopen(&path).unwrap();
+            assert_eq!(held.entries, [Entry::Undo], "{cut} bytes lost");
             journal.append(&Entry::Redo).unwrap();
-            assert_eq!(read(&path).unwrap().1.last(), Some(&Entry::Redo));
+            assert_eq!(entries(&path), [Entry::Undo, Entry::Redo]);
         }
     }
 
     #[test]
-    fn a_line_of_another_kind_is_named() {
+    fn a_line_that_cannot_be_read_costs_that_line_and_is_named() {
         let (_dir, path) = written(&some());
-        let text = std::fs::read_to_string(&path).unwrap().replace("\"undo\"", "\"explode\"");
-        std::fs::write(&path, text).unwrap();
-        assert!(read(&path).unwrap_err().to_string().contains("line 3"));
+        for broken in [&b"\"explode\""[..], b"{\"do\":{\"prefix\":\"\xff\"}}", b"{\"do\":{\"proto", b"\0\0\0", b""] {
+            let bytes = std::fs::read(written(&some()).1).unwrap();
+            let lines: Vec<&[u8]> = bytes.split(|&b| b == b'\n').collect();
+            std::fs::write(&path, [lines[0], lines[1], broken, lines[3], b""].join(&b'\n')).unwrap();
+            let (held, _) = Journal::reopen(&path).unwrap();
+            assert_eq!(held.entries, [some()[0].clone(), some()[2].clone()]);
+            assert!(held.broken.len() == 1 && held.broken[0].starts_with("line 3 "), "{:?}", held.broken);
+        }
     }
 
     #[test]
     fn another_session_is_never_overwritten() {
         let (_dir, path) = written(&[]);
         assert!(Journal::create(&path, &Config::load(None).unwrap()).is_err());
+    }
+
+    #[test]
+    fn of_two_explorers_on_one_session_the_second_is_told_and_no_decision_is_lost() {
+        let (_dir, path) = written(&some());
+        let (_, mut first) = Journal::reopen(&path).unwrap();
+        assert!(Journal::reopen(&path).err().unwrap().to_string().contains("open in another explorer"));
+        // One that knows no locks: whoever writes, writes to the end.
+        let line = b"\"redo\"\n";
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(line).unwrap();
+        first.append(&Entry::Undo).unwrap();
+        assert_eq!(entries(&path), [&some()[..], &[Entry::Redo, Entry::Undo]].concat());
+        drop(first);
+        Journal::reopen(&path).unwrap();
+    }
+
+    #[test]
+    fn a_disk_that_was_full_for_a_moment_loses_no_decision() {
+        let config = Config::load(None).unwrap();
+        for (call, ever) in (0..16).flat_map(|call| [(call, false), (call, true)]) {
+            let disk = Recorder::over(|_| {});
+            let path = disk.root().join("s.jsonl");
+            disk.fail(call, ever);
+            let Ok(mut journal) = Journal::create(&path, &config) else { continue };
+            let failed = some().iter().filter(|e| journal.append(e).is_err()).count();
+            disk.heal();
+            journal.append(&Entry::Redo).unwrap();
+            drop(journal);
+            let (held, _) = Journal::reopen(&path).unwrap();
+            let all = [&some()[..], &[Entry::Redo]].concat();
+            assert_eq!((held.entries, held.broken), (all, vec![]), "call {call}: {failed} failed");
+        }
+    }
+
+    #[test]
+    fn no_crash_makes_a_session_unreadable_or_takes_what_was_on_disk() {
+        let config = Config::load(None).unwrap();
+        let disk = Recorder::over(|_| {});
+        let path = disk.root().join("deep/s.jsonl");
+        let all = [&some()[..], &some()].concat();
+        for (n, entry) in all.iter().enumerate() {
+            let mut journal = match n {
+                0 => Journal::create(&path, &config).unwrap(),
+                _ => Journal::reopen(&path).unwrap().1,
+            };
+            journal.append(entry).unwrap();
+            disk.promise(Kept::Killed, n + 1);
+            drop(journal);
+            disk.promise(Kept::PowerCut, n + 1);
+        }
+        let (calls, states) = disk.states(|root, promised| {
+            let path = root.join("deep/s.jsonl");
+            match Journal::reopen(&path) {
+                Ok((held, _)) => {
+                    assert!(held.entries.len() >= promised && held.broken.is_empty());
+                    assert_eq!(held.entries, all[..held.entries.len()]);
+                }
+                Err(e) => assert_eq!(promised, 0, "{e}"),
+            }
+        });
+        assert!(calls > 20 && states > 400, "{calls} calls, {states} states");
+    }
+
+    #[test]
+    fn a_disk_that_cannot_sync_is_told_of() {
+        let disk = Recorder::over(|_| {});
+        let path = disk.root().join("s.jsonl");
+        drop(Journal::create(&path, &Config::load(None).unwrap()).unwrap());
+        let mut journal = Journal::reopen(&path).unwrap().1;
+        let (tell, told) = mpsc::channel();
+        journal.on_failure(move |e| tell.send(e.to_string()).unwrap());
+        // The write succeeds, its sync does not.
+        disk.fail(disk.asked() + 1, true);
+        journal.append(&Entry::Undo).unwrap();
+        assert!(told.recv().unwrap().contains("s.jsonl"));
     }
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
 };
 
@@ -40,6 +40,8 @@ struct Shared {
     config: Config,
     open: Open,
     bench: Mutex<Option<Arc<Workbench>>>,
+    /// Names the data set's rows.
+    rows: OnceLock<Fingerprint>,
     measured: Mutex<Option<Arc<Measured>>>,
     found: Mutex<VecDeque<(Fingerprint, Arc<Prototyped>)>>,
     pictures: Mutex<BTreeMap<Fingerprint, Picture>>,
@@ -51,6 +53,7 @@ impl Shared {
             config,
             open,
             bench: Mutex::default(),
+            rows: OnceLock::new(),
             measured: Mutex::default(),
             found: Mutex::default(),
             pictures: Mutex::default(),
@@ -143,6 +146,10 @@ impl Session {
     /// [`Error::Io`] if the system gives no threads.
     pub fn new(config: Config, open: Open, journal: Journal, sink: Sink) -> Result<Self> {
         let (lane, reader) = (Lane::new("device")?, Lane::new("reader")?);
+        let tell = sink.clone();
+        journal.on_failure(move |e| {
+            tell(Event::Log(Level::Error, format!("the latest decisions may not be on disk: {e}")))
+        });
         Ok(Self { shared: Arc::new(Shared::new(config, open)), sink, jobs: BTreeMap::new(), lane, reader, journal })
     }
 
@@ -185,7 +192,7 @@ impl Session {
 
     fn append(&mut self, entry: &Entry) {
         if let Err(e) = self.journal.append(entry) {
-            (self.sink)(Event::Log(Level::Error, format!("this decision is not on disk: {e}")));
+            (self.sink)(Event::Log(Level::Error, format!("not on disk yet, and written with the next decision: {e}")));
         }
     }
 

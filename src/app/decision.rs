@@ -76,6 +76,25 @@ impl Decision {
         slider && std::mem::discriminant(self) == std::mem::discriminant(last)
     }
 
+    /// The clusterings that it is about.
+    pub(super) fn bases(&self, each: &mut dyn FnMut(&Fingerprint)) {
+        match self {
+            Self::Caption { basis, .. } | Self::Seed { basis, .. } | Self::Own { basis, .. } => each(basis),
+            Self::Many(list) => list.iter().for_each(|d| d.bases(each)),
+            _ => {}
+        }
+    }
+
+    fn rename(&mut self, from: &Fingerprint, to: &Fingerprint) {
+        match self {
+            Self::Caption { basis, .. } | Self::Seed { basis, .. } | Self::Own { basis, .. } if basis == from => {
+                *basis = to.clone();
+            }
+            Self::Many(list) => list.iter_mut().for_each(|d| d.rename(from, to)),
+            _ => {}
+        }
+    }
+
     /// In words, for the status line.
     pub fn words(&self) -> String {
         match self {
@@ -157,6 +176,12 @@ pub struct Protocol {
 }
 
 impl Draft {
+    /// Whether the same pairs are clustered in the same way as under `other`.
+    pub(super) fn clusters_as(&self, other: &Self) -> bool {
+        (self.prototypes, &self.by_hand) == (other.prototypes, &other.by_hand)
+            && self.prune.total_cmp(&other.prune).is_eq()
+    }
+
     fn apply(&mut self, decision: &Decision) {
         match decision.clone() {
             Decision::Prototypes(m) => self.prototypes = m,
@@ -221,6 +246,11 @@ impl History {
             _ => self.list.push(decision),
         }
         self.now = self.list.len();
+    }
+
+    /// Lets decisions about the clustering `from` be about `to`, which is the same under its new name.
+    pub(super) fn rename(&mut self, from: &Fingerprint, to: &Fingerprint) {
+        self.list.iter_mut().for_each(|d| d.rename(from, to));
     }
 
     /// Takes the last decision back.

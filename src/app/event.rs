@@ -197,6 +197,13 @@ pub enum Entry {
     Redo,
     /// A set was judged.
     Score(Score),
+    /// The data set that the lines around it are about.
+    Data {
+        /// Its name.
+        name: String,
+        /// Its [`Rows::fingerprint`].
+        rows: Fingerprint,
+    },
 }
 
 /// What the session is to do.

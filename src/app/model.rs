@@ -18,6 +18,13 @@ pub struct Rows {
     pub images: usize,
 }
 
+impl Rows {
+    /// Names what row numbers stand for, wherever the data set lies: captions, and which images they share.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of_content("rows", &(&self.captions, &self.image_of), &[])
+    }
+}
+
 /// The cosine of every pair, and the rows from the worst to the best.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Measured {

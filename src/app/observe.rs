@@ -8,7 +8,7 @@ use super::{
     model::Protos,
     state::State,
 };
-use crate::pipeline::Embedded;
+use crate::{fingerprint::Fingerprint, pipeline::Embedded};
 use std::sync::Arc;
 
 impl State {
@@ -20,7 +20,7 @@ impl State {
         match news {
             News::Opened { name, rows } => {
                 (self.name, self.rows) = (Some(name), rows);
-                vec![]
+                self.recognise()
             }
             News::Embedded(more) => {
                 // Pictures that are looked at later are no rows of the data.
@@ -47,6 +47,7 @@ impl State {
             }
             News::Prototypes(protos) => {
                 (self.behind, self.glimpse) = (false, false);
+                self.adopt(&protos.basis);
                 self.show_prototypes(protos);
                 self.recall()
             }
@@ -74,6 +75,39 @@ impl State {
             News::Ended(outcome) => self.ended(id, &outcome),
             News::Started | News::Step { .. } | News::Point { .. } => vec![],
         }
+    }
+
+    /// Notes which data set the decisions are about; says so if the earlier ones were about another.
+    fn recognise(&mut self) -> Vec<Effect> {
+        let (name, rows) = (self.name.clone().unwrap_or_default(), self.rows.fingerprint());
+        match &self.about {
+            Some((_, before)) if *before == rows => return vec![],
+            Some((before, _)) => self.say(
+                Level::Warning,
+                format!(
+                    "the data set has changed: this session was about another {}. Pairs kept or dropped by hand may be \
+                     others now; captions and seeds stay with the clusterings they were made for",
+                    crate::fsio::printable(before)
+                ),
+            ),
+            None => {}
+        }
+        self.about = Some((name.clone(), rows.clone()));
+        vec![Effect::Append(Entry::Data { name, rows })]
+    }
+
+    /// Edits of a session by version 0.1.3 belong to a clustering that was named otherwise: the one that the decisions
+    /// came to when they were made.
+    fn adopt(&mut self, basis: &Fingerprint) {
+        let (same, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.former).into_iter().partition(|(_, then)| then.clusters_as(&self.draft));
+        self.former = others;
+        if same.is_empty() {
+            return;
+        }
+        same.iter().for_each(|(former, _)| self.history.rename(former, basis));
+        self.draft = self.history.draft();
+        self.say(Level::Info, "captions, seeds and settings of an older version were taken over".into());
     }
 
     fn show_prototypes(&mut self, protos: Arc<Protos>) {

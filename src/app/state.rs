@@ -131,6 +131,10 @@ pub struct State {
     /// How pictures are shown, and why.
     pub shown_as: String,
     next_job: u64,
+    /// Name and rows of the data set that the decisions are about.
+    pub(super) about: Option<(String, Fingerprint)>,
+    /// Clusterings named by version 0.1.3, and the draft that each was first edited under.
+    pub(super) former: Vec<(Fingerprint, Draft)>,
     /// Looking at pictures failed: it is not tried again and again.
     pub(super) look_failed: bool,
 }
@@ -190,6 +194,8 @@ impl State {
             notice: None,
             shown_as: String::new(),
             next_job: 0,
+            about: None,
+            former: Vec::new(),
             look_failed: false,
         }
     }
@@ -198,10 +204,21 @@ impl State {
     pub fn restore(&mut self, entries: Vec<Entry>) {
         for entry in entries {
             match entry {
-                Entry::Do(decision) => self.history.push(decision),
+                Entry::Do(decision) => {
+                    // Version 0.1.3 did not note the data set.
+                    if self.about.is_none() {
+                        decision.bases(&mut |basis| {
+                            if self.former.iter().all(|(known, _)| known != basis) {
+                                self.former.push((basis.clone(), self.history.draft()));
+                            }
+                        });
+                    }
+                    self.history.push(decision);
+                }
                 Entry::Undo => drop(self.history.undo().cloned()),
                 Entry::Redo => drop(self.history.redo().cloned()),
                 Entry::Score(score) => self.scores.push(score),
+                Entry::Data { name, rows } => self.about = Some((name, rows)),
             }
         }
         self.draft = self.history.draft();
@@ -266,9 +283,7 @@ impl State {
         let old = std::mem::replace(&mut self.draft, self.history.draft());
         self.refresh();
         let new = &self.draft;
-        let moved = (old.prototypes, old.distinct, &old.by_hand) != (new.prototypes, new.distinct, &new.by_hand)
-            || old.prune.total_cmp(&new.prune).is_ne();
-        if moved { self.cluster() } else { self.recall() }
+        if old.distinct != new.distinct || !old.clusters_as(new) { self.cluster() } else { self.recall() }
     }
 
     /// Clusters anew; a clustering that is still running is for nothing and stops.

@@ -31,7 +31,7 @@ pub fn run(global: &Global, args: &Distill) -> Result<()> {
     let set = bench.distil(&config.recipe(), &ctx)?;
     let mut manifest = bench.manifest(&config);
     manifest["seconds"] = json!(bench.seconds());
-    set.write_as(&args.out, &manifest, &forms)?;
+    set.write_as(&args.out, &manifest, &forms, false)?;
     let seconds: f64 = bench.seconds().values().sum();
     if global.json {
         print_json(&json!({

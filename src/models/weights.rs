@@ -194,7 +194,7 @@ impl Part<'_> {
             };
             all.push((file, hash));
         }
-        Ok(Fingerprint::of_stage("checkpoint", &all, &[]))
+        Ok(Fingerprint::of_content("checkpoint", &all, &[]))
     }
 
     /// The files that `file` stands for: itself, or the shards it names, all of them there.

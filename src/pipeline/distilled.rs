@@ -4,25 +4,23 @@ use crate::{
     data::{ImageSource, source::stays_inside},
     error::{Error, Result},
     fingerprint::Fingerprint,
-    fsio::{printable, sweep_litter, write_atomic},
+    fsio::{Claim, disk, printable, refusal, replace_folder, write_new},
     pipeline::{arrays::Arrays, dense, export::Form, prototype::Prototype, select::Method, store::encode_png},
 };
 use image::RgbImage;
 use ndarray::{Array2, ArrayView1, Ix2};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 /// The file that makes a folder ours.
 pub const MANIFEST: &str = "manifest.json";
 const METADATA: &str = "metadata.jsonl";
 const PROTOTYPES: &str = "prototypes.safetensors";
-/// Files of ours that are added to a folder after it was written: they go when it is replaced.
-const ADDED_LATER: [&str; 2] = [MANIFEST, "recall.json"];
+/// What `evaluate` adds to the folder.
+pub const SCORES: &str = "recall.json";
+/// Of the folder's layout.
+const FORMAT: u32 = 1;
 
 /// One synthetic pair. Its training target is row `prototype` of [`DistilledSet::text_prototypes`]; the caption only
 /// guided synthesis.
@@ -129,79 +127,68 @@ impl DistilledSet {
     /// Writes the set as folder `dir`: `images/0000.png` …, `metadata.jsonl`, `prototypes.safetensors` and
     /// `manifest.json`, which is `manifest` (an object) and the files' hashes. Equal sets and manifests give equal bytes.
     ///
-    /// Everything is written beside `dir` and renamed: a crash or a full disk leaves the old folder, never half a
-    /// new one. (Between two renames there is, for an instant, no folder at all.)
+    /// Everything is written beside `dir`, which it then takes the place of: a crash or a full disk leaves the old folder or
+    /// the new one, whole. Scores of a set that is replaced stay, under its name.
     ///
     /// # Errors
-    /// [`Error::Setting`] about `out` if `dir` holds anything that is not ours: it would be lost. [`Error::Io`] naming
+    /// [`Error::Setting`] about `out` if `dir` holds anything that would be lost, as [`replaceable`]; [`Error::Io`] naming
     /// the path, such as for a full disk or a read-only place; [`Error::Shape`] and [`Error::Input`] as [`Self::check`].
     pub fn write(&self, dir: &Path, manifest: &Value) -> Result<()> {
-        self.write_as(dir, manifest, &[])
+        self.write_as(dir, manifest, &[], false)
     }
 
-    /// As [`Self::write`], and beside it the same pairs in further `forms`.
+    /// As [`Self::write`], and beside it the same pairs in further `forms`; with `force` also over a set that was changed
+    /// by hand.
     ///
     /// # Errors
     /// As [`Self::write`].
-    pub fn write_as(&self, dir: &Path, manifest: &Value, forms: &[Form]) -> Result<()> {
+    pub fn write_as(&self, dir: &Path, manifest: &Value, forms: &[Form], force: bool) -> Result<()> {
         self.check(dir)?;
-        // A link to a folder keeps being one: what it points to is replaced.
-        let dir = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
-        check_replaceable(&dir)?;
-        let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).map_err(Error::io(parent))?;
-        sweep_litter(parent);
-        let temporary = || tempfile::Builder::new().prefix(".protostill-").tempdir_in(parent).map_err(Error::io(&dir));
-        let fresh = temporary()?;
-        self.write_files(fresh.path(), manifest, forms).map_err(|e| elsewhere(e, fresh.path(), &dir))?;
-        open_to_all(fresh.path())?;
-        let aside = temporary()?;
-        let old = aside.path().join("old");
-        if dir.exists() {
-            fs::rename(&dir, &old).map_err(Error::io(&dir))?;
-        }
-        if let Err(e) = fs::rename(fresh.path(), &dir) {
-            if old.exists() && fs::rename(&old, &dir).is_err() {
-                // Better a strange name than a lost set.
-                let kept = aside.keep().join("old");
-                return Err(Error::input(&dir, format!("{e}; the old folder is now {}", kept.display())));
-            }
-            return Err(Error::io(&dir)(e));
-        }
-        Ok(())
+        replaceable(dir, force)?;
+        replace_folder(dir, |new| {
+            let hashes = self.write_files(new, manifest, forms)?;
+            keep_scores(dir, new, &hashes)
+        })
     }
 
-    fn write_files(&self, dir: &Path, manifest: &Value, forms: &[Form]) -> Result<()> {
-        let mut hashes = Map::new();
-        let mut put = |name: String, bytes: Vec<u8>| -> Result<()> {
-            write_atomic(&dir.join(&name), &bytes)?;
-            hashes.insert(name, json!(Fingerprint::of_bytes(&bytes)));
+    /// Into an empty folder; returns what the manifest says of it.
+    fn write_files(&self, dir: &Path, manifest: &Value, forms: &[Form]) -> Result<Ours> {
+        let mut files = BTreeMap::new();
+        let mut order = Vec::new();
+        let mut put = |name: String, bytes: &[u8]| -> Result<()> {
+            put(&dir.join(&name), bytes)?;
+            order.push(name.clone());
+            files.insert(name, Fingerprint::of_bytes(bytes));
             Ok(())
         };
+        let images = dir.join("images");
+        disk::create_folder(&images).map_err(Error::io(&images))?;
         let (mut lines, mut pngs) = (String::new(), Vec::new());
         for (i, pair) in self.pairs.iter().enumerate() {
             let file_name = format!("images/{i:04}.png");
             let png = encode_png(&pair.image.decode()?)?;
-            put(file_name.clone(), png.clone())?;
+            put(file_name.clone(), &png)?;
             pngs.push(png);
             let (support, similarity) = (pair.support, pair.similarity);
             let line = Line { file_name, text: pair.caption.clone(), prototype: i, support, similarity };
             lines += &serde_json::to_string(&line).map_err(|e| Error::input(dir, e.to_string()))?;
             lines.push('\n');
         }
-        put(METADATA.into(), lines.into_bytes())?;
+        put(METADATA.into(), lines.as_bytes())?;
         let arrays = Arrays::new().with_f32("image", &self.image_prototypes).with_f32("text", &self.text_prototypes);
-        put(PROTOTYPES.into(), arrays.to_bytes()?)?;
+        put(PROTOTYPES.into(), &arrays.to_bytes()?)?;
         for form in forms {
-            put(form.file().into(), form.bytes(&self.pairs, &pngs)?)?;
+            put(form.file().into(), &form.bytes(&self.pairs, &pngs)?)?;
         }
         let mut whole = manifest.as_object().cloned().unwrap_or_default();
-        whole.insert("protostill".into(), json!({ "format": 1, "version": env!("CARGO_PKG_VERSION") }));
+        whole.insert("protostill".into(), json!({ "format": FORMAT, "version": env!("CARGO_PKG_VERSION") }));
         whole.insert("method".into(), json!(self.method));
+        let hashes: Map<String, Value> = order.into_iter().map(|name| (name.clone(), json!(files[&name]))).collect();
         whole.insert("files".into(), Value::Object(hashes));
         let mut text = serde_json::to_vec_pretty(&whole).map_err(|e| Error::input(dir, e.to_string()))?;
         text.push(b'\n');
-        write_atomic(&dir.join(MANIFEST), &text)
+        self::put(&dir.join(MANIFEST), &text)?;
+        Ok(Ours { protostill: Format { format: FORMAT }, method: self.method.clone(), files })
     }
 
     /// Reads folder `dir` and checks all of it: manifest, hashes, shapes, numbers, images there and as many as rows.
@@ -254,14 +241,14 @@ impl DistilledSet {
 }
 
 /// What this program needs of a manifest.
-#[derive(Deserialize)]
+#[derive(PartialEq, Deserialize)]
 struct Ours {
     protostill: Format,
     method: String,
     files: BTreeMap<String, Fingerprint>,
 }
 
-#[derive(Deserialize)]
+#[derive(PartialEq, Deserialize)]
 struct Format {
     format: u32,
 }
@@ -271,7 +258,7 @@ fn read_manifest(path: &Path) -> Result<(Value, Ours)> {
     let wrong = |e: serde_json::Error| Error::input(path, format!("not a manifest of protostill: {e}"));
     let whole: Value = serde_json::from_slice(&bytes).map_err(wrong)?;
     let ours: Ours = serde_json::from_slice(&bytes).map_err(wrong)?;
-    if ours.protostill.format != 1 {
+    if ours.protostill.format != FORMAT {
         return Err(Error::input(path, format!("format {} is newer than this program", ours.protostill.format)));
     }
     for needed in [METADATA, PROTOTYPES] {
@@ -310,68 +297,46 @@ fn read_pairs(dir: &Path, files: &BTreeMap<String, Fingerprint>) -> Result<Vec<D
     }
 }
 
-/// Whether `dir` may be replaced: it is absent, empty, or holds nothing but a distilled set.
-fn check_replaceable(dir: &Path) -> Result<()> {
-    let refuse = |what: &str| Error::setting("out", format!("{}: {what}; name another folder", dir.display()));
-    let about = match fs::symlink_metadata(dir) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        about => about.map_err(Error::io(dir))?,
+/// Whether a set may be written as folder `dir`: it is absent, empty, or holds nothing but a distilled set, with captions and
+/// pictures as they were written unless `force`.
+///
+/// # Errors
+/// [`Error::Setting`] about `out` if not; [`Error::Io`] if the folder cannot be read.
+pub fn replaceable(dir: &Path, force: bool) -> Result<()> {
+    let claim = || {
+        let (_, ours) = read_manifest(&dir.join(MANIFEST)).ok()?;
+        Some(Claim { by: MANIFEST, files: ours.files, later: is_score })
     };
-    if !about.is_dir() {
-        return Err(refuse("is not a folder"));
-    }
-    let mut present = Vec::new();
-    list_files(dir, Path::new(""), &mut present)?;
-    if present.is_empty() && fs::read_dir(dir).map_err(Error::io(dir))?.next().is_none() {
-        return Ok(());
-    }
-    let Ok((_, ours)) = read_manifest(&dir.join(MANIFEST)) else {
-        return Err(refuse("holds files, and no manifest.json of protostill says that they may be replaced"));
-    };
-    let known = |name: &PathBuf| {
-        name.to_str()
-            .is_some_and(|n| ours.files.contains_key(n) || ADDED_LATER.contains(&n) || n.contains(".protostill-"))
-    };
-    match present.iter().find(|name| !known(name)) {
-        Some(name) => {
-            let name = printable(&name.to_string_lossy());
-            Err(refuse(&format!("also holds \"{name}\", which protostill did not write and would delete")))
-        }
+    match refusal(dir, claim, force)? {
+        Some(why) => Err(Error::setting("out", format!("{}: {why}; or name another folder", dir.display()))),
         None => Ok(()),
     }
 }
 
-/// Every file below `dir`, relative to it, sorted folder by folder; links are files, and an empty sub-folder is none.
-fn list_files(dir: &Path, below: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    let here = dir.join(below);
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(&here).map_err(Error::io(&here))? {
-        let entry = entry.map_err(Error::io(&here))?;
-        entries.push((below.join(entry.file_name()), entry.file_type().map_err(Error::io(entry.path()))?));
-    }
-    entries.sort_by(|a, b| a.0.cmp(&b.0));
-    for (name, kind) in entries {
-        if kind.is_dir() { list_files(dir, &name, found)? } else { found.push(name) }
+/// Whether `evaluate` wrote the file, about the set in the folder or (`recall-NAME.json`) about one that it took the place of.
+fn is_score(name: &str) -> bool {
+    name == SCORES || name.strip_prefix("recall-").is_some_and(|rest| rest.ends_with(".json") && !rest.contains('/'))
+}
+
+/// Takes the scores in `old` along to `new`: as they are if the set is the same, else under the name of their set.
+fn keep_scores(old: &Path, new: &Path, ours: &Ours) -> Result<()> {
+    let same = read_manifest(&old.join(MANIFEST)).is_ok_and(|(_, before)| before == *ours);
+    for entry in fs::read_dir(old).into_iter().flatten().flatten() {
+        let Some(name) = entry.file_name().to_str().filter(|name| is_score(name)).map(str::to_owned) else { continue };
+        let bytes = fs::read(entry.path()).map_err(Error::io(entry.path()))?;
+        let name = if name == SCORES && !same { score_name(&bytes) } else { name };
+        put(&new.join(name), &bytes)?;
     }
     Ok(())
 }
 
-/// An error about a temporary file, told of the file it stands for.
-fn elsewhere(error: Error, temporary: &Path, meant: &Path) -> Error {
-    let moved = |path: PathBuf| path.strip_prefix(temporary).map(|rest| meant.join(rest)).unwrap_or(path);
-    match error {
-        Error::Io { path, source } => Error::Io { path: moved(path), source },
-        Error::Input { path, message } => Error::Input { path: moved(path), message },
-        other => other,
-    }
+/// A name for the scores of a set that is there no more.
+fn score_name(scores: &[u8]) -> String {
+    let of = serde_json::from_slice::<Value>(scores).ok();
+    let of = of.and_then(|scores| serde_json::from_value(scores["set"]["fingerprint"].clone()).ok());
+    format!("recall-{}.json", of.unwrap_or_else(|| Fingerprint::of_bytes(scores)).short())
 }
 
-/// tempfile makes folders private; results are ordinary ones.
-fn open_to_all(dir: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).map_err(Error::io(dir))?;
-    }
-    Ok(())
+fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_new(path, |to| to.write_all(bytes)).map(drop).map_err(Error::io(path))
 }

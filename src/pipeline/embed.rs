@@ -54,7 +54,7 @@ impl Embeddings {
         }
         finite("image features", image.view())?;
         finite("text features", text.view())?;
-        let fingerprint = Fingerprint::of_stage(
+        let fingerprint = Fingerprint::of_content(
             "embeddings",
             &(image.dim(), &image_of),
             &[&fingerprint(image.view()), &fingerprint(text.view())],

@@ -168,7 +168,7 @@ mod tests {
     fn a_set_in_every_form_is_read_again_and_its_shard_is_a_data_set() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
-        set(3).write_as(&out, &json!({}), &[Form::Webdataset, Form::Parquet]).unwrap();
+        set(3).write_as(&out, &json!({}), &[Form::Webdataset, Form::Parquet], false).unwrap();
         assert_eq!(DistilledSet::read(&out).unwrap().set.pairs.len(), 3);
         let shards = data::open(&out.join("webdataset")).unwrap();
         assert_eq!(shards.train.pairs[2].caption, "caption é 2");

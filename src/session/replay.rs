@@ -4,7 +4,7 @@ use super::{Open, Shared, draft, translate, work};
 use crate::{
     app::{Event, JobId, News, State},
     error::{Error, Result},
-    journal::Header,
+    journal::Held,
     pipeline::Ctx,
 };
 use std::{path::Path, sync::Arc};
@@ -13,10 +13,10 @@ use std::{path::Path, sync::Arc};
 ///
 /// # Errors
 /// Those of the stages; [`Error::Setting`] if the decisions leave no prototype.
-pub fn replay(header: Header, entries: Vec<crate::app::Entry>, open: Open, out: &Path, ctx: &Ctx) -> Result<usize> {
-    let shared = Arc::new(Shared::new(header.config, open));
+pub fn replay(held: Held, open: Open, out: &Path, ctx: &Ctx) -> Result<usize> {
+    let shared = Arc::new(Shared::new(held.header.config, open));
     let mut state = State::new(draft(&shared.config));
-    state.restore(entries);
+    state.restore(held.entries);
     state.start();
     let rows = std::sync::Mutex::new(None);
     work::open(&shared, ctx, &|name, found| *super::lock(&rows) = Some((name, found)))?;

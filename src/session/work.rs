@@ -86,7 +86,9 @@ pub fn open(shared: &Shared, ctx: &Ctx, opened: &dyn Fn(String, Arc<crate::app::
         *lock(&shared.bench) = Some(bench);
     }
     let bench = shared.bench()?;
-    opened(bench.dataset().name.clone(), Arc::new(translate::rows(bench.dataset())));
+    let rows = Arc::new(translate::rows(bench.dataset()));
+    let _ = shared.rows.set(rows.fingerprint());
+    opened(bench.dataset().name.clone(), rows);
     let embedded = bench.embeddings(ctx)?;
     let measured = Arc::new(Measured::new(prune::similarities(&embedded.0, ctx)?));
     *lock(&shared.measured) = Some(measured.clone());
@@ -128,9 +130,9 @@ pub fn prototypes(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<(Fingerpr
     let kept = Kept(kept_rows(&measured, draft));
     let recipe = recipe(shared, draft);
     let found = Arc::new(bench.prototypes_of(kept, &recipe, ctx)?);
-    let source = &bench.embeddings(ctx)?.1;
+    let rows = shared.rows.get().ok_or(Error::Cancelled)?;
     let of = (&found.kept, &recipe.cluster, &recipe.prototype);
-    let basis = Fingerprint::of_stage("explorer", &of, &[source]);
+    let basis = Fingerprint::of_content("clustering", &of, &[rows, &bench.origin(ctx)?]);
     shared.remember(basis.clone(), found.clone());
     Ok((basis, found))
 }

@@ -75,15 +75,15 @@ impl Options {
 /// [`Error::Setting`] without a terminal, [`Error::Input`] for a file that is no session, [`Error::Io`].
 pub fn run(config: Config, open: impl FnOnce(Config) -> Open, options: &Options) -> Result<PathBuf> {
     let keys = keys()?;
-    let (config, entries, journal) = match &options.session {
+    let (config, entries, broken, journal) = match &options.session {
         Some(path) if path.exists() => {
-            let (header, entries, journal) = Journal::reopen(path)?;
-            (header.config, entries, journal)
+            let (held, journal) = Journal::reopen(path)?;
+            (held.header.config, held.entries, held.broken, journal)
         }
         given => {
             let path = given.clone().map_or_else(journal::fresh_path, Ok)?;
             let journal = Journal::create(&path, &config)?;
-            (config, Vec::new(), journal)
+            (config, Vec::new(), Vec::new(), journal)
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -91,6 +91,7 @@ pub fn run(config: Config, open: impl FnOnce(Config) -> Open, options: &Options)
     let mut state = State::new(session::draft(&config));
     state.keys = keys;
     state.restore(entries);
+    broken.into_iter().for_each(|line| drop(state.handle(Event::Log(Level::Warning, line))));
     let screen = terminal::Screen::enter()?;
     let open = open(config.clone());
     let left = runtime.block_on(async {

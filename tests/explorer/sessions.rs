@@ -71,8 +71,8 @@ impl Headless {
         let config = config(home);
         let (send, news) = mpsc::channel();
         let (entries, journal) = if journal.exists() {
-            let (_, entries, journal) = Journal::reopen(journal).unwrap();
-            (entries, journal)
+            let (held, journal) = Journal::reopen(journal).unwrap();
+            (held.entries, journal)
         } else {
             (vec![], Journal::create(journal, &config).unwrap())
         };
@@ -157,9 +157,9 @@ fn a_session_is_carried_out_reopened_and_replayed_byte_for_byte() {
     assert_eq!(second.state.set(), set, "the session stands where it stood");
     second.until("finding the pictures", |s| s.outdated().is_empty());
 
-    let (header, entries) = journal::read(&journal).unwrap();
+    let held = journal::read(&journal).unwrap();
     let again = home.path().join("again");
-    session::replay(header, entries, open(home.path()), &again, &Ctx::quiet()).unwrap();
+    session::replay(held, open(home.path()), &again, &Ctx::quiet()).unwrap();
     assert_eq!(files(&out), files(&again));
     assert_eq!(files(&out).iter().filter(|(n, _)| n.ends_with(".png")).count(), 3);
 }

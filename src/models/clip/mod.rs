@@ -42,6 +42,7 @@ pub struct Clip {
     tokenizer: Tokenizer,
     width: usize,
     device: Device,
+    checkpoint: Fingerprint,
     fingerprint: Fingerprint,
 }
 
@@ -61,6 +62,7 @@ impl Clip {
         }
         let vb = part.weights(MODEL, dtype, device)?;
         let width = config.projection_dim;
+        let files = part.fingerprint(Some(MODEL), &SETTINGS)?;
         let projection = Linear::load(&vb.pp("text_projection"), config.text.hidden_size, width, false);
         Ok(Self {
             vision: VisionTower::new(&config.vision, width, vb.clone()).map_err(unfit(&part))?,
@@ -70,7 +72,8 @@ impl Clip {
             tokenizer: Tokenizer::load(&part)?,
             width,
             device: device.clone(),
-            fingerprint: made_on(device, dtype, part.fingerprint(Some(MODEL), &SETTINGS)?),
+            fingerprint: made_on(device, dtype, files.clone()),
+            checkpoint: files,
         })
     }
 
@@ -80,6 +83,11 @@ impl Clip {
     }
 
     /// Of weights, configuration, processor and tokenizer.
+    pub fn checkpoint(&self) -> &Fingerprint {
+        &self.checkpoint
+    }
+
+    /// The same, and of what they compute on: names results.
     pub fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
     }

@@ -187,6 +187,17 @@ impl Workbench {
         }
     }
 
+    /// Names what the rows' features come from, whatever computed them: CLIP's checkpoint, or ready features.
+    ///
+    /// # Errors
+    /// As [`Self::embeddings`].
+    pub fn origin(&self, ctx: &Ctx) -> Result<Fingerprint> {
+        match self.dataset.train.ready {
+            Some(_) => Ok(self.embeddings(ctx)?.0.fingerprint.clone()),
+            None => Ok(self.clip()?.checkpoint().clone()),
+        }
+    }
+
     /// Embeddings of the training split: those that came with the data set, else CLIP's.
     ///
     /// # Errors
