@@ -16,6 +16,7 @@ pub mod fsio;
 pub mod job;
 #[cfg(feature = "tui")]
 pub mod journal;
+pub mod lfs;
 pub mod machine;
 pub mod models;
 pub mod pipeline;

@@ -4,7 +4,8 @@ use crate::{
     data::{
         ImageSource, Split, decode,
         embeddings::Ready,
-        source::{self, Listed, Listing, Origin, PARTS},
+        source::{self, Listed, Listing, Origin},
+        splits::PARTS,
     },
     error::Result,
     fsio::printable,
@@ -37,8 +38,14 @@ pub enum Problem {
     Unusable,
     /// The same image, byte for byte, in two splits: what is tested on was trained on.
     Leak,
+    /// A list, shard or array that says no split while others do, or that cannot be used; it is left out.
+    LeftOut,
     /// A sample lacks its image or its caption; it is left out.
     IncompleteSample,
+    /// A row or sample has a picture, a text or captions twice; the first counts.
+    SaidTwice,
+    /// NaN or Infinity, which JSON does not have, where nobody reads it.
+    NotANumber,
     /// A caption without a word; it is left out.
     EmptyCaption,
     /// The same image, byte for byte, under two names of one split.
@@ -51,6 +58,17 @@ impl Problem {
     /// Whether a run would end at it.
     pub fn stops(self) -> bool {
         self <= Self::Unusable
+    }
+
+    /// What a log says of it.
+    pub(super) fn told(self) -> &'static str {
+        match self {
+            Self::LeftOut => "is left out",
+            Self::IncompleteSample => "samples without an image or without a caption are skipped",
+            Self::SaidTwice => "of what is said twice the first counts",
+            Self::NotANumber => "NaN or Infinity, which JSON does not have",
+            _ => "is not as it should be",
+        }
     }
 }
 
@@ -97,11 +115,11 @@ impl Checked {
 /// # Errors
 /// Lists that cannot be read at all, as [`source::open`]; what `step` returns.
 pub fn check(path: &Path, step: &mut dyn FnMut(usize, usize) -> Result<()>) -> Result<Checked> {
-    let Listing { name, parts, incomplete, .. } = source::list(path)?;
+    let Listing { name, parts, noted, .. } = source::list(path)?;
     let mut checked = Checked { name, splits: [(0, 0); 3], features_only: 0, problems: BTreeMap::new() };
-    for (shard, count) in incomplete {
-        checked.add(Problem::IncompleteSample, || format!("{}: {count}", shard.display()));
-        checked.problems.entry(Problem::IncompleteSample).or_default().count += count - 1;
+    for (problem, place, count) in noted {
+        checked.add(problem, || if count > 1 { format!("{place}: {count}") } else { place });
+        checked.problems.entry(problem).or_default().count += count - 1;
     }
     let images: Vec<(usize, Listed)> =
         parts.into_iter().enumerate().flat_map(|(at, rows)| captions(at, rows, &mut checked)).collect();
@@ -114,6 +132,9 @@ pub fn check(path: &Path, step: &mut dyn FnMut(usize, usize) -> Result<()>) -> R
         }
     }
     step(images.len(), images.len())?;
+    if checked.splits[0].1 == 0 {
+        checked.add(Problem::Unusable, || format!("{}: no training pairs: there is nothing to distil", path.display()));
+    }
     if checked.stopping() == 0 {
         // Everything is there: whether it fits together is for the reader itself to say.
         let whole = source::open(path).and_then(|set| [set.train, set.val, set.test].iter().try_for_each(features));

@@ -3,6 +3,7 @@
 use crate::{
     data::jpeg,
     error::{Error, Result},
+    lfs,
 };
 use image::{DynamicImage, ImageFormat, ImageReader, Limits, RgbImage};
 use std::{
@@ -67,6 +68,7 @@ pub fn read_part(file: &Path, name: &Path, offset: u64, length: u64) -> Result<V
 /// # Errors
 /// As [`decode_rgb`].
 pub fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
+    lfs::refuse(path, bytes)?;
     let unreadable = |e: image::ImageError| Error::input(path, format!("not a readable image: {e}"));
     let format = image::guess_format(bytes).map_err(unreadable)?;
     let (width, height) = ImageReader::with_format(Cursor::new(bytes), format).into_dimensions().map_err(unreadable)?;

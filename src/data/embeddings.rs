@@ -16,10 +16,12 @@ use crate::{
     data::{
         npy::{Matrix, Table},
         parquet,
-        source::{Listed, Listing, Origin, Part, file_names, folder_name, image_roots, read_list, split_folders},
-        webdataset::part_of,
+        source::{Listed, Listing, Origin, file_names, folder_name, image_roots, read_list},
+        splits::{Part, split_folders, split_of},
+        text,
     },
     error::{Error, Result},
+    lfs,
 };
 use ndarray::Array2;
 use std::{
@@ -143,19 +145,20 @@ enum Side {
 pub(super) fn beside(dir: &Path) -> Result<[Features; 3]> {
     let mut found: [[Vec<Matrix>; 2]; 3] = Default::default();
     let mut encoders: [BTreeMap<String, Table>; 3] = Default::default();
-    for path in feature_files(dir)? {
+    for (folder, path) in feature_files(dir)? {
         let name = stem(&path);
-        let part = part_of(&path).unwrap_or(if name.ends_with("_embed") { Part::Test } else { Part::Train });
+        let by_name = if name.ends_with("_embed") { Part::Test } else { Part::Train };
+        let part = split_of(&name).or(folder).unwrap_or(by_name);
         let place = &mut found[part as usize];
         if path.extension().is_some_and(|e| e == "npy") {
             if let Some(side) = side_of(&name) {
-                place[side as usize].push(Matrix::open(&path)?);
+                place[side as usize].push(open(&path)?);
             } else if let Some(encoder) = encoder_of(&name) {
-                encoders[part as usize].insert(encoder.to_owned(), Table::new(vec![Matrix::open(&path)?])?);
+                encoders[part as usize].insert(encoder.to_owned(), Table::new(vec![open(&path)?])?);
             }
             continue;
         }
-        let arrays = Matrix::open_archive(&path)?;
+        let arrays = Matrix::open_archive(&path).map_err(lfs::told(&path))?;
         let only = arrays.len() == 1;
         for (array, matrix) in arrays {
             let side = if only { side_of(&name).or(side_of(&array)) } else { side_of(&array) };
@@ -172,6 +175,10 @@ pub(super) fn beside(dir: &Path) -> Result<[Features; 3]> {
     Ok(all)
 }
 
+fn open(path: &Path) -> Result<Matrix> {
+    Matrix::open(path).map_err(lfs::told(path))
+}
+
 /// `nf_resnet` of `nf_resnet_test_features`.
 fn encoder_of(name: &str) -> Option<&str> {
     let rest = name.strip_suffix("_features").or_else(|| name.strip_suffix("_logits"))?;
@@ -179,14 +186,15 @@ fn encoder_of(name: &str) -> Option<&str> {
     Some(splits.iter().find_map(|split| rest.strip_suffix(split)).unwrap_or(rest))
 }
 
-/// `.npy` and `.npz` files that may hold features, in the order of the numbers in their names.
-fn feature_files(dir: &Path) -> Result<Vec<PathBuf>> {
+/// `.npy` and `.npz` files that may hold features, in the order of the numbers in their names, with the split that their
+/// folder says.
+fn feature_files(dir: &Path) -> Result<Vec<(Option<Part>, PathBuf)>> {
     let mut files = Vec::new();
-    for (_, folder) in split_folders(dir) {
+    for (part, folder) in split_folders(dir) {
         let mut names = file_names(&folder)?;
         names.retain(|n| n.ends_with(".npy") || (n.ends_with(".npz") && words(n).any(is_embedding)));
         names.sort_by_key(|n| in_order(n));
-        files.extend(names.iter().map(|n| folder.join(n)));
+        files.extend(names.iter().map(|n| ((folder != dir).then_some(part), folder.join(n))));
     }
     Ok(files)
 }
@@ -283,13 +291,13 @@ fn table(dir: &Path) -> Result<Table> {
     if files.is_empty() {
         return Err(Error::input(dir, "holds no .npy file"));
     }
-    Table::new(files.iter().map(|f| Matrix::open(f)).collect::<Result<_>>()?)
+    Table::new(files.iter().map(|f| open(f)).collect::<Result<_>>()?)
 }
 
 /// Appends a row for each row of one parquet file.
 fn metadata(file: &Path, roots: &Arc<Vec<PathBuf>>, rows: &mut Vec<Listed>) -> Result<()> {
     let wanted: [&[&str]; 2] = [&["caption", "text"], &["image_path", "file_name"]];
-    let (count, mut columns) = parquet::text_columns(file, &wanted)?;
+    let (count, mut columns) = parquet::text_columns(file, &wanted).map_err(lfs::told(file))?;
     let paths = columns.pop().flatten().unwrap_or_else(|| vec![None; count]);
     let Some(captions) = columns.pop().flatten() else {
         return Err(Error::input(file, "has no column \"caption\" or \"text\""));
@@ -331,7 +339,7 @@ pub(super) fn captioned(dir: &Path) -> Result<Option<Listing>> {
     let mut listing = Listing { name: folder_name(dir), features, ..Listing::default() };
     let roots = Arc::new(Vec::new());
     for (part, file) in lists {
-        let text = String::from_utf8_lossy(&read_list(&file)?).into_owned();
+        let text = text::text(read_list(&file)?).map_err(|what| Error::input(&file, what))?;
         let list: Arc<Path> = file.as_path().into();
         let row = |(i, line): (usize, &str)| Listed {
             image: String::new(),

@@ -1,7 +1,10 @@
 //! Hugging Face's ImageFolder: `metadata.jsonl` beside the images, one JSON object a line.
 
 use crate::{
-    data::karpathy::{Row, without_mark},
+    data::{
+        json,
+        karpathy::{Keys, Row},
+    },
     error::{Error, Result},
     fsio::printable,
 };
@@ -11,25 +14,25 @@ use std::path::Path;
 pub(super) const METADATA: &str = "metadata.jsonl";
 
 /// Reads `{"file_name": path, "text": caption}` lines (`caption` is taken for `text` too; other keys are ignored).
-/// Returns each row with its line, from 1; empty lines are passed over.
+/// Returns each row with its line, from 1, and how many NaNs there are; empty lines are passed over.
 ///
 /// # Errors
 /// [`Error::Input`] naming line and column.
-pub(super) fn metadata(path: &Path, bytes: &[u8]) -> Result<Vec<(usize, Row)>> {
-    let mut rows = Vec::new();
-    for (i, line) in without_mark(bytes).split(|&b| b == b'\n').enumerate() {
+pub(super) fn metadata(path: &Path, bytes: &[u8]) -> Result<(Vec<(usize, Row)>, usize)> {
+    let (mut rows, mut odd) = (Vec::new(), 0);
+    for (i, line) in bytes.split(|&b| b == b'\n').enumerate() {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let row = serde_json::from_slice(line).map_err(|e| {
-            // serde_json counts lines within what it was given: one.
-            let what = e.to_string();
-            let what = what.split(" at line ").next().unwrap_or_default();
-            Error::input(path, format!("line {}, column {}: {}", i + 1, e.column(), printable(what)))
+        let (keys, more) = json::read(line, |line| serde_json::from_slice::<Keys>(line)).map_err(|e| {
+            // The parser counts lines within what it was given: one.
+            Error::input(path, format!("line {}, column {}: {}", i + 1, e.column, printable(&e.what)))
         })?;
+        let row = keys.row().map_err(|what| Error::input(path, format!("line {}: {what}", i + 1)))?;
         rows.push((i + 1, row));
+        odd += more;
     }
-    Ok(rows)
+    Ok((rows, odd))
 }
 
 #[cfg(test)]
@@ -42,7 +45,7 @@ mod tests {
     fn text_and_caption_are_both_understood_and_empty_lines_passed_over() {
         let file =
             b"{\"file_name\":\"a.png\",\"text\":\"A\"}\n\n{\"file_name\":\"b.png\",\"caption\":[\"B\"],\"x\":1}\r\n";
-        let rows = metadata(Path::new("m"), file).unwrap();
+        let (rows, _) = metadata(Path::new("m"), file).unwrap();
         assert_eq!(
             rows.iter().map(|(line, r)| (*line, r.image.as_str())).collect::<Vec<_>>(),
             [(1, "a.png"), (3, "b.png")]

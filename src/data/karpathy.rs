@@ -2,86 +2,110 @@
 //! `dataset_flickr30k.json` / `dataset_coco.json`.
 
 use crate::{
-    data::source::Part,
+    data::{
+        json,
+        splits::{Part, split_of},
+    },
     error::{Error, Result},
     fsio::printable,
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, SeqAccess, Visitor},
+    de::{Error as _, SeqAccess, Visitor},
 };
-use std::{cell::Cell, fmt, marker::PhantomData, path::Path};
+use std::{cell::Cell, fmt, path::Path};
 
-/// One entry of a list: an image's path as written there, and captions not yet normalised.
-#[derive(Debug, Deserialize)]
+/// One entry of a list: an image's path as written there, relative to the data root, and captions not yet normalised.
+#[derive(Debug)]
 pub(super) struct Row {
-    /// Relative to the data root.
-    #[serde(alias = "file_name")]
     pub image: String,
-    /// A string or a list of strings.
-    #[serde(alias = "text", deserialize_with = "one_or_many")]
     pub caption: Vec<String>,
+    /// Whether it had both `caption` and `text`, or an image by two keys; the first ones count.
+    pub twice: bool,
 }
 
-/// Captions that come without an image beside them: a string, strings, or an object that holds either.
+/// The keys of an entry. A caption that is null is one without a word.
 #[derive(Deserialize)]
-#[serde(transparent)]
-pub(super) struct Captions(#[serde(deserialize_with = "one_or_many")] Vec<String>);
-
-#[derive(Deserialize)]
-struct Captioned {
-    #[serde(alias = "text")]
-    caption: Captions,
+pub(super) struct Keys {
+    image: Option<String>,
+    file_name: Option<String>,
+    #[serde(default, deserialize_with = "one_or_many")]
+    caption: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "one_or_many")]
+    text: Option<Vec<String>>,
 }
 
-impl Captions {
-    /// Reads `"…"`, `["…"]` or `{"caption": either}`, for which `text` is taken too; other keys are ignored.
-    pub(super) fn from_json(bytes: &[u8]) -> serde_json::Result<Vec<String>> {
-        let bytes = without_mark(bytes);
-        let captions = match bytes.trim_ascii_start().first() {
-            Some(b'{') => serde_json::from_slice::<Captioned>(bytes)?.caption,
-            _ => serde_json::from_slice(bytes)?,
-        };
-        Ok(captions.0)
+impl Keys {
+    /// The row; the error names what lacks.
+    pub fn row(self) -> std::result::Result<Row, &'static str> {
+        let by_two = self.image.is_some() && self.file_name.is_some();
+        let (caption, twice) = choose(self.caption, self.text)?;
+        let image = self.image.or(self.file_name).ok_or("missing field `image`")?;
+        Ok(Row { image, caption, twice: twice || by_two })
     }
 }
 
-/// Reads a flat list: `[{"image": path, "caption": string or strings}]`; other keys are ignored.
+/// `caption` counts, unless it holds no word; and whether there were words by both keys.
+fn choose(
+    caption: Option<Vec<String>>,
+    text: Option<Vec<String>>,
+) -> std::result::Result<(Vec<String>, bool), &'static str> {
+    let words = |given: &[String]| given.iter().any(|c| !c.trim().is_empty());
+    match (caption, text) {
+        (Some(caption), Some(text)) if words(&caption) => Ok((caption, words(&text))),
+        (_, Some(text)) => Ok((text, false)),
+        (Some(caption), None) => Ok((caption, false)),
+        (None, None) => Err("missing field `caption`"),
+    }
+}
+
+/// Captions that come without an image beside them: `"…"`, `["…"]` or `{"caption": either}`, for which `text` is taken
+/// too; other keys are ignored. And whether the object had both.
+pub(super) fn captions(bytes: &[u8]) -> serde_json::Result<(Vec<String>, bool)> {
+    use serde::de::Error;
+    if bytes.trim_ascii_start().first() == Some(&b'{') {
+        let keys: Keys = serde_json::from_slice(bytes)?;
+        return choose(keys.caption, keys.text).map_err(serde_json::Error::custom);
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let captions = one_or_many(&mut json)?.unwrap_or_default();
+    json.end().map(|()| (captions, false))
+}
+
+/// Reads a flat list: `[{"image": path, "caption": string or strings}]`; other keys are ignored. And how many NaNs it has.
 ///
 /// # Errors
 /// [`Error::Input`] naming row, line and column.
-pub(super) fn flat(path: &Path, bytes: &[u8]) -> Result<Vec<Row>> {
+pub(super) fn flat(path: &Path, bytes: &[u8]) -> Result<(Vec<Row>, usize)> {
     let begun = Cell::new(0);
-    let mut json = serde_json::Deserializer::from_slice(without_mark(bytes));
-    json.deserialize_seq(Counted { begun: &begun, of: PhantomData })
-        .and_then(|rows| json.end().map(|()| rows))
-        .map_err(|e| Error::input(path, format!("row {}: {}", begun.get(), printable(&e.to_string()))))
+    let read = json::read(bytes, |bytes| {
+        let mut json = serde_json::Deserializer::from_slice(bytes);
+        json.deserialize_seq(Counted { begun: &begun }).and_then(|rows| json.end().map(|()| rows))
+    });
+    read.map_err(|e| Error::input(path, format!("row {}: {}", begun.get(), printable(&e.to_string()))))
 }
 
 /// Reads the original file; entry `i` is row `i + 1` of it. `restval` counts as training, as is usual for COCO.
 ///
 /// # Errors
 /// [`Error::Input`] naming line and column, or the row of an unknown split.
-pub(super) fn original(path: &Path, bytes: &[u8]) -> Result<Vec<(Part, Row)>> {
-    let file: Original =
-        serde_json::from_slice(without_mark(bytes)).map_err(|e| Error::input(path, printable(&e.to_string())))?;
+pub(super) fn original(path: &Path, bytes: &[u8]) -> Result<(Vec<(Part, Row)>, usize)> {
+    let (file, odd): (Original, usize) = json::read(bytes, |bytes| serde_json::from_slice(bytes))
+        .map_err(|e| Error::input(path, printable(&e.to_string())))?;
     let entry = |(i, image): (usize, Image)| {
         let part = match image.split.as_str() {
-            "train" | "restval" => Part::Train,
-            "val" => Part::Val,
-            "test" => Part::Test,
-            other => {
-                let message = format!("row {}: unknown split \"{}\"", i + 1, printable(other));
-                return Err(Error::input(path, message));
-            }
+            "restval" => Part::Train,
+            other => split_of(other)
+                .ok_or_else(|| Error::input(path, format!("row {}: unknown split \"{}\"", i + 1, printable(other))))?,
         };
         let name = match image.filepath {
             Some(folder) if !folder.is_empty() => format!("{folder}/{}", image.filename),
             _ => image.filename,
         };
-        Ok((part, Row { image: name, caption: image.sentences.into_iter().map(|s| s.raw).collect() }))
+        let caption = image.sentences.into_iter().map(|s| s.raw.unwrap_or_default()).collect();
+        Ok((part, Row { image: name, caption, twice: false }))
     };
-    file.images.into_iter().enumerate().map(entry).collect()
+    Ok((file.images.into_iter().enumerate().map(entry).collect::<Result<_>>()?, odd))
 }
 
 #[derive(Deserialize)]
@@ -99,33 +123,27 @@ struct Image {
 
 #[derive(Deserialize)]
 struct Sentence {
-    raw: String,
-}
-
-/// Windows tools like to begin UTF-8 files with a byte order mark; JSON knows none.
-pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+    raw: Option<String>,
 }
 
 /// A sequence that knows which element it is in: these files are one line, so a column alone says little.
-struct Counted<'a, T> {
+struct Counted<'a> {
     begun: &'a Cell<usize>,
-    of: PhantomData<T>,
 }
 
-impl<'de, T: DeserializeOwned> Visitor<'de> for Counted<'_, T> {
-    type Value = Vec<T>;
+impl<'de> Visitor<'de> for Counted<'_> {
+    type Value = Vec<Row>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of {image, caption}")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Vec<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Vec<Row>, A::Error> {
         let mut rows = Vec::new();
         loop {
             self.begun.set(rows.len() + 1);
-            match seq.next_element()? {
-                Some(row) => rows.push(row),
+            match seq.next_element::<Keys>()? {
+                Some(keys) => rows.push(keys.row().map_err(A::Error::custom)?),
                 None => return Ok(rows),
             }
         }
@@ -133,7 +151,7 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Counted<'_, T> {
 }
 
 /// A string or a list of strings, with an error that says so (an untagged enum would only say "no variant matched").
-fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Vec<String>, D::Error> {
+fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Vec<String>>, D::Error> {
     struct OneOrMany;
     impl<'de> Visitor<'de> for OneOrMany {
         type Value = Vec<String>;
@@ -146,15 +164,19 @@ fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Vec<St
             Ok(vec![text.to_owned()])
         }
 
+        fn visit_unit<E>(self) -> std::result::Result<Vec<String>, E> {
+            Ok(vec![String::new()])
+        }
+
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Vec<String>, A::Error> {
             let mut captions = Vec::new();
-            while let Some(caption) = seq.next_element()? {
-                captions.push(caption);
+            while let Some(caption) = seq.next_element::<Option<String>>()? {
+                captions.push(caption.unwrap_or_default());
             }
             Ok(captions)
         }
     }
-    from.deserialize_any(OneOrMany)
+    from.deserialize_any(OneOrMany).map(Some)
 }
 
 #[cfg(test)]
@@ -170,7 +192,7 @@ mod tests {
     #[test]
     fn a_caption_may_be_one_string_or_several() {
         let json = br#"[{"image":"a","caption":"x","image_id":"1"},{"caption":["y","z"],"image":"b"}]"#;
-        let rows = flat(Path::new("x"), json).unwrap();
+        let (rows, _) = flat(Path::new("x"), json).unwrap();
         assert_eq!((rows[0].image.as_str(), rows[0].caption.as_slice()), ("a", ["x".to_owned()].as_slice()));
         assert_eq!(rows[1].caption, ["y", "z"]);
     }
@@ -193,10 +215,10 @@ mod tests {
                 r#"{{"images":[{{"filename":"a.jpg","filepath":"val2014","split":"{split}","sentences":[{{"raw":"A."}}]}}]}}"#
             )
         };
-        let rows = original(Path::new("x"), file("restval").as_bytes()).unwrap();
+        let (rows, _) = original(Path::new("x"), file("restval").as_bytes()).unwrap();
         assert_eq!((rows[0].0, rows[0].1.image.as_str()), (Part::Train, "val2014/a.jpg"));
-        let text = original(Path::new("x"), file("dev").as_bytes()).unwrap_err().to_string();
-        assert!(text.contains("row 1: unknown split \"dev\""), "{text}");
+        let text = original(Path::new("x"), file("other").as_bytes()).unwrap_err().to_string();
+        assert!(text.contains("row 1: unknown split \"other\""), "{text}");
     }
 
     proptest! {

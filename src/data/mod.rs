@@ -77,7 +77,7 @@ pub struct Dataset {
     pub val: Split,
     /// Where recall is measured.
     pub test: Split,
-    /// Of captions, image names, sizes and modification times.
+    /// Of captions, image names and what tells an image file from any other and from itself before a change.
     pub fingerprint: Fingerprint,
 }
 
@@ -118,12 +118,15 @@ pub mod decode;
 pub mod embeddings;
 mod imagefolder;
 mod jpeg;
+mod json;
 mod karpathy;
 pub mod npy;
 mod parquet;
 pub mod pixels;
 pub mod source;
+mod splits;
 mod tarfile;
+mod text;
 pub mod webdataset;
 pub mod world;
 

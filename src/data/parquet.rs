@@ -74,7 +74,11 @@ fn text_column(group: &dyn RowGroupReader, at: usize, texts: &mut Texts) -> std:
         if values.is_empty() && levels.is_empty() {
             return Ok(());
         }
-        let mut values = values.into_iter().map(|v| String::from_utf8_lossy(v.data()).into_owned());
+        let text = |v: ByteArray| match std::str::from_utf8(v.data()) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(_) => Err(ParquetError::General(format!("column \"{name}\", from row {}: not UTF-8", texts.len() + 1))),
+        };
+        let mut values = values.into_iter().map(text).collect::<std::result::Result<Vec<_>, _>>()?.into_iter();
         if nullable {
             texts.extend(levels.into_iter().map(|level| if level > 0 { values.next() } else { None }));
         } else {

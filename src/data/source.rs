@@ -3,12 +3,16 @@
 use crate::{
     data::{
         Dataset, Split,
+        check::Problem,
         embeddings::{self, Features},
-        imagefolder, karpathy, webdataset,
+        imagefolder, karpathy,
+        splits::{Part, of_list, other_folders, split_folders, split_of},
+        text, webdataset,
     },
     error::{Error, Result},
     fingerprint::Fingerprint,
     fsio::printable,
+    lfs,
 };
 pub(crate) use build::stays_inside;
 pub(super) use build::{Listed, Origin, absence, check_relative, locate, stamp, tidy};
@@ -20,29 +24,21 @@ use std::{
     sync::Arc,
 };
 
-/// Largest caption file read, in bytes (COCO's whole original file has 144 MB).
-const MAX_LIST: u64 = 4 << 30;
-
-/// One of the three splits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Train,
-    Val,
-    Test,
-}
-
-/// The splits and what they are called.
-pub(super) const PARTS: [(Part, &str); 3] = [(Part::Train, "train"), (Part::Val, "val"), (Part::Test, "test")];
+/// Largest caption file read, in bytes (COCO's whole original file has 144 MB). Its rows take as much again.
+const MAX_LIST: u64 = 1 << 30;
 
 /// Reads the captioned image set at `path`, a folder or one of its caption files. Understood are, in this order:
 ///
-/// - ImageFolder: `metadata.jsonl`, in the folder itself (all of it training) or in `train/`, `val/` (or
-///   `validation/`), `test/`; images relative to their `metadata.jsonl`;
+/// - ImageFolder: `metadata.jsonl`, in the folder itself (an image in a folder named after a split belongs to it, any
+///   other to training) or in folders named after splits; images relative to their `metadata.jsonl`;
 /// - BLIP's flat lists: `NAME_train.json`, `NAME_val.json`, `NAME_test.json`;
 /// - Karpathy's own `dataset_NAME.json`;
 /// - webdataset shards: `.tar` files here or in `train/`, `val/`, `test/`, one of them, or a pattern such as
 ///   `shards/{00000..00012}.tar` (see [`webdataset`] for what a shard holds and which split it belongs to);
 /// - ready [`embeddings`]: clip-retrieval's folders, or `.npy` and `.npz` files beside any of the lists above.
+///
+/// Splits go by the words that Hugging Face's `datasets` knows (`valid`, `dev`, `eval`, `val2017`); what has a place beside
+/// them but says none is left out, and told.
 ///
 /// The images of Karpathy's lists are looked for relative to the folder, then to each of its direct sub-folders in
 /// alphabetical order. Splits that are absent are empty. Captions are normalised; those that hold no word are skipped,
@@ -55,20 +51,15 @@ pub(super) const PARTS: [(Part, &str); 3] = [(Part::Train, "train"), (Part::Val,
 /// [`Error::Input`] naming file, row and path: not a known layout, malformed JSON, a path that climbs out, missing
 /// images (the first, and how many). [`Error::Io`] for what cannot be read.
 pub fn open(path: &Path) -> Result<Dataset> {
-    let Listing {
-        name,
-        parts: [train, val, test],
-        features: [train_features, val_features, test_features],
-        incomplete,
-    } = list(path)?;
+    let Listing { name, parts: [train, val, test], features: [train_features, val_features, test_features], noted } =
+        list(path)?;
     let (mut hash, mut skipped) = (Sha256::new(), 0);
     let mut split = |rows, features| build::split(rows, features, &mut hash, &mut skipped);
     let train = split(train, train_features)?;
     let (val, test) = (split(val, val_features)?, split(test, test_features)?);
     check_features(path, &train, &[(&val, "val"), (&test, "test")])?;
-    if !incomplete.is_empty() {
-        let incomplete: usize = incomplete.iter().map(|(_, count)| count).sum();
-        tracing::warn!(incomplete, data = %path.display(), "samples without an image or without a caption were skipped");
+    for (problem, place, count) in &noted {
+        tracing::warn!(count, data = %path.display(), "{}: {}", problem.told(), printable(place));
     }
     if skipped > 0 {
         tracing::warn!(skipped, data = %path.display(), "captions without a word were skipped");
@@ -85,8 +76,8 @@ pub(super) struct Listing {
     pub name: String,
     pub parts: [Vec<Listed>; 3],
     pub features: [Features; 3],
-    /// Samples that lack an image or a caption and were left out, for each shard that has any.
-    pub incomplete: Vec<(PathBuf, usize)>,
+    /// What was met in reading and does not stop it: where, and how often.
+    pub noted: Vec<(Problem, String, usize)>,
 }
 
 impl Listing {
@@ -136,30 +127,46 @@ pub(super) fn list(path: &Path) -> Result<Listing> {
 }
 
 fn open_folder(dir: &Path) -> Result<Listing> {
-    let by_split = PARTS.map(|(part, name)| {
-        let folders: &[&str] = if part == Part::Val { &["val", "validation"] } else { &[name] };
-        folders.iter().map(|f| dir.join(f).join(imagefolder::METADATA)).find(|f| f.is_file())
-    });
-    let single = dir.join(imagefolder::METADATA);
-    if single.is_file() {
-        return Listing::new(folder_name(dir), [folder_rows(&single)?, vec![], vec![]]).with_features(dir);
-    }
-    if by_split.iter().any(Option::is_some) {
-        let [train, val, test] = by_split.map(|file| file.map_or(Ok(vec![]), |f| folder_rows(&f)));
-        return Listing::new(folder_name(dir), [train?, val?, test?]).with_features(dir);
+    let with_list = |folder: &PathBuf| folder.join(imagefolder::METADATA).is_file();
+    let (below, mut others) = (split_folders(dir), other_folders(dir));
+    others.retain(with_list);
+    let lists: Vec<(Part, PathBuf)> = below.into_iter().filter(|(_, folder)| with_list(folder)).collect();
+    if !lists.is_empty() {
+        let mut listing = Listing::new(folder_name(dir), Default::default());
+        let at_root = lists[0].1 == dir;
+        for (i, (part, folder)) in lists.iter().enumerate() {
+            if at_root && i > 0 {
+                others.push(folder.clone());
+                continue;
+            }
+            let rows = folder_rows(&folder.join(imagefolder::METADATA), &mut listing.noted)?;
+            for row in rows {
+                let part = if at_root { said_by_folders(&row.image).unwrap_or(*part) } else { *part };
+                listing.parts[part as usize].push(row);
+            }
+        }
+        let left = |folder: &PathBuf| (Problem::LeftOut, format!("{}: its list", folder.display()), 1);
+        listing.noted.extend(others.iter().map(left));
+        return listing.with_features(dir);
     }
     let names = file_names(dir)?;
-    let mut flat: Vec<&str> = names.iter().filter_map(|n| flat_prefix(n)).collect();
+    let mut flat: Vec<String> = names.iter().filter_map(|n| of_list(n)).map(|(_, set)| set).collect();
+    flat.sort();
     flat.dedup();
     let originals: Vec<&String> = names.iter().filter(|n| n.starts_with("dataset_") && n.ends_with(".json")).collect();
     match (flat.as_slice(), originals.as_slice()) {
-        ([prefix], _) => flat_lists(dir, prefix)?.with_features(dir),
+        ([set], _) => flat_lists(dir, set)?.with_features(dir),
         ([], [one]) => open_original(&dir.join(one))?.with_features(dir),
         ([], []) => open_unlisted(dir),
         _ => {
             Err(Error::input(dir, format!("holds several data sets; name one of: {}", printable(&candidates(&names)))))
         }
     }
+}
+
+/// The split that the folders of an image's path say.
+fn said_by_folders(image: &str) -> Option<Part> {
+    image.rsplit_once('/')?.0.split('/').find_map(split_of)
 }
 
 /// What needs no list of captions: its files say it all.
@@ -182,68 +189,93 @@ fn open_unlisted(dir: &Path) -> Result<Listing> {
 }
 
 fn candidates(names: &[String]) -> String {
-    let known = |n: &&String| flat_prefix(n).is_some() || (n.starts_with("dataset_") && n.ends_with(".json"));
+    let known = |n: &&String| of_list(n).is_some() || (n.starts_with("dataset_") && n.ends_with(".json"));
     names.iter().filter(known).cloned().collect::<Vec<_>>().join(", ")
 }
 
 fn open_file(path: &Path) -> Result<Listing> {
     let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    match flat_prefix(&name) {
-        Some(prefix) => flat_lists(dir, prefix),
-        None if name.ends_with(".jsonl") => Ok(Listing::new(folder_name(dir), [folder_rows(path)?, vec![], vec![]])),
+    match of_list(&name) {
+        Some((_, set)) => flat_lists(dir, &set),
+        None if name.ends_with(".jsonl") => {
+            let mut noted = Vec::new();
+            let rows = folder_rows(path, &mut noted)?;
+            Ok(Listing { noted, ..Listing::new(folder_name(dir), [rows, vec![], vec![]]) })
+        }
         None if name.ends_with(".json") => open_original(path),
         None if name.ends_with(".tar") => webdataset::list(path, &[path.to_owned()]),
         None => Err(Error::input(path, "neither a folder nor a .json, .jsonl or .tar file")),
     }
 }
 
-/// `flickr30k` of `flickr30k_train.json`.
-fn flat_prefix(name: &str) -> Option<&str> {
-    PARTS.iter().find_map(|(_, part)| name.strip_suffix(".json")?.strip_suffix(part)?.strip_suffix('_'))
-}
-
-fn flat_lists(dir: &Path, prefix: &str) -> Result<Listing> {
+/// The lists of the data set `set`, in the order of their names; what may be another one of them is left out.
+fn flat_lists(dir: &Path, set: &str) -> Result<Listing> {
     let roots = Arc::new(image_roots(dir)?);
-    let [train, val, test] = PARTS.map(|(_, part)| -> Result<Vec<Listed>> {
-        let list = dir.join(format!("{prefix}_{part}.json"));
-        if !list.is_file() {
-            return Ok(vec![]);
+    let mut listing = Listing::new(set.to_owned(), Default::default());
+    for name in file_names(dir)? {
+        let list = dir.join(&name);
+        match of_list(&name) {
+            Some((part, of)) if of == set => {
+                let (rows, odd) = karpathy::flat(&list, &read_list(&list)?)?;
+                note_rows(&list, &rows, odd, &mut listing.noted);
+                let rows = rows.into_iter().enumerate();
+                listing.parts[part as usize]
+                    .extend(rows.map(|(i, row)| listed(&list, format!("row {}", i + 1), row, &roots)));
+            }
+            None if name.ends_with(".json") && name.starts_with(&format!("{set}_")) => {
+                listing.noted.push((Problem::LeftOut, list.display().to_string(), 1));
+            }
+            _ => {}
         }
-        let rows = karpathy::flat(&list, &read_list(&list)?)?;
-        Ok(rows.into_iter().enumerate().map(|(i, row)| listed(&list, format!("row {}", i + 1), row, &roots)).collect())
-    });
-    Ok(Listing::new(prefix.to_owned(), [train?, val?, test?]))
+    }
+    Ok(listing)
 }
 
 fn open_original(path: &Path) -> Result<Listing> {
     let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let roots = Arc::new(image_roots(dir)?);
-    let mut parts = [vec![], vec![], vec![]];
-    for (i, (part, row)) in karpathy::original(path, &read_list(path)?)?.into_iter().enumerate() {
-        parts[part as usize].push(listed(path, format!("row {}", i + 1), row, &roots));
-    }
     let stem = path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok(Listing::new(stem.strip_prefix("dataset_").unwrap_or(&stem).to_owned(), parts))
+    let mut listing = Listing::new(stem.strip_prefix("dataset_").unwrap_or(&stem).to_owned(), Default::default());
+    let (rows, odd) = karpathy::original(path, &read_list(path)?)?;
+    note_rows(path, &[], odd, &mut listing.noted);
+    for (i, (part, row)) in rows.into_iter().enumerate() {
+        listing.parts[part as usize].push(listed(path, format!("row {}", i + 1), row, &roots));
+    }
+    Ok(listing)
 }
 
-fn folder_rows(list: &Path) -> Result<Vec<Listed>> {
+fn folder_rows(list: &Path, noted: &mut Vec<(Problem, String, usize)>) -> Result<Vec<Listed>> {
     let dir = list.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let roots = Arc::new(vec![dir.to_owned()]);
-    let rows = imagefolder::metadata(list, &read_list(list)?)?;
-    Ok(rows.into_iter().map(|(line, row)| listed(list, format!("line {line}"), row, &roots)).collect())
+    let (lines, odd) = imagefolder::metadata(list, &read_list(list)?)?;
+    let (lines, rows): (Vec<usize>, Vec<karpathy::Row>) = lines.into_iter().unzip();
+    note_rows(list, &rows, odd, noted);
+    Ok(lines.iter().zip(rows).map(|(line, row)| listed(list, format!("line {line}"), row, &roots)).collect())
+}
+
+/// Notes what rows of a list say twice, and how many numbers in it are none.
+fn note_rows(list: &Path, rows: &[karpathy::Row], odd: usize, noted: &mut Vec<(Problem, String, usize)>) {
+    let twice = rows.iter().filter(|row| row.twice).count();
+    for (problem, count) in [(Problem::SaidTwice, twice), (Problem::NotANumber, odd)] {
+        noted.extend((count > 0).then(|| (problem, list.display().to_string(), count)));
+    }
 }
 
 fn listed(list: &Path, place: String, row: karpathy::Row, roots: &Arc<Vec<PathBuf>>) -> Listed {
     Listed { image: row.image, captions: row.caption, list: list.into(), place, origin: Origin::Below(roots.clone()) }
 }
 
+/// A list's bytes, without a byte order mark and in UTF-8 where one says that they were not.
 pub(super) fn read_list(path: &Path) -> Result<Vec<u8>> {
-    let length = fs::metadata(path).map_err(Error::io(path))?.len();
-    if length > MAX_LIST {
-        return Err(Error::input(path, format!("{length} bytes: too large for a list of captions")));
+    let about = fs::metadata(path).map_err(Error::io(path))?;
+    if !about.is_file() || about.len() > MAX_LIST {
+        let message = format!("{} bytes: a list of captions is a file of at most {MAX_LIST}", about.len());
+        return Err(Error::input(path, message));
     }
-    fs::read(path).map_err(Error::io(path))
+    let bytes = fs::read(path).map_err(Error::io(path))?;
+    lfs::refuse(path, &bytes)?;
+    text::unmarked(bytes).map_err(|what| Error::input(path, what))
 }
 
 /// Names of the files in `dir`, sorted.
@@ -257,13 +289,6 @@ pub(super) fn file_names(dir: &Path) -> Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
-}
-
-/// `dir` itself as training, then its folders named after splits.
-pub(super) fn split_folders(dir: &Path) -> Vec<(Part, PathBuf)> {
-    let below = PARTS.iter().map(|(part, name)| (*part, dir.join(name)));
-    let all = std::iter::once((Part::Train, dir.to_owned())).chain(below);
-    all.chain([(Part::Val, dir.join("validation"))]).filter(|(_, folder)| folder.is_dir()).collect()
 }
 
 /// `dir`, then its direct sub-folders in alphabetical order.

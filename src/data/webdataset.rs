@@ -5,18 +5,24 @@
 //! an object with `caption` or `text`) of one key in one shard are an image and its captions; other members are passed
 //! over, samples without image or caption skipped and counted. Names are only keys: one that climbs out leads nowhere.
 //!
+//! Of several pictures, texts or JSON objects of one sample the first counts.
+//!
 //! A shard belongs to the split that a word of its name says (`flickr_test_000.tar`), else its folder's
-//! (`val/000.tar`), else to training.
+//! (`val/000.tar`), else to training; but beside shards that are named training it is left out.
 
 use crate::{
     data::{
+        check::Problem,
         decode::read_part,
-        karpathy::Captions,
-        source::{Listed, Listing, Origin, PARTS, Part, file_names, folder_name, split_folders, stamp},
+        json, karpathy,
+        source::{Listed, Listing, Origin, file_names, folder_name, stamp},
+        splits::{Part, other_folders, part_of, split_folders, split_of},
         tarfile::{self, Member},
+        text,
     },
     error::{Error, Result},
     fsio::printable,
+    lfs,
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -85,39 +91,53 @@ fn choices(inside: &str) -> Option<Vec<String>> {
 pub(super) fn shards_below(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut shards = Vec::new();
     for (_, folder) in split_folders(dir) {
-        let names = file_names(&folder)?;
-        shards.extend(names.iter().filter(|n| n.ends_with(".tar")).map(|n| folder.join(n)));
+        shards.extend(shards_in(&folder)?);
     }
     Ok(shards)
 }
 
-/// The split that a file's name or its folder says, if any.
-pub(super) fn part_of(path: &Path) -> Option<Part> {
-    let named = |text: &str| {
-        text.split(|c: char| !c.is_ascii_alphanumeric()).find_map(|word| match word.to_ascii_lowercase().as_str() {
-            "validation" => Some(Part::Val),
-            word => PARTS.iter().find(|(_, name)| *name == word).map(|(part, _)| *part),
-        })
+fn shards_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let names = file_names(folder)?;
+    Ok(names.iter().filter(|n| n.ends_with(".tar")).map(|n| folder.join(n)).collect())
+}
+
+/// The split that each shard's name says, else its folder's below `source`. One that says none is training, unless
+/// others say that they are.
+fn parts_of(source: &Path, shards: &[PathBuf]) -> Vec<Option<Part>> {
+    let here = |path: &PathBuf| path.parent() == Some(source) && source.is_dir();
+    let named = |path: &PathBuf| {
+        if here(path) { split_of(&path.file_stem()?.to_string_lossy()) } else { part_of(path) }
     };
-    let folder = path.parent().and_then(Path::file_name);
-    [path.file_stem(), folder].into_iter().flatten().find_map(|name| named(&name.to_string_lossy()))
+    let said: Vec<Option<Part>> = shards.iter().map(named).collect();
+    let rest = (!said.contains(&Some(Part::Train))).then_some(Part::Train);
+    said.into_iter().map(|part| part.or(rest)).collect()
 }
 
 /// The samples of `shards`; `source` is what they were asked for as, for the data set's name.
 pub(super) fn list(source: &Path, shards: &[PathBuf]) -> Result<Listing> {
     let mut parts = [vec![], vec![], vec![]];
-    let mut incomplete = Vec::new();
-    for path in shards {
+    let mut noted = Vec::new();
+    for (path, part) in shards.iter().zip(parts_of(source, shards)) {
         let stamp = stamp(path).ok_or_else(|| Error::input(path, "there is no such shard"))?;
+        let Some(part) = part else {
+            noted.push((Problem::LeftOut, path.display().to_string(), 1));
+            continue;
+        };
         let shard = Arc::new(Shard { path: Arc::from(path.as_path()), stamp });
-        let (rows, left_out) = samples(&shard)?;
-        parts[part_of(path).unwrap_or(Part::Train) as usize].extend(rows);
-        incomplete.extend((left_out > 0).then(|| (path.clone(), left_out)));
+        let (rows, met) = samples(&shard)?;
+        parts[part as usize].extend(rows);
+        let met = met.into_iter().filter(|(_, count)| *count > 0);
+        noted.extend(met.map(|(problem, count)| (problem, path.display().to_string(), count)));
+    }
+    if source.is_dir() {
+        for folder in other_folders(source) {
+            noted.extend(shards_in(&folder)?.iter().map(|path| (Problem::LeftOut, path.display().to_string(), 1)));
+        }
     }
     let plain = source.to_string_lossy();
     let folder = if source.is_dir() { source } else { Path::new(plain.split('{').next().unwrap_or_default()) };
     let name = if source.is_dir() { folder_name(folder) } else { folder_name(folder.parent().unwrap_or(folder)) };
-    Ok(Listing { name, parts, incomplete, ..Listing::default() })
+    Ok(Listing { name, parts, noted, ..Listing::default() })
 }
 
 /// Members of one key.
@@ -128,9 +148,10 @@ struct Sample<'a> {
     json: Option<&'a Member>,
 }
 
-/// The complete samples of one shard in the order of their first members, and how many were not complete.
-fn samples(shard: &Arc<Shard>) -> Result<(Vec<Listed>, usize)> {
-    let members = tarfile::members(&shard.path)?;
+/// The complete samples of one shard in the order of their first members, and what else was met.
+fn samples(shard: &Arc<Shard>) -> Result<(Vec<Listed>, [(Problem, usize); 3])> {
+    let members = tarfile::members(&shard.path).map_err(lfs::told(&shard.path))?;
+    let (mut twice, mut odd) = (0, 0);
     let mut order: HashMap<&str, usize> = HashMap::new();
     let mut samples: BTreeMap<usize, Sample> = BTreeMap::new();
     for member in &members {
@@ -143,16 +164,16 @@ fn samples(shard: &Arc<Shard>) -> Result<(Vec<Listed>, usize)> {
             "json" => &mut sample.json,
             _ => continue,
         };
-        if let Some(before) = slot.replace(member) {
-            let names = format!("\"{}\" and \"{}\" have one key", before.name, member.name);
-            return Err(Error::input(&*shard.path, format!("byte {}: {}", member.offset, printable(&names))));
-        }
+        twice += usize::from(slot.is_some());
+        slot.get_or_insert(member);
     }
     let mut rows = Vec::new();
     let all = samples.len();
     for sample in samples.values() {
         let (Some(image), Some(words)) = (sample.image, sample.text.or(sample.json)) else { continue };
-        let captions = captions(shard, words, sample.text.is_some())?;
+        let (captions, both, more) = captions(shard, words, sample.text.is_some())?;
+        twice += usize::from(both);
+        odd += more;
         rows.push(Listed {
             image: image.name.clone(),
             captions,
@@ -162,7 +183,7 @@ fn samples(shard: &Arc<Shard>) -> Result<(Vec<Listed>, usize)> {
         });
     }
     let left_out = all - rows.len();
-    Ok((rows, left_out))
+    Ok((rows, [(Problem::IncompleteSample, left_out), (Problem::SaidTwice, twice), (Problem::NotANumber, odd)]))
 }
 
 /// `a/b` and `seg.png` of `a/b.seg.png`; `None` for hidden files, those without extension and webdataset's own `__…__`.
@@ -173,8 +194,8 @@ fn key_and_extension(name: &str) -> Option<(&str, &str)> {
     ours.then(|| (&name[..dot], &name[dot + 1..]))
 }
 
-/// The captions in a text or JSON member.
-fn captions(shard: &Shard, member: &Member, plain: bool) -> Result<Vec<String>> {
+/// The captions in a text or JSON member, whether it has them by two keys, and how many NaNs.
+fn captions(shard: &Shard, member: &Member, plain: bool) -> Result<(Vec<String>, bool, usize)> {
     let wrong = |what: &str| {
         let message = format!("byte {}: \"{}\": {what}", member.offset, member.name);
         Error::input(&*shard.path, printable(&message))
@@ -184,10 +205,12 @@ fn captions(shard: &Shard, member: &Member, plain: bool) -> Result<Vec<String>> 
     }
     let bytes = read_part(&shard.path, &shard.path, member.offset, member.length)?;
     if plain {
-        let text = String::from_utf8_lossy(&bytes);
-        return Ok(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect());
+        let text = text::text(bytes).map_err(|e| wrong(&e))?;
+        return Ok((text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect(), false, 0));
     }
-    Captions::from_json(&bytes).map_err(|e| wrong(&e.to_string()))
+    let bytes = text::unmarked(bytes).map_err(|e| wrong(&e))?;
+    let ((captions, both), odd) = json::read(&bytes, karpathy::captions).map_err(|e| wrong(&e.to_string()))?;
+    Ok((captions, both, odd))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::hub::{Hub, Name};
 use crate::{
     error::{Error, Result, said},
     fingerprint::Fingerprint,
+    lfs,
 };
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
@@ -110,7 +111,11 @@ impl Part<'_> {
         match self.checkpoint {
             Checkpoint::Embedded { .. } => self.embedded(file).map(<[u8]>::to_vec).ok_or_else(|| self.missing(file)),
             _ if !self.has(file) => Err(self.missing(file)),
-            _ => std::fs::read(self.path(file)).map_err(Error::io(self.path(file))),
+            _ => {
+                let path = self.path(file);
+                let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
+                lfs::refuse(&path, &bytes).map(|()| bytes)
+            }
         }
     }
 
@@ -170,10 +175,11 @@ impl Part<'_> {
         for path in &paths {
             std::fs::File::open(path).map_err(Error::io(path))?;
         }
+        let told = |e: Error| paths.iter().fold(e, |e, path| lfs::told(path)(e));
         // SAFETY: the map is read-only; a checkpoint that another program truncates meanwhile is outside
         // what any reader of memory-mapped files can guard against.
         #[allow(unsafe_code)]
-        unsafe { VarBuilder::from_mmaped_safetensors(&paths, dtype, device) }.map_err(wrong)
+        unsafe { VarBuilder::from_mmaped_safetensors(&paths, dtype, device) }.map_err(wrong).map_err(told)
     }
 
     /// SHA-256 over the weights of `stem`, if there is one, and those of `settings` that exist, so that results name what

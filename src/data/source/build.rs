@@ -270,9 +270,18 @@ fn harmless_ends(path: &str) -> Vec<PathBuf> {
     (1..=down.min(ENDS)).rev().map(|n| parts[parts.len() - n..].iter().collect()).collect()
 }
 
-/// Size and modification time of a file; `None` if there is no file.
+/// What tells a file from any other, and from itself before a change; `None` if there is no file. Tools set modification
+/// times back, so the time of the last change of any kind counts too, which only the system sets.
 pub(in crate::data) fn stamp(path: &Path) -> Option<String> {
     let about = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     let time = about.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    Some(format!(" {} {}", about.len(), time.as_nanos()))
+    #[cfg(unix)]
+    let which = {
+        use std::os::unix::fs::MetadataExt;
+        format!("{} {} {}.{:09}", about.dev(), about.ino(), about.ctime(), about.ctime_nsec())
+    };
+    // Elsewhere there is no such time: the content itself.
+    #[cfg(not(unix))]
+    let which = Fingerprint::of_file(path).ok()?;
+    Some(format!(" {} {} {which}", about.len(), time.as_nanos()))
 }
