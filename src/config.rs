@@ -1,6 +1,7 @@
 //! Every setting, in one place: read from TOML, overridden by flags, checked before anything runs.
 
 use crate::{
+    data::{Orientation, Rules, caption::PreCaption},
     error::{Error, Result},
     pipeline::{
         caption::CaptionSettings, cluster::ClusterSettings, evaluate, prototype::PrototypeSettings,
@@ -66,6 +67,10 @@ pub struct Data {
     pub scenes: usize,
     /// Fraction of the demo world's training captions swapped between scenes.
     pub noise: f32,
+    /// What becomes of the EXIF orientation of a folder's images.
+    pub orientation: Orientation,
+    /// What CLIP and the decoder read in the place of a folder's captions.
+    pub pre_caption: PreCaption,
 }
 
 /// Which checkpoints: `demo`, a folder in the library's own layout, or a name on the Hugging Face hub (`org/model` or
@@ -83,7 +88,13 @@ pub struct Models {
 
 impl Default for Data {
     fn default() -> Self {
-        Self { source: "world".into(), scenes: 2_000, noise: 0.0 }
+        Self {
+            source: "world".into(),
+            scenes: 2_000,
+            noise: 0.0,
+            orientation: Orientation::default(),
+            pre_caption: PreCaption::default(),
+        }
     }
 }
 
@@ -91,6 +102,13 @@ impl Default for Models {
     fn default() -> Self {
         let demo = || "demo".to_owned();
         Self { clip: demo(), decoder: demo(), encoders: demo() }
+    }
+}
+
+impl Data {
+    /// How a folder is read.
+    pub fn rules(&self) -> Rules {
+        Rules { orientation: self.orientation, pre_caption: self.pre_caption }
     }
 }
 

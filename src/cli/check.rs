@@ -6,18 +6,22 @@ use super::{
     table::render,
 };
 use crate::{
-    data::check::{self, Checked},
+    data::{
+        Orientation, Rules,
+        check::{self, Checked},
+    },
     error::{Error, Result},
 };
 use serde_json::{Map, Value, json};
 
 pub fn run(global: &Global, args: &Check) -> Result<()> {
     let ctx = progress::ctx(global.progress);
-    let checked = check::check(&args.path, &mut |done, total| ctx.step("check images", done, total))?;
+    let rules = super::config(global)?.checked()?.data.rules();
+    let checked = check::check(&args.path, rules, &mut |done, total| ctx.step("check images", done, total))?;
     if global.json {
         print_json(&result(&checked));
     } else {
-        println!("{}", text(&checked));
+        println!("{}", text(&checked, rules));
     }
     match checked.stopping() {
         0 => Ok(()),
@@ -40,6 +44,8 @@ fn result(checked: &Checked) -> Value {
         "val": val,
         "test": test,
         "features_only": checked.features_only,
+        "turned": checked.turned,
+        "rewritten": checked.rewritten,
         "clean": checked.problems.is_empty(),
         "problems": problems,
     })
@@ -50,11 +56,24 @@ fn name(problem: &check::Problem) -> String {
     json!(problem).as_str().unwrap_or_default().to_owned()
 }
 
-fn text(checked: &Checked) -> String {
+fn text(checked: &Checked, rules: Rules) -> String {
     let [train, val, test] = checked.splits.map(|(images, captions)| format!("{images} images, {captions} captions"));
     let mut out = format!("{}: train {train}; val {val}; test {test}", crate::fsio::printable(&checked.name));
     if checked.features_only > 0 {
         out += &format!("\n{} images are known by their features only", checked.features_only);
+    }
+    if checked.turned > 0 {
+        let done = match rules.orientation {
+            Orientation::Apply => "are turned upright",
+            Orientation::Ignore => "are taken as they are stored",
+        };
+        out += &format!("\n{} images carry an EXIF orientation and {done} (data.orientation)", checked.turned);
+    }
+    if checked.rewritten > 0 {
+        out += &format!(
+            "\n{} captions are read by CLIP as the reference rewrites them (data.pre_caption)",
+            checked.rewritten
+        );
     }
     if checked.problems.is_empty() {
         return out + "\nclean";

@@ -153,7 +153,7 @@ fn dataset(config: &Config) -> Result<Dataset> {
             noise: config.data.noise,
             seed: demo::DEFAULT_SEED,
         }),
-        folder => data::open(Path::new(folder)),
+        folder => data::open_by(Path::new(folder), config.data.rules()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     data::{
-        ImageSource, Split, decode,
+        ImageSource, Rules, Split, caption, decode,
         embeddings::Ready,
         source::{self, Listed, Listing, Origin},
         splits::PARTS,
@@ -48,6 +48,8 @@ pub enum Problem {
     NotANumber,
     /// A caption without a word; it is left out.
     EmptyCaption,
+    /// A caption of over 4,096 bytes; the rest is cut off.
+    LongCaption,
     /// The same image, byte for byte, under two names of one split.
     DuplicateImage,
     /// A caption of one split word for word as one before it.
@@ -90,6 +92,10 @@ pub struct Checked {
     pub splits: [(usize, usize); 3],
     /// Images of which there are only features.
     pub features_only: usize,
+    /// Images that carry an EXIF orientation.
+    pub turned: usize,
+    /// Captions in whose place CLIP reads something else.
+    pub rewritten: usize,
     /// What was found; empty if the data set is clean.
     pub problems: BTreeMap<Problem, Found>,
 }
@@ -114,15 +120,16 @@ impl Checked {
 ///
 /// # Errors
 /// Lists that cannot be read at all, as [`source::open`]; what `step` returns.
-pub fn check(path: &Path, step: &mut dyn FnMut(usize, usize) -> Result<()>) -> Result<Checked> {
+pub fn check(path: &Path, rules: Rules, step: &mut dyn FnMut(usize, usize) -> Result<()>) -> Result<Checked> {
     let Listing { name, parts, noted, .. } = source::list(path)?;
-    let mut checked = Checked { name, splits: [(0, 0); 3], features_only: 0, problems: BTreeMap::new() };
+    let mut checked =
+        Checked { name, splits: [(0, 0); 3], features_only: 0, turned: 0, rewritten: 0, problems: BTreeMap::new() };
     for (problem, place, count) in noted {
         checked.add(problem, || if count > 1 { format!("{place}: {count}") } else { place });
         checked.problems.entry(problem).or_default().count += count - 1;
     }
     let images: Vec<(usize, Listed)> =
-        parts.into_iter().enumerate().flat_map(|(at, rows)| captions(at, rows, &mut checked)).collect();
+        parts.into_iter().enumerate().flat_map(|(at, rows)| captions(at, rows, rules, &mut checked)).collect();
     let mut hashes: HashMap<[u8; 32], (usize, String)> = HashMap::new();
     for (n, batch) in images.chunks(BATCH).enumerate() {
         step(n * BATCH, images.len())?;
@@ -137,7 +144,8 @@ pub fn check(path: &Path, step: &mut dyn FnMut(usize, usize) -> Result<()>) -> R
     }
     if checked.stopping() == 0 {
         // Everything is there: whether it fits together is for the reader itself to say.
-        let whole = source::open(path).and_then(|set| [set.train, set.val, set.test].iter().try_for_each(features));
+        let whole =
+            source::open_by(path, rules).and_then(|set| [set.train, set.val, set.test].iter().try_for_each(features));
         if let Err(e) = whole {
             checked.add(Problem::Unusable, || e.to_string());
         }
@@ -146,7 +154,7 @@ pub fn check(path: &Path, step: &mut dyn FnMut(usize, usize) -> Result<()>) -> R
 }
 
 /// Looks at the captions of one split; every image of it once.
-fn captions(split: usize, rows: Vec<Listed>, checked: &mut Checked) -> Vec<(usize, Listed)> {
+fn captions(split: usize, rows: Vec<Listed>, rules: Rules, checked: &mut Checked) -> Vec<(usize, Listed)> {
     let mut said: HashMap<String, String> = HashMap::new();
     let mut names: HashMap<(Option<Arc<Path>>, String), ()> = HashMap::new();
     let mut images = Vec::new();
@@ -155,8 +163,14 @@ fn captions(split: usize, rows: Vec<Listed>, checked: &mut Checked) -> Vec<(usiz
         if row.captions.is_empty() {
             checked.add(Problem::EmptyCaption, || format!("{}: no caption", place()));
         }
-        for text in row.captions.iter().map(|c| source::tidy(c)) {
+        for given in &row.captions {
+            let own = caption::own(given);
+            let text = rules.pre_caption.read(&own).into_owned();
             checked.splits[split].1 += 1;
+            checked.rewritten += usize::from(text != own);
+            if given.trim().len() > caption::MAX_BYTES {
+                checked.add(Problem::LongCaption, place);
+            }
             if text.is_empty() {
                 checked.add(Problem::EmptyCaption, place);
             } else if let Some(before) = said.get(&text) {
@@ -182,7 +196,8 @@ fn called(split: usize) -> &'static str {
 
 /// What came of looking for an image.
 enum Image {
-    Fine([u8; 32]),
+    /// Its hash, and whether it carries an orientation.
+    Fine([u8; 32], bool),
     FeaturesOnly,
     Wrong(Problem, String),
 }
@@ -201,9 +216,13 @@ fn look(row: &Listed) -> Image {
         }
         Some(_) => return Image::FeaturesOnly,
     };
-    let decoded =
-        bytes.and_then(|(path, bytes)| decode::decode_bytes(&path, &bytes).map(|_| Sha256::digest(&bytes).into()));
-    decoded.map_or_else(|e| Image::Wrong(Problem::UnreadableImage, e.to_string()), Image::Fine)
+    let decoded = bytes.and_then(|(path, bytes)| {
+        decode::decode_bytes(&path, &bytes).map(|_| (Sha256::digest(&bytes).into(), decode::is_turned(&bytes)))
+    });
+    decoded.map_or_else(
+        |e| Image::Wrong(Problem::UnreadableImage, e.to_string()),
+        |(hash, turned)| Image::Fine(hash, turned),
+    )
 }
 
 fn note(
@@ -214,7 +233,10 @@ fn note(
     checked: &mut Checked,
 ) {
     let hash = match image {
-        Image::Fine(hash) => hash,
+        Image::Fine(hash, turned) => {
+            checked.turned += usize::from(turned);
+            hash
+        }
         Image::FeaturesOnly => {
             checked.features_only += 1;
             return;
@@ -252,7 +274,7 @@ mod tests {
 
     fn found(dir: &Path) -> (Checked, Vec<(Problem, usize)>) {
         let mut last = 0;
-        let checked = check(dir, &mut |done, total| {
+        let checked = check(dir, Rules::default(), &mut |done, total| {
             assert!(done <= total);
             last = done;
             Ok(())

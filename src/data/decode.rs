@@ -1,7 +1,7 @@
 //! Image files to RGB pixels, with limits a hostile file cannot pass.
 
 use crate::{
-    data::jpeg,
+    data::{jpeg, orientation},
     error::{Error, Result},
     lfs,
 };
@@ -24,7 +24,7 @@ const MAX_FILE: u64 = 1 << 29;
 /// Reads a PNG, JPEG or WebP file as RGB, as Pillow's `Image.open(path).convert("RGB")`: alpha is dropped, not
 /// blended; palettes and grey are expanded; of 16-bit samples the high byte is kept (Pillow does
 /// so for colour, but clips 16-bit grey to white: a known defect, not followed); of an animation the first frame.
-/// JPEG photographs, grey or in three colours, come out to the byte as from libjpeg-turbo.
+/// It is turned upright where EXIF says how. JPEG photographs, grey or in three colours, come out to the byte as from libjpeg-turbo.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be read; [`Error::Input`] if it is not an image, is cut off, or its header claims
@@ -68,6 +68,23 @@ pub fn read_part(file: &Path, name: &Path, offset: u64, length: u64) -> Result<V
 /// # Errors
 /// As [`decode_rgb`].
 pub fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
+    let pixels = stored(path, bytes)?;
+    let Some(turn) = orientation::of(bytes) else { return Ok(pixels) };
+    let mut image = DynamicImage::from(pixels);
+    image.apply_orientation(turn);
+    Ok(image.into_rgb8())
+}
+
+/// Whether the image file `bytes` says that its pixels are not stored upright.
+pub fn is_turned(bytes: &[u8]) -> bool {
+    orientation::of(bytes).is_some()
+}
+
+/// As [`decode_bytes`], but the pixels as they are stored.
+///
+/// # Errors
+/// As [`decode_rgb`].
+pub fn stored(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
     lfs::refuse(path, bytes)?;
     let unreadable = |e: image::ImageError| Error::input(path, format!("not a readable image: {e}"));
     let format = image::guess_format(bytes).map_err(unreadable)?;

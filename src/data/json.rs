@@ -104,18 +104,18 @@ mod tests {
     #[test]
     fn only_numbers_outside_strings_are_taken_for_none() {
         let text = br#"{"a": NaN, "NaN \" Infinity": "NaN", "b": [-Infinity, Infinity], "c": "\\"}"#;
-        let (value, odd) = read(text, serde_json::from_slice::<Value>).unwrap();
+        let (value, odd) = read(text, |b| serde_json::from_slice::<Value>(b)).unwrap();
         assert_eq!((odd, &value["NaN \" Infinity"], &value["c"]), (3, &Value::from("NaN"), &Value::from("\\")));
-        assert_eq!(read(b"[\"NaN\"]", serde_json::from_slice::<Value>).unwrap().1, 0);
+        assert_eq!(read(b"[\"NaN\"]", |b| serde_json::from_slice::<Value>(b)).unwrap().1, 0);
     }
 
     #[test]
     fn an_error_keeps_its_place_and_one_about_a_nan_says_so() {
         let text = b"{\"a\": NaN,\n \"b\": [1,}";
-        let wrong = read(text, serde_json::from_slice::<Value>).unwrap_err();
+        let wrong = read(text, |b| serde_json::from_slice::<Value>(b)).unwrap_err();
         assert_eq!(wrong.to_string(), "expected value at line 2 column 10");
         let text = b"[\"a\",\n NaN, \"b\"]";
-        let wrong = read(text, serde_json::from_slice::<Vec<String>>).unwrap_err().to_string();
+        let wrong = read(text, |b| serde_json::from_slice::<Vec<String>>(b)).unwrap_err().to_string();
         assert!(
             wrong.starts_with("NaN is no caption and no name: invalid type: NaN, expected a string at line 2"),
             "{wrong}"

@@ -6,6 +6,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
@@ -27,7 +28,7 @@ impl ImageId {
 pub struct Pair {
     /// The image.
     pub image: ImageId,
-    /// The caption, already normalised.
+    /// Its source's own words, trimmed, without control characters.
     pub caption: String,
 }
 
@@ -49,6 +50,8 @@ pub enum ImageSource {
     },
     /// Nowhere: an image of this name that is known by its features only.
     Absent(PathBuf),
+    /// Another one, its pixels as they are stored: an EXIF orientation is not followed.
+    AsStored(Box<ImageSource>),
     /// Pixels in memory (RGB), as the demo world draws them and as synthesis leaves them.
     Memory(image::RgbImage),
 }
@@ -64,6 +67,28 @@ pub struct Split {
     pub ready: Option<embeddings::Ready>,
     /// Features of its images by evaluation encoders, by their names: they take the place of encoding.
     pub features: BTreeMap<String, embeddings::Picked>,
+    /// What CLIP reads in the place of a caption.
+    pub pre_caption: caption::PreCaption,
+}
+
+/// How a data set is read where usage differs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// What becomes of an EXIF orientation.
+    pub orientation: Orientation,
+    /// What CLIP reads in the place of a caption.
+    pub pre_caption: caption::PreCaption,
+}
+
+/// What becomes of the orientation that cameras write into their files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Orientation {
+    /// Pictures are turned upright, as Hugging Face's `datasets` does.
+    #[default]
+    Apply,
+    /// Pixels are taken as they are stored, as the reference does.
+    Ignore,
 }
 
 /// A captioned image set with its three splits.
@@ -82,6 +107,11 @@ pub struct Dataset {
 }
 
 impl Split {
+    /// What CLIP reads, row by row those of [`Split::pairs`].
+    pub fn texts(&self) -> Vec<Cow<'_, str>> {
+        self.pairs.iter().map(|p| self.pre_caption.read(&p.caption)).collect()
+    }
+
     /// Rows of [`Split::pairs`] that belong to each image, in order: `[images][captions]`.
     pub fn captions_of(&self) -> Vec<Vec<usize>> {
         let mut rows = vec![Vec::new(); self.images.len()];
@@ -93,13 +123,20 @@ impl Split {
 }
 
 impl ImageSource {
-    /// Decodes to RGB (alpha dropped, palette and grey expanded, as Pillow's `convert("RGB")`).
+    /// Decodes to RGB (alpha dropped, palette and grey expanded, as Pillow's `convert("RGB")`), upright.
     ///
     /// # Errors
     /// [`crate::error::Error::Input`] naming the file if it is not an image, is truncated or claims an absurd size.
     pub fn decode(&self) -> Result<image::RgbImage> {
         match self {
             Self::Memory(pixels) => Ok(pixels.clone()),
+            Self::AsStored(of) => match &**of {
+                Self::File(path) => decode::stored(path, &decode::read_file(path)?),
+                Self::Member { file, name, offset, length } => {
+                    decode::stored(name, &decode::read_part(file, name, *offset, *length)?)
+                }
+                other => other.decode(),
+            },
             Self::File(path) => decode::decode_rgb(path),
             Self::Absent(name) => Err(Error::input(
                 name,
@@ -121,6 +158,7 @@ mod jpeg;
 mod json;
 mod karpathy;
 pub mod npy;
+mod orientation;
 mod parquet;
 pub mod pixels;
 pub mod source;
@@ -130,4 +168,4 @@ mod text;
 pub mod webdataset;
 pub mod world;
 
-pub use source::open;
+pub use source::{open, open_by};

@@ -2,7 +2,7 @@
 
 use crate::{
     data::{
-        Dataset, Split,
+        Dataset, Rules, Split,
         check::Problem,
         embeddings::{self, Features},
         imagefolder, karpathy,
@@ -15,8 +15,7 @@ use crate::{
     lfs,
 };
 pub(crate) use build::stays_inside;
-pub(super) use build::{Listed, Origin, absence, check_relative, locate, stamp, tidy};
-pub use build::{MAX_WORD_BYTES, MAX_WORDS};
+pub(super) use build::{Listed, Origin, absence, check_relative, locate, stamp};
 use sha2::{Digest, Sha256};
 use std::{
     fs,
@@ -41,7 +40,7 @@ const MAX_LIST: u64 = 1 << 30;
 /// them but says none is left out, and told.
 ///
 /// The images of Karpathy's lists are looked for relative to the folder, then to each of its direct sub-folders in
-/// alphabetical order. Splits that are absent are empty. Captions are normalised; those that hold no word are skipped,
+/// alphabetical order. Splits that are absent are empty. Captions that hold no word are skipped,
 /// images left without any too, and their number is logged.
 ///
 /// A path with `..` or an absolute one is refused, since lists come from strangers; links inside the data root are
@@ -51,10 +50,21 @@ const MAX_LIST: u64 = 1 << 30;
 /// [`Error::Input`] naming file, row and path: not a known layout, malformed JSON, a path that climbs out, missing
 /// images (the first, and how many). [`Error::Io`] for what cannot be read.
 pub fn open(path: &Path) -> Result<Dataset> {
+    open_by(path, Rules::default())
+}
+
+/// As [`open`], by other rules.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_by(path: &Path, rules: Rules) -> Result<Dataset> {
     let Listing { name, parts: [train, val, test], features: [train_features, val_features, test_features], noted } =
         list(path)?;
     let (mut hash, mut skipped) = (Sha256::new(), 0);
-    let mut split = |rows, features| build::split(rows, features, &mut hash, &mut skipped);
+    if rules != Rules::default() {
+        hash.update(format!("{rules:?}\n"));
+    }
+    let mut split = |rows, features| build::split(rows, features, rules, &mut hash, &mut skipped);
     let train = split(train, train_features)?;
     let (val, test) = (split(val, val_features)?, split(test, test_features)?);
     check_features(path, &train, &[(&val, "val"), (&test, "test")])?;

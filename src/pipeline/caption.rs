@@ -7,7 +7,7 @@ use super::{
     prototype::Prototype,
 };
 use crate::{
-    data::Pair,
+    data::{Pair, caption::PreCaption},
     error::{Error, Result},
 };
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,8 @@ pub fn captions(
         return Err(dense::shape("captions of the text embeddings", data.text.nrows(), pairs.len()));
     }
     let mut first = HashMap::new();
-    let unique: Vec<bool> = pairs.iter().map(|p| first.insert(p.caption.as_str(), ()).is_none()).collect();
+    let unique: Vec<bool> =
+        pairs.iter().map(|p| first.insert(PreCaption::Reference.read(&p.caption), ()).is_none()).collect();
     if settings.distinct && first.len() < prototypes.len() {
         let message = format!("{} prototypes, but only {} different captions", prototypes.len(), first.len());
         return Err(Error::setting("caption.distinct", message));

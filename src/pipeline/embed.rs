@@ -109,7 +109,8 @@ fn finite(what: &'static str, rows: ArrayView2<f32>) -> Result<()> {
 /// What decoding, the network and cancelling give; [`Error::Shape`] naming the row if a feature is not finite.
 pub fn embed(split: &Split, clip: &Clip, ctx: &Ctx) -> Result<Embeddings> {
     let image = embed_images(&split.images, clip, ctx)?;
-    let captions: Vec<&str> = split.pairs.iter().map(|p| p.caption.as_str()).collect();
+    let texts = split.texts();
+    let captions: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
     let centre = dense::mean_direction(image.view(), |_| 1.0);
     let (mut sum, mut n) = (vec![0f64; centre.len()], 0);
     let text = encode_captions(&captions, clip, ctx, &mut |rows_of, features| {

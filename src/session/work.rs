@@ -3,6 +3,7 @@
 use super::{Shared, lock, translate};
 use crate::{
     app::{Draft, Measured, News, Picture, Protocol, Score, Synthesis, Wanted, Work, kept_rows},
+    data::caption::PreCaption,
     error::{Error, Result},
     fingerprint::Fingerprint,
     pipeline::{
@@ -149,11 +150,11 @@ fn alike(wanted: &[Wanted]) -> Vec<(Synthesis, Vec<Wanted>)> {
     groups
 }
 
-fn requests(found: &Prototyped, wanted: &[Wanted]) -> Result<Vec<Request>> {
+fn requests(found: &Prototyped, wanted: &[Wanted], read: PreCaption) -> Result<Vec<Request>> {
     let request = |w: &Wanted| {
         let prototype = found.prototypes.list.get(w.prototype);
         let image = prototype.ok_or_else(|| Error::setting("prototypes", "a prototype is gone; cluster again"))?;
-        Ok(Request { image: image.image.clone(), prompt: w.caption.clone(), seed: w.seed })
+        Ok(Request { image: image.image.clone(), prompt: read.read(&w.caption).into_owned(), seed: w.seed })
     };
     wanted.iter().map(request).collect()
 }
@@ -168,7 +169,8 @@ pub fn recall(
     // An old clustering's pictures are nobody's business any more.
     let Ok(found) = shared.found(basis) else { return Ok(()) };
     for (asked, wanted) in alike(wanted) {
-        let made = shared.bench()?.made(&requests(&found, &wanted)?, &settings(shared, asked))?;
+        let read = shared.bench()?.dataset().train.pre_caption;
+        let made = shared.bench()?.made(&requests(&found, &wanted, read)?, &settings(shared, asked))?;
         for (w, picture) in wanted.iter().zip(made) {
             if let Some(picture) = picture.map(Arc::new) {
                 lock(&shared.pictures).insert(w.key.clone(), picture.clone());
@@ -201,7 +203,7 @@ fn decode(
     ctx: &Ctx,
     tell: &Tell,
 ) -> Result<()> {
-    let requests = requests(found, wanted)?;
+    let requests = requests(found, wanted, shared.bench()?.dataset().train.pre_caption)?;
     let (keys, news) = (wanted.iter().map(|w| w.key.clone()).collect::<Vec<_>>(), tell.clone());
     let stop = ctx.clone();
     let ctx = ctx.watched(move |report| {
@@ -236,7 +238,9 @@ fn look(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], ctx: &Ctx) -> Re
     let set = distilled(shared, basis, pairs)?;
     let clip = shared.bench()?.clip()?;
     let images: Vec<_> = set.pairs.iter().map(|p| p.image.clone()).collect();
-    let captions: Vec<&str> = set.pairs.iter().map(|p| p.caption.as_str()).collect();
+    let rule = shared.bench()?.dataset().train.pre_caption;
+    let captions: Vec<_> = set.pairs.iter().map(|p| rule.read(&p.caption)).collect();
+    let captions: Vec<&str> = captions.iter().map(AsRef::as_ref).collect();
     let (seen, read) = (embed::embed_images(&images, &clip, ctx)?, embed::embed_captions(&captions, &clip, ctx)?);
     let fit = |(i, w): (usize, &Wanted)| {
         let to = |other| translate::cosine(seen.row(i), other);

@@ -1,8 +1,8 @@
-//! Listed rows to a checked split: captions normalised, images there, all of it hashed.
+//! Listed rows to a checked split: captions tidied, images there, all of it hashed.
 
 use crate::{
     data::{
-        ImageId, ImageSource, Pair, Split, caption,
+        ImageId, ImageSource, Orientation, Pair, Rules, Split, caption,
         embeddings::{Features, Picked, Ready},
         npy::Table,
         webdataset::Shard,
@@ -19,11 +19,6 @@ use std::{
     sync::Arc,
     time::UNIX_EPOCH,
 };
-
-/// Words kept of a caption.
-pub const MAX_WORDS: usize = 30;
-/// Bytes kept of one word: no word of any caption set comes near, and no "word" of a megabyte gets through.
-pub const MAX_WORD_BYTES: usize = 128;
 
 /// Images looked for before it is concluded that none is there.
 const PROBE: usize = 64;
@@ -61,9 +56,15 @@ struct First {
     caption: u32,
 }
 
-/// One split: rows of one image gathered, captions normalised, every image checked, features joined, all of it hashed.
-pub(super) fn split(listed: Vec<Listed>, features: Features, hash: &mut Sha256, skipped: &mut usize) -> Result<Split> {
-    let mut split = Split::default();
+/// One split: rows of one image gathered, captions tidied, every image checked, features joined, all of it hashed.
+pub(super) fn split(
+    listed: Vec<Listed>,
+    features: Features,
+    rules: Rules,
+    hash: &mut Sha256,
+    skipped: &mut usize,
+) -> Result<Split> {
+    let mut split = Split { pre_caption: rules.pre_caption, ..Split::default() };
     let mut ids: HashMap<Key, (u32, Option<ImageId>)> = HashMap::new();
     let (mut first, mut firsts): (Vec<Listed>, Vec<First>) = Default::default();
     let (mut text_rows, mut caption) = (Vec::new(), 0);
@@ -76,8 +77,8 @@ pub(super) fn split(listed: Vec<Listed>, features: Features, hash: &mut Sha256, 
         let (number, id) = ids.entry((shard, row.image.clone())).or_insert((next, None));
         let before = split.pairs.len();
         for (at, text) in given.iter().enumerate() {
-            let text = tidy(text);
-            if !text.is_empty() {
+            let text = caption::own(text);
+            if !rules.pre_caption.read(&text).is_empty() {
                 let image = *id.get_or_insert(ImageId(first.len() as u32));
                 text_rows.push(caption + at as u32);
                 split.pairs.push(Pair { image, caption: text });
@@ -98,7 +99,11 @@ pub(super) fn split(listed: Vec<Listed>, features: Features, hash: &mut Sha256, 
     for pair in &split.pairs {
         hash.update(format!("{} {}\n", pair.image.0, pair.caption));
     }
-    split.images = found.into_iter().map(|(image, _)| image).collect();
+    let as_stored = |image: ImageSource| match rules.orientation {
+        Orientation::Ignore => ImageSource::AsStored(Box::new(image)),
+        Orientation::Apply => image,
+    };
+    split.images = found.into_iter().map(|(image, _)| as_stored(image)).collect();
     let counts = Counts { captions: caption as usize, entries, images: ids.len() };
     for (encoder, table) in features.encoders {
         hash.update(format!("{encoder:?}\n"));
@@ -161,24 +166,6 @@ fn join(
     }
     let image = Some(Picked { table: image, rows: image_rows });
     Ok(Ready { image, text: Picked { table: text, rows: text_rows } })
-}
-
-/// A normalised caption: control characters, which could speak to a terminal, are white space; giant words are cut.
-pub(in crate::data) fn tidy(text: &str) -> String {
-    let text = printable_spaces(text);
-    let normal = caption::normalise(&text, MAX_WORDS);
-    if normal.len() <= MAX_WORD_BYTES {
-        return normal;
-    }
-    let cut = |word: &str| word.get(..word.floor_char_boundary(MAX_WORD_BYTES)).unwrap_or_default().to_owned();
-    normal.split(' ').map(cut).collect::<Vec<_>>().join(" ")
-}
-
-fn printable_spaces(text: &str) -> String {
-    let foreign = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if foreign(c) { ' ' } else { c }).collect()
 }
 
 /// Whether `path` stays below where it is joined to: no `..`, no root, no drive, not empty.

@@ -142,7 +142,9 @@ impl Workbench {
         let pairs = &self.dataset.train.pairs;
         let list = &found.prototypes.list;
         let captions: Vec<&str> = found.captions.iter().map(|c| c.text(pairs)).collect();
-        let requests = requests(recipe.seed, list, &captions);
+        let prompts: Vec<_> = captions.iter().map(|c| self.dataset.train.pre_caption.read(c)).collect();
+        let prompts: Vec<&str> = prompts.iter().map(AsRef::as_ref).collect();
+        let requests = requests(recipe.seed, list, &prompts);
         let mut images: Vec<Option<RgbImage>> = vec![None; list.len()];
         self.synthesise(&requests, &recipe.synthesis, ctx, &mut |i, image| {
             images[i] = Some(image);

@@ -83,7 +83,8 @@ impl Workbench {
         let clip = self.clip()?;
         let done = self.store.cost::<Arrays>(&self.embedding_name(&clip)).is_some();
         let mut seen = HashSet::new();
-        let unique: Vec<&str> = train.pairs.iter().map(|p| p.caption.as_str()).filter(|c| seen.insert(*c)).collect();
+        let texts = train.texts();
+        let unique: Vec<&str> = texts.iter().map(AsRef::as_ref).filter(|c| seen.insert(*c)).collect();
         let (n, u, row) = (train.images.len(), unique.len(), 4 * clip.width() as u64);
         let mut images = Stage::new("embed images", (n, "images"), done);
         let mut captions = Stage::new("embed captions", (u, "captions"), done);

@@ -110,7 +110,8 @@ impl Workbench {
         let clip = self.clip()?;
         let name = self.captions_name(part, &clip);
         let mut arrays = self.staged(&format!("embed {part} captions"), &name, || {
-            let captions: Vec<&str> = split.pairs.iter().map(|p| p.caption.as_str()).collect();
+            let texts = split.texts();
+            let captions: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
             Ok(Arrays::new().holding("text", embed::embed_captions(&captions, &clip, ctx)?))
         })?;
         Ok((arrays.take("text")?, image_of))

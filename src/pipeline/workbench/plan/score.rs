@@ -122,7 +122,8 @@ impl Workbench {
         let done = self.store.cost::<Arrays>(&self.captions_name(part, &clip)).is_some();
         let mut stage = Stage::new(name, (n, "captions"), done);
         if !done && !plan.has(&stage.stage) {
-            let some: Vec<&str> = split.pairs.iter().take(FEW).map(|p| p.caption.as_str()).collect();
+            let texts = split.texts();
+            let some: Vec<&str> = texts.iter().take(FEW).map(AsRef::as_ref).collect();
             let (_, one) = cost(|| embed::embed_captions(&some, &clip, ctx))?;
             let bytes = (4 * n * clip.width()) as u64;
             stage = stage.costs(each(one, some.len(), n), 2 * bytes + grown(one, some.len(), embed::TEXTS), bytes);
