@@ -11,13 +11,18 @@ use crate::{
         check::{self, Checked},
     },
     error::{Error, Result},
+    models::{demo as shipped, unclip},
 };
 use serde_json::{Map, Value, json};
 
 pub fn run(global: &Global, args: &Check) -> Result<()> {
     let ctx = progress::ctx(global.progress);
-    let rules = super::config(global)?.checked()?.data.rules();
-    let checked = check::check(&args.path, rules, &mut |done, total| ctx.step("check images", done, total))?;
+    let config = super::config(global)?.checked()?;
+    let rules = config.data.rules();
+    // Only where it is there; nothing is fetched to check data.
+    let decoder = super::checkpoint(&config.models.decoder, shipped::decoder, &super::hub(), false);
+    let wide = decoder.and_then(|decoder| unclip::width_of(&decoder)).ok();
+    let checked = check::check(&args.path, rules, wide, &mut |done, total| ctx.step("check images", done, total))?;
     if global.json {
         print_json(&result(&checked));
     } else {

@@ -116,11 +116,16 @@ impl Checked {
 }
 
 /// Reads every caption and decodes every image of the data set at `path`, all that [`source::open`] understands;
-/// `step` is told how many images are done, of how many.
+/// `decoder` is how wide the embeddings are that it decodes, if that is known; `step` is told how many images are done, of how many.
 ///
 /// # Errors
 /// Lists that cannot be read at all, as [`source::open`]; what `step` returns.
-pub fn check(path: &Path, rules: Rules, step: &mut dyn FnMut(usize, usize) -> Result<()>) -> Result<Checked> {
+pub fn check(
+    path: &Path,
+    rules: Rules,
+    decoder: Option<usize>,
+    step: &mut dyn FnMut(usize, usize) -> Result<()>,
+) -> Result<Checked> {
     let Listing { name, parts, noted, .. } = source::list(path)?;
     let mut checked =
         Checked { name, splits: [(0, 0); 3], features_only: 0, turned: 0, rewritten: 0, problems: BTreeMap::new() };
@@ -144,8 +149,12 @@ pub fn check(path: &Path, rules: Rules, step: &mut dyn FnMut(usize, usize) -> Re
     }
     if checked.stopping() == 0 {
         // Everything is there: whether it fits together is for the reader itself to say.
-        let whole =
-            source::open_by(path, rules).and_then(|set| [set.train, set.val, set.test].iter().try_for_each(features));
+        let whole = source::open_by(path, rules).and_then(|set| {
+            if let (Some(ready), Some(wide)) = (&set.train.ready, decoder) {
+                ready.fits_decoder(wide)?;
+            }
+            [set.train, set.val, set.test].iter().try_for_each(features)
+        });
         if let Err(e) = whole {
             checked.add(Problem::Unusable, || e.to_string());
         }
@@ -274,7 +283,7 @@ mod tests {
 
     fn found(dir: &Path) -> (Checked, Vec<(Problem, usize)>) {
         let mut last = 0;
-        let checked = check(dir, Rules::default(), &mut |done, total| {
+        let checked = check(dir, Rules::default(), None, &mut |done, total| {
             assert!(done <= total);
             last = done;
             Ok(())

@@ -125,6 +125,36 @@ impl Ready {
         &self.text
     }
 
+    /// Whether a decoder of embeddings `wide` numbers wide can take its image features.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming file, shape and what was expected.
+    pub fn fits_decoder(&self, wide: usize) -> Result<()> {
+        match &self.image {
+            Some(image) if image.dim().1 != wide => {
+                let (rows, width) = (image.table.rows(), image.table.width());
+                let message = format!("{rows} x {width} numbers, where `models.decoder` decodes embeddings of {wide}");
+                Err(Error::input(image.table.path(), message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The file of its text features, for messages.
+    pub fn path(&self) -> &Path {
+        self.text.table.path()
+    }
+
+    /// Whether rows are as long as those of `train`: others come from another network.
+    pub(super) fn check_width(&self, train: &Self) -> Result<()> {
+        let (found, expected) = (self.text.dim().1, train.text.dim().1);
+        if found == expected {
+            return Ok(());
+        }
+        let message = format!("rows of {found} numbers, where {} has {expected}", train.path().display());
+        Err(Error::input(self.path(), message))
+    }
+
     /// Whether all of it are finite numbers.
     ///
     /// # Errors

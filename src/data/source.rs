@@ -98,6 +98,7 @@ impl Listing {
     /// With the features in `dir`; images are then no longer required.
     fn with_features(mut self, dir: &Path) -> Result<Self> {
         self.features = embeddings::beside(dir)?;
+        self.leave_out_halves();
         for (rows, _) in
             self.parts.iter_mut().zip(&self.features).filter(|(_, f)| f.text.is_some() || !f.encoders.is_empty())
         {
@@ -111,17 +112,39 @@ impl Listing {
     }
 }
 
+impl Listing {
+    /// Leaves out features that lie beside lists, such as a text encoder's of another method, where training images or
+    /// captions have none: they cannot be used, and the lists can without.
+    fn leave_out_halves(&mut self) {
+        let train = &self.features[Part::Train as usize];
+        if self.parts[Part::Train as usize].is_empty() || train.image.is_some() && train.text.is_some() {
+            return;
+        }
+        let lacking = if train.image.is_none() { "images" } else { "captions" };
+        for table in self.features.iter_mut().flat_map(|f| [f.image.take(), f.text.take()]).flatten() {
+            let (path, rows, width) = (table.path().display(), table.rows(), table.width());
+            let place =
+                format!("{path}: {rows} x {width} numbers, but no features of the training {lacking} beside it");
+            self.noted.push((Problem::LeftOut, place, 1));
+        }
+    }
+}
+
 /// Features of another origin than the training split's would be compared with them in vain.
 fn check_features(path: &Path, train: &Split, others: &[(&Split, &str)]) -> Result<()> {
-    if train.ready.as_ref().is_some_and(|r| r.image.is_none()) {
-        return Err(Error::input(path, "has text features but no image features of the train split"));
+    if let Some(ready) = train.ready.as_ref().filter(|r| r.image.is_none()) {
+        return Err(Error::input(ready.path(), "has text features but no image features of the train split"));
     }
     let odd = |s: &Split| !s.pairs.is_empty() && !train.pairs.is_empty() && s.ready.is_some() != train.ready.is_some();
     match others.iter().find(|(split, _)| odd(split)) {
-        None => Ok(()),
+        None => others.iter().try_for_each(|(split, _)| match (&split.ready, &train.ready) {
+            (Some(found), Some(train)) => found.check_width(train),
+            _ => Ok(()),
+        }),
         Some((split, name)) => {
             let (with, without) = if split.ready.is_some() { (*name, "train") } else { ("train", *name) };
-            Err(Error::input(path, format!("has ready features of the {with} split but none of the {without} split")))
+            let file = split.ready.as_ref().or(train.ready.as_ref()).map_or(path, embeddings::Ready::path);
+            Err(Error::input(file, format!("has ready features of the {with} split but none of the {without} split")))
         }
     }
 }

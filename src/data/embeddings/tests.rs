@@ -62,7 +62,7 @@ fn clip_retrievals_folders_are_joined_row_by_row_and_images_used_where_found() {
     );
     let set = open(at).unwrap();
     let captions: Vec<&str> = set.train.pairs.iter().map(|p| p.caption.as_str()).collect();
-    assert_eq!((captions, image_of(&set)), (vec!["a dog", "cat", "cow"], vec![0, 0, 1]));
+    assert_eq!((captions, image_of(&set)), (vec!["A dog.", "cat", "cow"], vec![0, 0, 1]));
     assert_eq!(features(&set), (vec![0.0, 3.0], vec![10.0, 12.0, 13.0]));
     let text = set.train.images[0].decode().unwrap_err().to_string();
     assert!(text.starts_with("/content/pics/1.png: there are only features of this image"), "{text}");
@@ -170,4 +170,35 @@ fn without_features_images_are_still_required() {
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), "k_train.json", LIST);
     assert!(open(dir.path()).unwrap_err().to_string().contains("no image \"a.png\""));
+}
+
+#[test]
+fn a_neighbours_features_beside_a_whole_set_are_left_out_by_file_and_shape() {
+    for name in ["k_bert_text_embed.npy", "k_bert_train_text_embed.npy"] {
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), "k_train.json", LIST);
+        put(dir.path(), "k_test.json", r#"[{"image":"a.png","caption":["x","y"]}]"#);
+        ["a.png", "b.png"].iter().for_each(|n| image::RgbImage::new(4, 2).save(dir.path().join(n)).unwrap());
+        put(dir.path(), name, rows(&[8.0, 9.0]));
+        let set = open(dir.path()).unwrap();
+        assert!(set.train.ready.is_none() && set.test.ready.is_none());
+        let noted = crate::data::source::list(dir.path()).unwrap().noted;
+        assert!(
+            matches!(noted.as_slice(), [(crate::data::check::Problem::LeftOut, place, 1)]
+            if place.contains(name) && place.contains("2 x 2 numbers, but no features of the training images")),
+            "{noted:?}"
+        );
+    }
+}
+
+#[test]
+fn features_too_wide_for_the_decoder_are_named_with_their_shape() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), "captions.txt", "one\ntwo\n");
+    put(dir.path(), "image.npy", rows(&[5.0, 6.0]));
+    put(dir.path(), "text.npy", rows(&[0.0, 1.0]));
+    let ready = open(dir.path()).unwrap().train.ready.unwrap();
+    ready.fits_decoder(2).unwrap();
+    let text = ready.fits_decoder(768).unwrap_err().to_string();
+    assert!(text.contains("image.npy: 2 x 2 numbers, where `models.decoder` decodes embeddings of 768"), "{text}");
 }

@@ -31,7 +31,7 @@ fn rows_of_one_image_become_one_image_with_several_captions() {
     let set = open(dir.path()).unwrap();
     assert_eq!((set.name.as_str(), sizes(&set)), ("k", [(2, 3), (0, 0), (0, 0)]));
     assert_eq!(set.train.captions_of(), [vec![0, 2], vec![1]]);
-    assert_eq!(set.train.pairs[0].caption, "a dog");
+    assert_eq!((set.train.pairs[0].caption.as_str(), &*set.train.texts()[0]), ("A Dog.", "a dog"));
 }
 
 #[test]
@@ -129,4 +129,88 @@ fn the_demo_world_is_the_same_from_disk_and_from_memory() {
             );
         }
     }
+}
+
+#[test]
+fn the_words_of_datasets_say_the_split_of_folders_lists_and_paths() {
+    let line = "{\"file_name\":\"a.png\",\"text\":\"Hi\"}\n";
+    for (val, test) in [("valid", "testing"), ("dev", "eval"), ("val2017", "test2017"), ("validation", "evaluation")] {
+        let names = ["training", val, test].map(|f| (format!("{f}/metadata.jsonl"), format!("{f}/a.png")));
+        let files: Vec<(&str, &str)> =
+            names.iter().flat_map(|(list, image)| [(list.as_str(), line), (image.as_str(), "")]).collect();
+        assert_eq!(sizes(&open(folder(&files).path()).unwrap()), [(1, 1); 3], "{val}, {test}");
+    }
+    let lines =
+        ["train/a.png", "test/b.png", "pics/c.png"].map(|f| format!("{{\"file_name\":\"{f}\",\"text\":\"x\"}}\n"));
+    let pictures = [("train/a.png", ""), ("test/b.png", ""), ("pics/c.png", "")];
+    let over = folder(&[&[("metadata.jsonl", lines.concat().as_str())], &pictures[..]].concat());
+    assert_eq!(sizes(&open(over.path()).unwrap()), [(2, 2), (0, 0), (1, 1)]);
+    let lists = [("k_train.json", TRAIN), ("k_dev.json", TRAIN), ("k_holdout.json", TRAIN)];
+    let flat = folder(&[&lists[..], &[("a.png", ""), ("b.png", "")]].concat());
+    assert_eq!(sizes(&open(flat.path()).unwrap()), [(2, 3), (2, 3), (0, 0)]);
+    let left = |dir: &Path| list(dir).unwrap().noted.into_iter().map(|n| (n.0, n.1)).collect::<Vec<_>>();
+    assert_eq!(left(flat.path()), [(Problem::LeftOut, flat.path().join("k_holdout.json").display().to_string())]);
+}
+
+#[test]
+fn other_bytes_of_one_length_and_time_are_another_data_set() {
+    let dir = folder(&[("k_train.json", r#"[{"image":"a.png","caption":"x"}]"#), ("a.png", "")]);
+    let (path, then) = (dir.path().join("a.png"), std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(9));
+    let put = |place: &Path, last: u8| {
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() = last;
+        fs::write(place, bytes).unwrap();
+        fs::File::options().append(true).open(place).unwrap().set_modified(then).unwrap();
+        // The clock of files ticks every few milliseconds.
+        std::thread::sleep(Duration::from_millis(30));
+    };
+    put(&path, 1);
+    let first = open(dir.path()).unwrap().fingerprint;
+    assert_eq!(open(dir.path()).unwrap().fingerprint, first);
+    put(&path, 2);
+    let second = open(dir.path()).unwrap().fingerprint;
+    assert_ne!(second, first);
+    let elsewhere = folder(&[("k_train.json", r#"[{"image":"a.png","caption":"x"}]"#)]);
+    put(&elsewhere.path().join("a.png"), 3);
+    let third = open(elsewhere.path()).unwrap().fingerprint;
+    assert!(third != first && third != second);
+}
+
+#[test]
+fn null_captions_nan_and_captions_said_twice_are_read_by_rule_and_noted() {
+    let rows = r#"[{"image":"a.png","caption":null,"score":NaN},{"image":"b.png","caption":["one",null],"text":"two"},
+        {"image":"c.png","caption":"","text":"three","w":-Infinity}]"#;
+    let dir = folder(&[("k_train.json", rows), ("b.png", ""), ("c.png", "")]);
+    let set = open(dir.path()).unwrap();
+    assert_eq!(set.train.pairs.iter().map(|p| p.caption.as_str()).collect::<Vec<_>>(), ["one", "three"]);
+    let noted: Vec<_> = list(dir.path()).unwrap().noted.into_iter().map(|(what, _, count)| (what, count)).collect();
+    assert_eq!(noted, [(Problem::SaidTwice, 1), (Problem::NotANumber, 2)]);
+    let nan = folder(&[("k_train.json", r#"[{"image":"a.png","caption":"x"},{"image":"a.png","caption":NaN}]"#)]);
+    let text = open(nan.path()).unwrap_err().to_string();
+    assert!(text.contains("k_train.json: row 2: NaN is no caption"), "{text}");
+    let lines = "{\"file_name\":\"b.png\",\"text\":\"x\",\"s\":Infinity}\n{\"file_name\":\"b.png\",\"text\":NaN}\n";
+    let folder = folder(&[("metadata.jsonl", lines), ("b.png", "")]);
+    let text = open(folder.path()).unwrap_err().to_string();
+    assert!(text.contains("metadata.jsonl: line 2, column ") && text.contains("NaN is no caption"), "{text}");
+}
+
+#[test]
+fn a_pointer_of_git_lfs_is_told_in_the_place_of_list_image_shard_and_features() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n";
+    let one = r#"[{"image":"a.png","caption":"x"}]"#;
+    let dir = tempfile::tempdir().unwrap();
+    let told = |files: &[(&str, &str)], name: &str| {
+        let at = dir.path().join(name.replace('.', "_"));
+        fs::create_dir(&at).unwrap();
+        files.iter().for_each(|(name, text)| fs::write(at.join(name), text).unwrap());
+        let set = open(&at).and_then(|set| set.train.images[0].decode().map(drop));
+        let text = set.unwrap_err().to_string();
+        assert!(text.contains(&format!("{name}: is a pointer of Git LFS")) && text.contains("git lfs pull"), "{text}");
+    };
+    told(&[("k_train.json", pointer)], "k_train.json");
+    told(&[("metadata.jsonl", pointer)], "metadata.jsonl");
+    told(&[("0.tar", pointer)], "0.tar");
+    told(&[("k_train.json", one), ("a.png", pointer)], "a.png");
+    told(&[("captions.txt", "x\n"), ("text.npy", pointer)], "text.npy");
+    told(&[("k_train.json", one), ("train_image_embeds.npz", pointer)], "train_image_embeds.npz");
 }

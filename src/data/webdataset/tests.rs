@@ -58,7 +58,7 @@ fn captions_come_as_lines_or_as_any_usual_json() {
     ];
     shard(&dir.path().join("a.tar"), &members);
     let set = open(dir.path()).unwrap();
-    let expected = [(0, "one"), (0, "two"), (1, "three"), (2, "four"), (2, "five"), (3, "the text is preferred")];
+    let expected = [(0, "One."), (0, "Two!"), (1, "three"), (2, "four"), (2, "five"), (3, "the text is preferred")];
     assert_eq!(captions(&set), expected);
     let first = |i: usize| set.train.images[i].decode().unwrap().get_pixel(0, 0).0[0];
     assert_eq!([first(0), first(1), first(2), first(3)], [0, 3, 4, 6]);
@@ -103,11 +103,53 @@ fn names_that_climb_out_are_only_keys() {
 }
 
 #[test]
-fn two_members_of_one_kind_and_key_are_refused_by_name() {
+fn of_two_pictures_of_a_sample_the_first_counts_and_the_other_is_noted() {
     let dir = tempfile::tempdir().unwrap();
-    shard(&dir.path().join("a.tar"), &[("0.png", ""), ("0.txt", "x"), ("1.png", ""), ("0.jpg", "")]);
-    let text = open(dir.path()).unwrap_err().to_string();
-    assert!(text.contains("a.tar: byte ") && text.contains("\"0.png\" and \"0.jpg\" have one key"), "{text}");
+    shard(
+        &dir.path().join("a.tar"),
+        &[("0.png", ""), ("0.txt", "x"), ("1.png", ""), ("0.jpg", ""), ("1.json", "null")],
+    );
+    let set = open(dir.path()).unwrap();
+    assert_eq!(captions(&set), [(0, "x")]);
+    assert_eq!(set.train.images[0].decode().unwrap().get_pixel(0, 0).0[0], 0);
+    let listing = list(dir.path(), &[dir.path().join("a.tar")]).unwrap();
+    assert_eq!(listing.noted, [(Problem::SaidTwice, dir.path().join("a.tar").display().to_string(), 1)]);
+}
+
+#[test]
+fn shards_go_by_the_words_of_datasets_and_not_by_what_the_whole_folder_is_called() {
+    let home = tempfile::tempdir().unwrap();
+    let sample = [("0.png", ""), ("0.txt", "x")];
+    let sizes = |s: &Dataset| [s.train.images.len(), s.val.images.len(), s.test.images.len()];
+    shard(&home.path().join("test/000.tar"), &sample);
+    assert_eq!(sizes(&open(&home.path().join("test")).unwrap()), [1, 0, 0]);
+    for name in ["train2017-0.tar", "val2017-0.tar", "dev/0.tar", "x-eval-0.tar", "extra-0.tar"] {
+        shard(&home.path().join("all").join(name), &sample);
+    }
+    let all = home.path().join("all");
+    assert_eq!(sizes(&open(&all).unwrap()), [1, 2, 1]);
+    let listing = list(&all, &shards_below(&all).unwrap()).unwrap();
+    assert_eq!(listing.noted, [(Problem::LeftOut, all.join("extra-0.tar").display().to_string(), 1)]);
+}
+
+#[test]
+fn captions_of_another_encoding_are_refused_with_shard_member_and_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tar");
+    let put = |text: &[u8]| {
+        let mut to = tar::Builder::new(Vec::new());
+        for (name, bytes) in [("0.png", png(0)), ("0.txt", text.to_vec())] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            to.append_data(&mut header, name, bytes.as_slice()).unwrap();
+        }
+        fs::write(&path, to.into_inner().unwrap()).unwrap();
+        open(dir.path())
+    };
+    let text = put(b"un chat\nun caf\xe9").unwrap_err().to_string();
+    assert!(text.contains("a.tar: byte ") && text.contains("\"0.txt\": line 2, column 7: byte 0xe9"), "{text}");
+    assert_eq!(captions(&put(b"\xef\xbb\xbfa cat").unwrap()), [(0, "a cat")]);
+    assert_eq!(captions(&put(b"\xff\xfea\0 \0\xe9\0").unwrap()), [(0, "a é")]);
 }
 
 #[test]

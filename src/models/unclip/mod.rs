@@ -82,6 +82,14 @@ fn load<T>(
     build(part.weights(DIFFUSERS, dtype, device)?).map_err(Error::weights(file, ""))
 }
 
+/// Width of the image embeddings that the pipeline `checkpoint` decodes; its weights are not read.
+///
+/// # Errors
+/// [`Error::Io`] or [`Error::Input`] naming the file.
+pub fn width_of(checkpoint: &Checkpoint) -> Result<usize> {
+    noising::width_of(&checkpoint.part("image_normalizer"))
+}
+
 impl Unclip {
     /// Reads a pipeline folder in diffusers' layout. On a CPU `dtype` must be float32.
     ///

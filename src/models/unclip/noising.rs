@@ -24,10 +24,15 @@ pub(super) struct Noising {
     schedule: Schedule,
 }
 
+/// Width of the embeddings that `normalizer` is for.
+pub(super) fn width_of(normalizer: &Part<'_>) -> Result<usize> {
+    Ok(normalizer.json::<NormalizerConfig>("config.json")?.embedding_dim)
+}
+
 impl Noising {
     /// Reads both parts of the checkpoint.
     pub fn load(normalizer: &Part<'_>, scheduler: &Part<'_>) -> Result<Self> {
-        let width = normalizer.json::<NormalizerConfig>("config.json")?.embedding_dim;
+        let width = width_of(normalizer)?;
         let vb = normalizer.weights(DIFFUSERS, DType::F32, &Device::Cpu)?;
         let file = normalizer.path(&normalizer.weights_file(DIFFUSERS)?);
         let row = |name| -> candle_core::Result<Vec<f32>> { vb.get((1, width), name)?.flatten_all()?.to_vec1() };

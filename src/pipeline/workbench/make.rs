@@ -8,6 +8,7 @@ use crate::{
     models::{
         clip::Clip,
         device::made_on,
+        unclip,
         weights::{DIFFUSERS, MODEL},
     },
     pipeline::{
@@ -121,6 +122,9 @@ impl Workbench {
     pub fn distil(&self, recipe: &Recipe, ctx: &Ctx) -> Result<DistilledSet> {
         let m = recipe.cluster.prototypes;
         if recipe.method == Method::Pds {
+            if let Some(ready) = &self.dataset.train.ready {
+                ready.fits_decoder(unclip::width_of(&self.checkpoints.decoder)?)?;
+            }
             let found = self.prototypes(recipe, ctx)?;
             return self.synthetic(recipe, &found, ctx);
         }
