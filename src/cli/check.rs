@@ -8,7 +8,7 @@ use super::{
 use crate::{
     data::{
         Orientation, Rules,
-        check::{self, Checked},
+        check::{self, Checked, Problem},
     },
     error::{Error, Result},
     models::{demo as shipped, unclip},
@@ -21,7 +21,8 @@ pub fn run(global: &Global, args: &Check) -> Result<()> {
     let rules = config.data.rules();
     // Only where it is there; nothing is fetched to check data.
     let decoder = super::checkpoint(&config.models.decoder, shipped::decoder, &super::hub(), false);
-    let wide = decoder.and_then(|decoder| unclip::width_of(&decoder)).ok();
+    let problem = if config.models.decoder == "demo" { Problem::OtherWidth } else { Problem::Unusable };
+    let wide = decoder.and_then(|decoder| unclip::width_of(&decoder)).ok().map(|wide| (wide, problem));
     let checked = check::check(&args.path, rules, wide, &mut |done, total| ctx.step("check images", done, total))?;
     if global.json {
         print_json(&result(&checked));

@@ -38,6 +38,8 @@ pub enum Problem {
     Unusable,
     /// The same image, byte for byte, in two splits: what is tested on was trained on.
     Leak,
+    /// Ready features are of another width than the built-in decoder's: to draw pictures of them, another must be named.
+    OtherWidth,
     /// A list, shard or array that says no split while others do, or that cannot be used; it is left out.
     LeftOut,
     /// A sample lacks its image or its caption; it is left out.
@@ -116,14 +118,14 @@ impl Checked {
 }
 
 /// Reads every caption and decodes every image of the data set at `path`, all that [`source::open`] understands;
-/// `decoder` is how wide the embeddings are that it decodes, if that is known; `step` is told how many images are done, of how many.
+/// `decoder` is how wide the embeddings are that it decodes, if that is known, and what to call features of another width; `step` is told how many images are done, of how many.
 ///
 /// # Errors
 /// Lists that cannot be read at all, as [`source::open`]; what `step` returns.
 pub fn check(
     path: &Path,
     rules: Rules,
-    decoder: Option<usize>,
+    decoder: Option<(usize, Problem)>,
     step: &mut dyn FnMut(usize, usize) -> Result<()>,
 ) -> Result<Checked> {
     let Listing { name, parts, noted, .. } = source::list(path)?;
@@ -150,8 +152,10 @@ pub fn check(
     if checked.stopping() == 0 {
         // Everything is there: whether it fits together is for the reader itself to say.
         let whole = source::open_by(path, rules).and_then(|set| {
-            if let (Some(ready), Some(wide)) = (&set.train.ready, decoder) {
-                ready.fits_decoder(wide)?;
+            if let (Some(ready), Some((wide, problem))) = (&set.train.ready, decoder)
+                && let Err(e) = ready.fits_decoder(wide)
+            {
+                checked.add(problem, || e.to_string());
             }
             [set.train, set.val, set.test].iter().try_for_each(features)
         });

@@ -19,6 +19,7 @@ use std::{
     sync::Arc,
     time::UNIX_EPOCH,
 };
+use unicode_normalization::UnicodeNormalization;
 
 /// Images looked for before it is concluded that none is there.
 const PROBE: usize = 64;
@@ -226,15 +227,12 @@ pub(in crate::data) fn absence(row: &Listed) -> String {
 /// Where the image of `row` lies and what tells whether it has changed; `None` if it is not there.
 pub(in crate::data) fn locate(row: &Listed) -> Option<(ImageSource, String)> {
     match &row.origin {
-        Origin::Below(roots) => roots.iter().find_map(|root| {
-            let path = root.join(&row.image);
-            let stamp = stamp(&path)?;
-            Some((ImageSource::File(path), stamp))
-        }),
+        Origin::Below(roots) => {
+            spellings(&row.image).find_map(|name| roots.iter().find_map(|root| file(root.join(&name))))
+        }
         Origin::Perhaps(roots) => {
-            let ends = harmless_ends(&row.image);
-            let all = ends.iter().flat_map(|end| roots.iter().map(move |root| root.join(end)));
-            let found = all.into_iter().find_map(|path| stamp(&path).map(|stamp| (ImageSource::File(path), stamp)));
+            let at = |end: &PathBuf| roots.iter().find_map(|root| file(root.join(end)));
+            let found = spellings(&row.image).find_map(|name| harmless_ends(&name).iter().find_map(at));
             Some(found.unwrap_or_else(|| missing(row)))
         }
         &Origin::Member { ref shard, offset, length } => {
@@ -243,6 +241,18 @@ pub(in crate::data) fn locate(row: &Listed) -> Option<(ImageSource, String)> {
             Some((ImageSource::Member { file: shard.path.clone(), name, offset, length }, stamp))
         }
     }
+}
+
+/// An image file and its stamp, if `path` is a file.
+fn file(path: PathBuf) -> Option<(ImageSource, String)> {
+    stamp(&path).map(|stamp| (ImageSource::File(path), stamp))
+}
+
+/// `name`, then with its accents composed, then decomposed: archives from a Mac have names that their lists spell otherwise.
+fn spellings(name: &str) -> impl Iterator<Item = String> {
+    let forms: [fn(&str) -> String; 2] = [|name| name.nfc().collect(), |name| name.nfd().collect()];
+    let others = forms.into_iter().filter(|_| !name.is_ascii()).map(move |form| form(name));
+    std::iter::once(name.to_owned()).chain(others)
 }
 
 /// An image of which there are only features.

@@ -214,3 +214,37 @@ fn a_pointer_of_git_lfs_is_told_in_the_place_of_list_image_shard_and_features() 
     told(&[("captions.txt", "x\n"), ("text.npy", pointer)], "text.npy");
     told(&[("k_train.json", one), ("train_image_embeds.npz", pointer)], "train_image_embeds.npz");
 }
+
+#[test]
+fn an_image_is_found_however_its_accents_are_composed() {
+    let (composed, decomposed) = ("caf\u{e9}.png", "cafe\u{301}.png");
+    for (listed, on_disk) in [(composed, decomposed), (decomposed, composed)] {
+        let list = format!(r#"[{{"image":"{listed}","caption":"x"}}]"#);
+        let dir = folder(&[("k_train.json", &list), (on_disk, "")]);
+        assert_eq!(sizes(&open(dir.path()).unwrap())[0], (1, 1), "{listed:?}");
+    }
+}
+
+#[test]
+fn a_list_in_utf16_with_a_byte_order_mark_is_read() {
+    let dir = folder(&[("a.png", ""), ("b.png", "")]);
+    let bytes: Vec<u8> = format!("\u{feff}{TRAIN}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(dir.path().join("k_train.json"), bytes).unwrap();
+    assert_eq!(sizes(&open(dir.path()).unwrap())[0], (2, 3));
+}
+
+#[test]
+fn rules_change_what_is_seen_and_read_and_the_fingerprint() {
+    let dir = folder(&[("k_train.json", r#"[{"image":"a.png","caption":"A Dog."}]"#)]);
+    let wide = image::RgbImage::new(9, 6);
+    let bytes = crate::data::orientation::tests::tagged(&wide, image::ImageFormat::Png, 6);
+    fs::write(dir.path().join("a.png"), bytes).unwrap();
+    let upright = open(dir.path()).unwrap();
+    let orientation = crate::data::Orientation::Ignore;
+    let rules = Rules { orientation, pre_caption: crate::data::caption::PreCaption::Off };
+    let stored = open_by(dir.path(), rules).unwrap();
+    let seen = |set: &Dataset| set.train.images[0].decode().unwrap().dimensions();
+    assert_eq!((seen(&upright), seen(&stored)), ((6, 9), (9, 6)));
+    assert_eq!((&*upright.train.texts()[0], &*stored.train.texts()[0]), ("a dog", "A Dog."));
+    assert_ne!(upright.fingerprint, stored.fingerprint);
+}
