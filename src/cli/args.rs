@@ -84,7 +84,8 @@ pub enum Command {
     Compare(Compare),
     /// Statistics of the embeddings: pair cosines, modality gap, effective rank, near-duplicates, worst pairs
     Stats(Stats),
-    /// Look for what would stop or spoil a run: missing and unreadable images, empty captions, duplicates, leaks
+    /// Look for what would stop or spoil a run: missing and unreadable images, empty captions, duplicates, leaks, what is
+    /// left out; and count pictures that are turned and captions that CLIP reads otherwise
     Check(Check),
     /// Draw the demo world as a data set on disk
     World(World),

@@ -118,7 +118,8 @@ impl Checked {
 }
 
 /// Reads every caption and decodes every image of the data set at `path`, all that [`source::open`] understands;
-/// `decoder` is how wide the embeddings are that it decodes, if that is known, and what to call features of another width; `step` is told how many images are done, of how many.
+/// `decoder` is how wide the embeddings are that it decodes, if that is known, and what to call features of another
+/// width; `step` is told how many images are done, of how many.
 ///
 /// # Errors
 /// Lists that cannot be read at all, as [`source::open`]; what `step` returns.
