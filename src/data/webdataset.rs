@@ -148,8 +148,11 @@ struct Sample<'a> {
     json: Option<&'a Member>,
 }
 
+/// What is wrong with a shard, and how often.
+type Met = [(Problem, usize); 3];
+
 /// The complete samples of one shard in the order of their first members, and what else was met.
-fn samples(shard: &Arc<Shard>) -> Result<(Vec<Listed>, [(Problem, usize); 3])> {
+fn samples(shard: &Arc<Shard>) -> Result<(Vec<Listed>, Met)> {
     let members = tarfile::members(&shard.path).map_err(lfs::told(&shard.path))?;
     let (mut twice, mut odd) = (0, 0);
     let mut order: HashMap<&str, usize> = HashMap::new();
