@@ -5,7 +5,7 @@ mod artefact;
 use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
-    fsio::{sweep_litter, write_atomic, write_atomic_with},
+    fsio::{disk, sweep_litter, write_atomic, write_atomic_with},
 };
 use artefact::Hashed;
 pub use artefact::{Artefact, Json, encode_png};
@@ -62,7 +62,7 @@ impl Store {
     /// [`Error::Io`] naming `dir`.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self> {
         let dir = dir.into();
-        fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
+        disk::create_folders(&dir).map_err(Error::io(&dir))?;
         sweep_litter(&dir);
         Ok(Self { dir })
     }
@@ -236,7 +236,7 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
 }
 
 fn remove_if_there(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
+    match disk::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path)(e)),
         _ => Ok(()),
     }

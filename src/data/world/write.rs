@@ -1,6 +1,6 @@
 //! A world on disk, in the flat Karpathy layout of BLIP's Flickr30k lists.
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -11,58 +11,80 @@ use serde_json::{Value, json};
 use super::scene::{BACKDROPS, COLOURS, Object, SHAPES, SIZES, SLOTS, Scene};
 use super::{Part, World, WorldSpec, shown_with};
 use crate::error::{Error, Result};
-use crate::fsio::write_atomic;
+use crate::fingerprint::Fingerprint;
+use crate::fsio::{Claim, disk, refusal, replace_folder, write_new};
 
 /// Pictures drawn between two reports of progress.
 const CHUNK: usize = 512;
 
-/// Writes the world of `spec` into the folder `out`, which is made where it is missing:
+/// What makes a folder a world of ours: the specification, and every file with its hash.
+const MANIFEST: &str = "world.json";
+
+/// Writes the world of `spec` as the folder `out`:
 ///
 /// * `images/SPLIT/000000.png`: the pictures;
 /// * `world_train.json`: one `{"image", "caption", "image_id"}` for each caption;
 /// * `world_val.json`, `world_test.json`: one `{"image", "caption": [5]}` for each picture;
 /// * `scenes.jsonl`: what each picture shows, by name and by class index;
 /// * `truth.jsonl`, where there is noise: for each training row, in order, the picture it is shown with and the picture it
-///   was written for.
+///   was written for;
+/// * `world.json`: the specification, and the hash of every other file.
 ///
-/// The lists come last and each at once, so a folder that has `world_test.json` is complete. `progress` is told how many
-/// pictures are done and of how many; an error from it ends the writing.
+/// It is there as a whole or not at all. `progress` is told how many pictures are done and of how many; an error from it
+/// ends the writing.
 ///
 /// # Errors
-/// [`Error::Setting`] for a spec that makes no sense, [`Error::Io`] when a file cannot be written, and whatever `progress`
-/// returns.
+/// [`Error::Setting`] for a spec that makes no sense, or if `out` holds anything but an unchanged world; [`Error::Io`] when a
+/// file cannot be written, and whatever `progress` returns.
 pub fn write(out: &Path, spec: &WorldSpec, progress: &mut dyn FnMut(usize, usize) -> Result<()>) -> Result<()> {
     spec.check()?;
+    if let Some(why) = refusal(out, || claim(out), false)? {
+        return Err(Error::setting("out", format!("{}: {why}; or name another folder", out.display())));
+    }
+    replace_folder(out, |new| write_files(new, spec, progress))
+}
+
+/// What a world that lies in `out` says of itself.
+fn claim(out: &Path) -> Option<Claim> {
+    let whole: Value = serde_json::from_slice(&std::fs::read(out.join(MANIFEST)).ok()?).ok()?;
+    let files = serde_json::from_value(whole.get("files")?.clone()).ok()?;
+    Some(Claim { by: MANIFEST, files, later: |_| false })
+}
+
+fn write_files(out: &Path, spec: &WorldSpec, progress: &mut dyn FnMut(usize, usize) -> Result<()>) -> Result<()> {
     let world = World::new(spec.seed);
     let total: usize = Part::ALL.iter().map(|&part| spec.scenes_in(part)).sum();
-    for name in ["world_train.json", "world_val.json", "world_test.json", "scenes.jsonl", "truth.jsonl"] {
-        remove(&out.join(name))?;
-    }
     let mut done = 0;
-    let mut facts = Vec::new();
+    let (mut facts, mut files) = (Vec::new(), BTreeMap::new());
     for part in Part::ALL {
         let folder = out.join("images").join(part.name());
-        fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        disk::create_folders(&folder).map_err(Error::io(&folder))?;
         for first in (0..spec.scenes_in(part)).step_by(CHUNK) {
             let last = (first + CHUNK).min(spec.scenes_in(part));
             let lines = (first..last)
                 .into_par_iter()
                 .map(|index| picture(out, &world, part, index))
                 .collect::<Result<Vec<_>>>()?;
-            lines.iter().for_each(|line| push_line(&mut facts, line));
+            for (line, name, hash) in lines {
+                push_line(&mut facts, &line);
+                files.insert(name, hash);
+            }
             done += last - first;
             progress(done, total)?;
         }
     }
-    write_atomic(&out.join("scenes.jsonl"), &facts)?;
-    write_lists(out, &world, spec)
+    let mut all = lists(&world, spec);
+    all.push(("scenes.jsonl".into(), facts));
+    for (name, bytes) in all {
+        put(&out.join(&name), &bytes)?;
+        files.insert(name, Fingerprint::of_bytes(&bytes));
+    }
+    let manifest = json!({ "protostill": env!("CARGO_PKG_VERSION"), "world": spec, "files": files });
+    put(&out.join(MANIFEST), format!("{manifest:#}\n").as_bytes())
 }
 
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path)(source)),
-        _ => Ok(()),
-    }
+fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_new(path, |to| to.write_all(bytes)).map(drop).map_err(Error::io(path))
 }
 
 /// Where the picture of a scene lies, relative to the world's folder.
@@ -70,14 +92,16 @@ fn file(part: Part, index: usize) -> String {
     format!("images/{}/{index:06}.png", part.name())
 }
 
-fn picture(out: &Path, world: &World, part: Part, index: usize) -> Result<Value> {
+/// Writes a picture; returns what it shows, its name and hash.
+fn picture(out: &Path, world: &World, part: Part, index: usize) -> Result<(Value, String, Fingerprint)> {
     let scene = world.scene(part, index);
     let name = file(part, index);
     let path = out.join(&name);
     let mut bytes = Cursor::new(Vec::new());
     scene.render().write_to(&mut bytes, ImageFormat::Png).map_err(std::io::Error::other).map_err(Error::io(&path))?;
-    fs::write(&path, bytes.into_inner()).map_err(Error::io(&path))?;
-    Ok(fact(&scene, &name, part, index))
+    let bytes = bytes.into_inner();
+    put(&path, &bytes)?;
+    Ok((fact(&scene, &name, part, index), name, Fingerprint::of_bytes(&bytes)))
 }
 
 fn fact(scene: &Scene, name: &str, part: Part, index: usize) -> Value {
@@ -97,7 +121,8 @@ fn object_fact(object: &Object) -> Value {
     })
 }
 
-fn write_lists(out: &Path, world: &World, spec: &WorldSpec) -> Result<()> {
+/// The lists by their names.
+fn lists(world: &World, spec: &WorldSpec) -> Vec<(String, Vec<u8>)> {
     let shown = shown_with(spec.scenes, spec.noise, spec.seed);
     let mut rows = Vec::with_capacity(shown.len());
     let mut truth = Vec::new();
@@ -107,17 +132,17 @@ fn write_lists(out: &Path, world: &World, spec: &WorldSpec) -> Result<()> {
         push_line(&mut truth, &json!({ "row": row, "image": image, "written_for": own }));
         rows.push(json!({ "image": image, "caption": caption, "image_id": scene.to_string() }));
     }
+    let mut lists = vec![("world_train.json".to_owned(), list(&rows))];
     if spec.noise > 0.0 {
-        write_atomic(&out.join("truth.jsonl"), &truth)?;
+        lists.push(("truth.jsonl".into(), truth));
     }
-    write_atomic(&out.join("world_train.json"), &list(&rows))?;
     for part in [Part::Val, Part::Test] {
         let rows: Vec<Value> = (0..spec.scenes_in(part))
             .map(|index| json!({ "image": file(part, index), "caption": world.scene(part, index).captions() }))
             .collect();
-        write_atomic(&out.join(format!("world_{}.json", part.name())), &list(&rows))?;
+        lists.push((format!("world_{}.json", part.name()), list(&rows)));
     }
-    Ok(())
+    lists
 }
 
 /// A JSON array, one element a line.

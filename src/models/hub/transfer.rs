@@ -4,10 +4,12 @@ use super::{
     client::{Client, Failure},
     fetch::Remote,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    fsio::disk::{self, Out},
+};
 use sha2::Digest;
 use std::{
-    fs::{self, File},
     io::{self, Read, Seek, Write},
     path::Path,
     time::Duration,
@@ -28,18 +30,18 @@ pub(super) fn download(
     wrong: &dyn Fn(Failure) -> Error,
 ) -> Result<()> {
     let partial = blob.with_file_name(format!("{}.incomplete", file.hash()));
-    let open = || -> io::Result<File> {
-        fs::create_dir_all(partial.parent().unwrap_or(Path::new(".")))?;
-        File::options().create(true).truncate(false).read(true).write(true).open(&partial)
+    let open = || -> io::Result<Out> {
+        disk::create_folders(disk::parent(&partial))?;
+        Out::update(&partial)
     };
     let mut out = open().map_err(Error::io(&partial))?;
-    if out.try_lock().is_err() {
+    if out.file().try_lock().is_err() {
         return Err(wrong(Failure::Final("is being fetched by another process".into())));
     }
     let (mut attempt, mut there) = (0, 0);
     while let Err(e) = stream(client, url, file.size(), &mut out, watch) {
         // Patience is for a hub that gives nothing; one that gives a little at a time gets there.
-        let now = out.metadata().map_err(Error::io(&partial))?.len();
+        let now = out.file().metadata().map_err(Error::io(&partial))?.len();
         if now >= there + ENOUGH {
             (attempt, there) = (0, now);
         }
@@ -52,12 +54,13 @@ pub(super) fn download(
         attempt += 1;
     }
     let mut keep = || -> io::Result<bool> {
-        out.sync_data()?;
+        out.sync()?;
         let right = hash_of(&mut out, file)? == file.hash();
         if right {
-            fs::rename(&partial, blob)?
+            disk::rename(&partial, blob)?;
+            disk::sync_folder(disk::parent(blob))?;
         } else {
-            fs::remove_file(&partial)?
+            disk::remove_file(&partial)?;
         }
         Ok(right)
     };
@@ -81,10 +84,10 @@ fn stream(
     client: &Client,
     url: &str,
     size: u64,
-    out: &mut File,
+    out: &mut Out,
     watch: &mut dyn FnMut(u64) -> Result<()>,
 ) -> std::result::Result<(), Cut> {
-    let there = out.metadata().map_err(Cut::Disk)?.len();
+    let there = out.file().metadata().map_err(Cut::Disk)?.len();
     if there == size {
         return Ok(());
     }
@@ -113,7 +116,7 @@ fn stream(
 }
 
 /// SHA-256 of a large file, of others what git calls them.
-fn hash_of(file: &mut File, about: &Remote) -> io::Result<String> {
+fn hash_of(file: &mut Out, about: &Remote) -> io::Result<String> {
     file.seek(io::SeekFrom::Start(0))?;
     let mut reader = io::BufReader::with_capacity(1 << 20, file);
     if about.lfs.is_some() {
@@ -130,21 +133,22 @@ fn hash_of(file: &mut File, about: &Remote) -> io::Result<String> {
 /// A relative link at `place` to `blob`, or the file itself where links are not to be had.
 pub(super) fn link(blob: &Path, place: &Path, path: &str) -> Result<()> {
     let put = || -> io::Result<()> {
-        fs::create_dir_all(place.parent().unwrap_or(Path::new(".")))?;
-        if fs::symlink_metadata(place).is_ok() {
-            fs::remove_file(place)?;
+        disk::create_folders(disk::parent(place))?;
+        if std::fs::symlink_metadata(place).is_ok() {
+            disk::remove_file(place)?;
         }
         #[cfg(unix)]
         {
             let up = "../".repeat(2 + path.matches('/').count());
             let name = blob.file_name().unwrap_or_default();
-            if std::os::unix::fs::symlink(Path::new(&up).join("blobs").join(name), place).is_ok() {
-                return Ok(());
+            if disk::link(&Path::new(&up).join("blobs").join(name), place).is_ok() {
+                return disk::sync_folder(disk::parent(place));
             }
         }
         #[cfg(not(unix))]
         let _ = path;
-        fs::rename(blob, place)
+        disk::rename(blob, place)?;
+        disk::sync_folder(disk::parent(place))
     };
     put().map_err(Error::io(place))
 }
