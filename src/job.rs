@@ -62,16 +62,24 @@ impl Drop for Handle {
 
 /// Runs `work` to its end, whatever that is: a panic is an outcome too.
 pub fn run(ctx: &Ctx, work: impl FnOnce(&Ctx) -> Result<()>) -> End {
-    match catch_unwind(AssertUnwindSafe(|| ctx.check().and_then(|()| work(ctx)))) {
+    match caught(|| ctx.check().and_then(|()| work(ctx))) {
         Ok(Ok(())) => End::Done,
         Ok(Err(Error::Cancelled)) => End::Cancelled,
         Ok(Err(e)) => End::Failed(e.to_string()),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            End::Panicked(text.unwrap_or("no message").to_owned())
-        }
+        Err(why) => End::Panicked(why),
     }
+}
+
+/// What `work` returns, or the message of its panic.
+///
+/// # Errors
+/// The message, if it panics.
+pub fn caught<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        text.unwrap_or("no message").to_owned()
+    })
 }
 
 type Task = Box<dyn FnOnce() + Send>;
@@ -106,14 +114,21 @@ impl Queue {
 pub struct Lane(Arc<Queue>);
 
 impl Lane {
-    /// A thread that waits for work; it ends when the lane is dropped and its work is done.
+    /// A thread that waits for work; it ends when the lane is dropped and its work is done. A task that panics is told in
+    /// the log and ends alone.
     ///
     /// # Errors
     /// [`Error::Io`] if the system gives no thread.
     pub fn new(name: &str) -> Result<Self> {
         let queue = Arc::new(Queue::default());
-        let tasks = queue.clone();
-        let work = move || std::iter::from_fn(|| tasks.next()).for_each(|task| task());
+        let (tasks, lane) = (queue.clone(), name.to_owned());
+        let work = move || {
+            for task in std::iter::from_fn(|| tasks.next()) {
+                if let Err(why) = caught(task) {
+                    tracing::error!("{lane}: a task ended with a defect: {why}");
+                }
+            }
+        };
         thread::Builder::new().name(name.to_owned()).spawn(work).map_err(Error::io(name))?;
         Ok(Self(queue))
     }
@@ -176,6 +191,15 @@ mod tests {
         }
         drop((tell, lane));
         assert_eq!(told.into_iter().collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_lane_outlives_a_task_that_panics() {
+        let lane = Lane::new("test").unwrap();
+        let (tell, told) = mpsc::channel();
+        lane.push(0, || panic!("a picture of no size"));
+        lane.push(1, move || tell.send("next").unwrap());
+        assert_eq!(told.recv_timeout(std::time::Duration::from_secs(20)), Ok("next"));
     }
 
     #[test]

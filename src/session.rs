@@ -173,8 +173,9 @@ impl Session {
             Effect::Picture(image) => {
                 let (shared, sink) = (self.shared.clone(), self.sink.clone());
                 self.reader.push(u64::from(image), move || {
-                    let picture = work::real_picture(&shared, image).map_err(|e| e.to_string());
-                    sink(Event::Picture(image, picture));
+                    // A decoder's panic is an outcome too: nobody may wait for this picture for ever.
+                    let read = job::caught(|| work::real_picture(&shared, image).map_err(|e| e.to_string()));
+                    sink(Event::Picture(image, read.unwrap_or_else(|why| Err(format!("a defect: {why}")))));
                 });
             }
             Effect::Recall { basis, wanted } => {
