@@ -6,7 +6,7 @@ use protostill::{
         args::{Cli, Color, Command, Explore, Global, Ground, Images, Replay},
     },
     config::Config,
-    error::Result,
+    error::{Error, Result},
     fsio::printable,
     journal,
     session::{self, Open},
@@ -17,6 +17,7 @@ use protostill::{
         theme::Depth,
     },
 };
+use serde_json::Value;
 use std::io::Write;
 
 /// Carries out the explorer's commands; none for all others.
@@ -31,12 +32,52 @@ pub fn run(cli: &Cli) -> Option<Result<()>> {
 
 fn open(global: &Global, args: &Explore) -> Result<()> {
     let (config, workbench) = cli::parts(global)?;
-    let opener = move |config: Config| -> Open { Box::new(move |ctx| workbench(&config, ctx)) };
+    let given = config.clone();
+    let opener = move |config: &Config| {
+        agree(global, &given, config)?;
+        let config = config.clone();
+        let open: Open = Box::new(move |ctx| workbench(&config, ctx));
+        Ok(open)
+    };
     let path = ui::run(config, opener, &options(args))?;
     let path = printable(&path.display().to_string());
     // Standard output may be gone with the terminal.
     let _ = writeln!(std::io::stdout(), "the session is kept: protostill explore --session {path}");
     Ok(())
+}
+
+/// A session goes on with its own settings: flags that say otherwise are refused rather than ignored.
+fn agree(global: &Global, given: &Config, own: &Config) -> Result<()> {
+    let refused = |flag: &str, what: &str, asked: String, own: String| {
+        let way = "leave the flag out to go on with it, or name another --session to start anew";
+        Err(Error::setting(flag, format!("says {what} {asked}, but the session was made with {own}; {way}")))
+    };
+    if global.data.is_some() && given.data.source != own.data.source {
+        return refused("--data", "data.source", given.data.source.clone(), own.data.source.clone());
+    }
+    if global.seed.is_some() && given.seed != own.seed {
+        return refused("--seed", "seed", given.seed.to_string(), own.seed.to_string());
+    }
+    if let (Some(file), Some((key, asked, own))) = (&global.config, difference(given, own)) {
+        return refused(&format!("--config {}", file.display()), &key, asked, own);
+    }
+    Ok(())
+}
+
+/// The first setting that two configurations have differently, and both values. How often pictures are previewed is none
+/// of a session's.
+fn difference(a: &Config, b: &Config) -> Option<(String, String, String)> {
+    fn first(path: &str, a: &Value, b: &Value) -> Option<(String, String, String)> {
+        match (a, b) {
+            (Value::Object(a), Value::Object(b)) => a.iter().find_map(|(key, value)| {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                first(&path, value, b.get(key).unwrap_or(&Value::Null))
+            }),
+            _ if a == b || path == "synthesis.preview_every" => None,
+            _ => Some((path.to_owned(), a.to_string(), b.to_string())),
+        }
+    }
+    first("", &serde_json::to_value(a).ok()?, &serde_json::to_value(b).ok()?)
 }
 
 fn options(args: &Explore) -> ui::Options {
@@ -81,9 +122,14 @@ fn replay(global: &Global, args: &Replay) -> Result<()> {
 pub fn terminal() -> Vec<(&'static str, String)> {
     let var = |name: &str| std::env::var(name).ok();
     let path = |p: Option<std::path::PathBuf>| p.map_or("no home directory".into(), |p| p.display().to_string());
-    let pictures = ui::terminal::raw(|| ui::image::agree(Wish::Auto, var).why);
+    let alone = ui::Options::default().cells_alone(var);
+    let pictures = match alone {
+        _ if ui::terminal::is_dumb(var) => Some("none: TERM is \"dumb\", where the explorer does not run".into()),
+        Some(why) => Some(why),
+        None => ui::terminal::raw(|| ui::image::agree(Wish::Auto, var).why),
+    };
     vec![
-        ("pictures", pictures.unwrap_or_else(|| "half-blocks: this is no terminal".into())),
+        ("pictures", pictures.unwrap_or_else(|| "none: this is no terminal".into())),
         ("colours", ui::terminal::depth(var).name().into()),
         ("sessions, logs", path(journal::state_folder().ok())),
         ("keys", path(ui::keys_path())),

@@ -17,6 +17,8 @@ mod images;
 mod jobs;
 #[path = "explorer/keys.rs"]
 mod keys;
+#[path = "explorer/leaving.rs"]
+mod leaving;
 #[path = "explorer/mouse.rs"]
 mod mouse;
 #[path = "explorer/pty.rs"]

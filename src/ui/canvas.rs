@@ -49,8 +49,15 @@ impl Canvas<'_> {
             return 0;
         }
         let width = width.min(area.right() - x);
-        let shown = text::fit(words, usize::from(width));
-        let (end, _) = self.buf.set_stringn(x, y, &shown, usize::from(width), style);
+        let mut end = x;
+        for cluster in text::clusters(&text::fit(words, width.into())) {
+            for at in end + 1..end + text::width(cluster) as u16 {
+                // Covered by the cluster.
+                self.buf[(at, y)].reset();
+            }
+            self.buf[(end, y)].set_symbol(cluster).set_style(style);
+            end += text::width(cluster) as u16;
+        }
         end - x
     }
 

@@ -1,19 +1,19 @@
 //! Real pixels over the cells that hold a picture: half-blocks stand there at once, pixels follow when the screen has been
-//! still for a moment. The only file that knows viuer, which speaks iTerm2's protocol and sixel; kitty's we speak
-//! ourselves, since viuer's raw RGBA is too much for a remote link.
+//! still for a moment. Whatever the protocol and the cells, a picture costs a remote link at most [`MOST`] bytes. The only
+//! file that knows viuer, which speaks iTerm2's protocol where it finds such a terminal; what it will not do (a protocol that
+//! is asked for against the environment) or not in few bytes (kitty, sixel) we do ourselves.
 
 pub mod ask;
 mod kitty;
+mod sixel;
 
-use super::canvas::Placed;
+use super::{canvas::Placed, painter::Frame, terminal};
 use crate::app::Picture;
 use ask::Answer;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use crossterm::{cursor::MoveTo, queue};
-use image::{DynamicImage, ImageFormat, RgbImage, imageops};
-use ratatui::{
-    buffer::{Buffer, CellDiffOption},
-    layout::Rect,
-};
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
+use ratatui::layout::Rect;
 use std::{
     io::{self, Write},
     sync::{
@@ -26,7 +26,11 @@ use std::{
 /// How long a picture stands still before its pixels are sent.
 const STILL: Duration = Duration::from_millis(150);
 /// Pixels sent per cell, at most: more would cost a remote link more than eyes gain.
-const DENSITY: (u32, u32) = (8, 16);
+const DENSITY: (u16, u16) = (8, 16);
+/// Bytes on the wire for a picture, at most.
+pub const MOST: usize = 80 * 1024;
+/// Pixels of a cell where the terminal does not say: smaller than any there is, so that no neighbour is painted over.
+const SMALL: (u16, u16) = (6, 12);
 /// Pictures a terminal keeps for us.
 const KEPT: usize = 96;
 
@@ -57,7 +61,7 @@ pub enum Wish {
 }
 
 /// What was agreed on, and why, in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agreed {
     /// None for cells alone.
     pub protocol: Option<Protocol>,
@@ -65,47 +69,57 @@ pub struct Agreed {
     pub why: String,
     /// What the user typed meanwhile.
     pub typed: Vec<u8>,
+    /// Pixels of a cell, across and down, if the terminal answered that.
+    pub cell: Option<(u16, u16)>,
 }
 
-/// How long `info` waits for the terminal; the explorer waits beside its work, as long as nobody types.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long `info` waits for the terminal, and the explorer for one that is spoken to anyway; else the explorer waits
+/// beside its work, as long as nobody types.
+pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Asks and settles how pixels are sent; the terminal must be in raw mode, and nobody else may be reading from it.
 pub fn agree(wish: Wish, var: impl Fn(&str) -> Option<String>) -> Agreed {
     let ask = || ask::question().and_then(|()| ask::listen(Some(PATIENCE)));
-    settle(wish, if wish == Wish::Cells { Ok(Vec::new()) } else { ask() }, var)
+    settle(wish, ask(), var)
 }
 
-/// Settles how pixels are sent by what the terminal answered.
+/// Settles how pixels are sent by what the terminal answered. What was asked for is spoken whatever the terminal says.
 pub fn settle(wish: Wish, answer: io::Result<Vec<u8>>, var: impl Fn(&str) -> Option<String>) -> Agreed {
-    let cells = |why: &str| Agreed { protocol: None, why: format!("half-blocks: {why}"), typed: Vec::new() };
-    if wish == Wish::Cells {
-        return cells("as asked");
-    }
-    let Answer { kitty, sixel, whole, rest: typed } = match answer {
-        Ok(answer) => Answer::new(&answer),
-        Err(e) => return cells(&format!("the terminal cannot be asked: {e}")),
+    let agreed = |protocol, why: String, typed, cell| Agreed { protocol, why, typed, cell };
+    let answer = match (answer, wish) {
+        (Ok(answer), _) => Answer::new(&answer),
+        (Err(_), Wish::Only(_)) => Answer::new(&[]),
+        (Err(e), _) => {
+            return agreed(None, format!("half-blocks: the terminal cannot be asked: {e}"), Vec::new(), None);
+        }
     };
+    let Answer { kitty, sixel, whole, cell, .. } = answer;
     let inside = var("TMUX").is_some_and(|v| !v.is_empty());
     let iterm2 = viuer::is_iterm_supported();
+    let unless = |known: bool, lack: &str| if known { String::new() } else { format!(", although {lack}") };
     let (protocol, why) = match wish {
-        Wish::Only(Protocol::Kitty) => (Some(Protocol::Kitty), "kitty graphics: as asked"),
-        Wish::Only(Protocol::Iterm2) if iterm2 => (Some(Protocol::Iterm2), "iTerm2's protocol: as asked"),
-        Wish::Only(Protocol::Iterm2) => {
-            (None, "half-blocks: TERM_PROGRAM and LC_TERMINAL name no terminal with iTerm2's protocol")
+        Wish::Only(Protocol::Kitty) => {
+            let lack = "the terminal does not say that it knows them";
+            (Some(Protocol::Kitty), format!("kitty graphics: as asked{}", unless(kitty, lack)))
         }
-        Wish::Only(Protocol::Sixel) if sixel => (Some(Protocol::Sixel), "sixel: as asked"),
-        Wish::Only(Protocol::Sixel) => (None, "half-blocks: the terminal's attributes do not name sixel"),
-        _ if kitty => (Some(Protocol::Kitty), KITTY),
-        _ if iterm2 && !inside => (Some(Protocol::Iterm2), "iTerm2's protocol: the environment names such a terminal"),
-        _ if sixel => (Some(Protocol::Sixel), "sixel: among the terminal's attributes"),
-        _ if inside => (None, "half-blocks: tmux passes no pictures on"),
-        _ if whole => (None, "half-blocks: the terminal names no picture protocol"),
-        _ => (None, "half-blocks: the terminal has not answered"),
+        Wish::Only(Protocol::Iterm2) => {
+            let lack = "TERM_PROGRAM and LC_TERMINAL name no terminal that knows it";
+            (Some(Protocol::Iterm2), format!("iTerm2's protocol: as asked{}", unless(iterm2, lack)))
+        }
+        Wish::Only(Protocol::Sixel) => {
+            let lack = "it is not among the terminal's attributes";
+            (Some(Protocol::Sixel), format!("sixel: as asked{}", unless(sixel, lack)))
+        }
+        _ if kitty => (Some(Protocol::Kitty), KITTY.into()),
+        _ if iterm2 && !inside => {
+            (Some(Protocol::Iterm2), "iTerm2's protocol: the environment names such a terminal".into())
+        }
+        _ if sixel => (Some(Protocol::Sixel), "sixel: among the terminal's attributes".into()),
+        _ if inside => (None, "half-blocks: tmux passes no pictures on".into()),
+        _ if whole => (None, "half-blocks: the terminal names no picture protocol".into()),
+        _ => (None, "half-blocks: the terminal has not answered".into()),
     };
-    // viuer asks for itself, once, and waits for the answer: only a terminal that has just answered is asked again.
-    let protocol = protocol.filter(|p| *p != Protocol::Sixel || viuer::is_sixel_supported());
-    Agreed { protocol, why: why.to_owned(), typed }
+    agreed(protocol, why, answer.rest, cell)
 }
 
 /// Why kitty graphics, if the terminal was asked.
@@ -122,50 +136,67 @@ pub struct Ready {
 enum Form {
     /// A PNG for kitty.
     Png(Vec<u8>),
-    /// Few pixels of few colours, for viuer.
+    /// What to print where the picture's first cell is.
+    Code(String),
+    /// For viuer.
     Plain(DynamicImage),
 }
 
-/// Bytes of a PNG that a cell may cost where pictures go as files: 40 by 20 cells cost less than 80 KiB in base64.
-const FILE: usize = 75;
-
-/// Scales a picture to its cells and reduces it to 256 colours: enough for a preview, a fifth of the bytes.
-fn prepare(placed: Placed, protocol: Protocol) -> io::Result<Ready> {
+/// Scales a picture to its cells, of so many pixels each, and reduces it to few colours: enough for a preview, a fifth of
+/// the bytes.
+fn prepare(placed: Placed, protocol: Protocol, (wide, high): (u16, u16)) -> io::Result<Ready> {
     let Rect { width, height, .. } = placed.area;
-    let (wide, high) = (u32::from(width) * DENSITY.0, u32::from(height) * DENSITY.1);
-    let small = scaled(&placed.picture, wide, high);
+    let pixels = |wide: u16, high: u16| (u32::from(width) * u32::from(wide), u32::from(height) * u32::from(high));
+    let small = scaled(&placed.picture, pixels(wide.min(DENSITY.0), high.min(DENSITY.1)));
     let form = match protocol {
-        Protocol::Kitty => Form::Png(kitty::png(&small).map_err(io::Error::other)?),
-        Protocol::Sixel => Form::Plain(few_colours(&small)?),
-        // viuer writes no palette, so that a restless picture costs more here: it is sent with fewer pixels.
+        Protocol::Kitty => Form::Png(file(small)?),
+        Protocol::Sixel => Form::Code(sixel::encode(&small, pixels(wide, high), MOST)),
+        Protocol::Iterm2 if viuer::is_iterm_supported() => Form::Plain(plain(small)?),
         Protocol::Iterm2 => {
-            let most = FILE * usize::from(width) * usize::from(height);
-            let mut few = few_colours(&small)?;
-            for eighths in (4..8).rev() {
-                let mut file = io::Cursor::new(Vec::new());
-                few.write_to(&mut file, ImageFormat::Png).map_err(io::Error::other)?;
-                if file.get_ref().len() <= most {
-                    break;
-                }
-                few = few_colours(&scaled(&placed.picture, wide * eighths / 8, high * eighths / 8))?;
-            }
-            Form::Plain(few)
+            let file = file(small)?;
+            let head = format!("size={};width={width};height={height}", file.len());
+            let letters = STANDARD.encode(&file);
+            Form::Code(format!("\x1b]1337;File=inline=1;preserveAspectRatio=0;{head}:{letters}\x07"))
         }
     };
     Ok(Ready { placed, form })
 }
 
-/// The picture in at most 256 colours.
-fn few_colours(picture: &RgbImage) -> io::Result<DynamicImage> {
-    let (pixels, colours) = kitty::palette(picture);
-    let colour = |i: u8| [0, 1, 2].map(|c| colours[usize::from(i) * 3 + c]);
-    let bytes = pixels.into_iter().flat_map(colour).collect();
-    let few = RgbImage::from_raw(picture.width(), picture.height(), bytes);
-    Ok(few.ok_or_else(|| io::Error::other("a picture lost pixels"))?.into())
+/// A PNG that costs at most [`MOST`] bytes on the wire.
+fn file(picture: RgbImage) -> io::Result<Vec<u8>> {
+    let png = |picture: &RgbImage| kitty::png(picture).map_err(io::Error::other);
+    Ok(within(picture, |small| png(small).map(|png| (png.len(), png)))?.1)
+}
+
+/// A picture of few colours whose PNG, as viuer writes it, costs at most [`MOST`] bytes on the wire.
+fn plain(picture: RgbImage) -> io::Result<DynamicImage> {
+    let few = |picture: &RgbImage| {
+        let colours = kitty::Palette::new(picture, 256);
+        let nearest = |p: &Rgb<u8>| Rgb([0, 1, 2].map(|c| colours.rgb[usize::from(colours.nearest(p.0)) * 3 + c]));
+        let few = RgbImage::from_fn(picture.width(), picture.height(), |x, y| nearest(picture.get_pixel(x, y)));
+        let (mut file, few) = (io::Cursor::new(Vec::new()), DynamicImage::from(few));
+        few.write_to(&mut file, ImageFormat::Png).map_err(io::Error::other)?;
+        Ok((file.into_inner().len(), few))
+    };
+    Ok(within(picture, few)?.1)
+}
+
+/// What `make` makes of a picture, and its bytes before they are written in base64: a restless or large picture has fewer
+/// pixels, until it keeps within [`MOST`].
+fn within<T>(picture: RgbImage, make: impl Fn(&RgbImage) -> io::Result<(usize, T)>) -> io::Result<(usize, T)> {
+    let mut made = make(&picture)?;
+    for eighths in [7, 6, 5, 4, 3, 2, 1] {
+        if made.0 <= MOST * 3 / 4 - 1024 {
+            break;
+        }
+        let (width, height) = (picture.width() * eighths / 8, picture.height() * eighths / 8);
+        made = make(&imageops::resize(&picture, width.max(1), height.max(1), imageops::FilterType::Triangle))?;
+    }
+    Ok(made)
 }
 
 /// At most so many pixels; smaller pictures are left to the terminal, which enlarges them itself.
-fn scaled(picture: &Picture, width: u32, height: u32) -> RgbImage {
+fn scaled(picture: &Picture, (width, height): (u32, u32)) -> RgbImage {
     if picture.width() <= width && picture.height() <= height {
         return picture.as_ref().clone();
     }
@@ -190,6 +221,8 @@ pub struct Overlay {
     sent: Vec<(Picture, (u16, u16), u32)>,
     due: Option<Instant>,
     last: u32,
+    /// Pixels of a cell, as the terminal answered.
+    cell: Option<(u16, u16)>,
 }
 
 fn same(a: &Placed, b: &Placed) -> bool {
@@ -197,9 +230,9 @@ fn same(a: &Placed, b: &Placed) -> bool {
 }
 
 impl Overlay {
-    /// Speaks `protocol` from now on.
-    pub fn speak(&mut self, protocol: Option<Protocol>) {
-        self.protocol = protocol;
+    /// Speaks `protocol` from now on; a cell has so many pixels if the system does not know better.
+    pub fn speak(&mut self, protocol: Option<Protocol>, cell: Option<(u16, u16)>) {
+        (self.protocol, self.cell) = (protocol, cell.or(self.cell));
         self.due = Some(Instant::now());
     }
 
@@ -208,8 +241,8 @@ impl Overlay {
         self.protocol
     }
 
-    /// Takes note of a frame: `placed` are the pictures in `buf`. Returns what takes the others off the screen.
-    pub fn frame(&mut self, buf: &mut Buffer, placed: Vec<Placed>) -> String {
+    /// Takes note of a frame and the pictures in it. Returns what takes the others off the screen.
+    pub fn frame(&mut self, frame: &mut Frame, placed: Vec<Placed>) -> String {
         let mut out = String::new();
         let Some(protocol) = self.protocol else {
             self.wanted = placed;
@@ -220,10 +253,12 @@ impl Overlay {
             if !stays && protocol == Protocol::Kitty {
                 out.push_str(&kitty::remove(shown.ids.0, shown.ids.1));
             } else if !stays {
-                anew(buf, shown.placed.area);
+                // Its pixels lie over cells that may not have changed.
+                frame.again.push(shown.placed.area);
             }
             stays
         });
+        frame.covered = self.shown.iter().map(|s| s.placed.area).collect();
         let moved = placed.len() != self.wanted.len() || !placed.iter().zip(&self.wanted).all(|(a, b)| same(a, b));
         if moved {
             self.due = Some(Instant::now() + STILL);
@@ -241,8 +276,9 @@ impl Overlay {
     pub fn prepare(&mut self) -> Vec<impl FnOnce() -> io::Result<Ready> + Send + 'static> {
         self.due = None;
         let Some(protocol) = self.protocol else { return Vec::new() };
+        let cell = terminal::cell().or(self.cell).unwrap_or(SMALL);
         let missing = self.wanted.iter().filter(|w| !self.shown.iter().any(|s| same(w, &s.placed)));
-        missing.cloned().map(|placed| move || prepare(placed, protocol)).collect()
+        missing.cloned().map(|placed| move || prepare(placed, protocol, cell)).collect()
     }
 
     /// Sends a picture that is ready, unless the screen has moved on.
@@ -258,6 +294,13 @@ impl Overlay {
         let mut ids = (0, 0);
         match ready.form {
             Form::Png(png) => ids = self.send_to_kitty(&ready.placed, &png)?,
+            Form::Code(code) => {
+                let mut out = io::stdout();
+                // The cursor of a line being typed stays where it was.
+                write!(out, "\x1b7")?;
+                queue!(out, MoveTo(area.x, area.y))?;
+                write!(out, "{code}\x1b8")?;
+            }
             Form::Plain(picture) => {
                 let config = viuer::Config {
                     x: area.x,
@@ -266,8 +309,6 @@ impl Overlay {
                     height: Some(area.height.into()),
                     restore_cursor: true,
                     use_kitty: false,
-                    use_iterm: self.protocol == Some(Protocol::Iterm2),
-                    use_sixel: self.protocol == Some(Protocol::Sixel),
                     ..viuer::Config::default()
                 };
                 viuer::print(&picture, &config).map_err(io::Error::other)?;
@@ -312,15 +353,6 @@ impl Overlay {
         self.shown.clear();
         self.due = Some(Instant::now() + STILL);
         gone
-    }
-}
-
-/// Has cells printed although they did not change, for pixels lie over them.
-fn anew(buf: &mut Buffer, area: Rect) {
-    for position in area.intersection(buf.area).positions() {
-        if let Some(cell) = buf.cell_mut(position) {
-            cell.set_diff_option(CellDiffOption::AlwaysUpdate);
-        }
     }
 }
 

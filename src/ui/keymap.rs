@@ -34,6 +34,8 @@ fn key(key: event::KeyEvent) -> Option<Key> {
     let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
     let jump = ctrl || key.modifiers.contains(KeyModifiers::ALT);
     Some(match key.code {
+        // Erases on half of all terminals (`stty erase ^H`), and the backspace key sends it.
+        KeyCode::Char('h') if ctrl => Key::Backspace,
         KeyCode::Char(c) if ctrl => Key::Ctrl(c.to_ascii_lowercase()),
         KeyCode::Char('b') if jump => Key::WordLeft,
         KeyCode::Char('f') if jump => Key::WordRight,
@@ -71,7 +73,7 @@ pub fn typed(bytes: &[u8]) -> Vec<Key> {
             '\x1b' => sequence(rest),
             '\r' => (Some(Key::Enter), 1),
             '\t' => (Some(Key::Tab), 1),
-            '\x7f' => (Some(Key::Backspace), 1),
+            '\x7f' | '\x08' => (Some(Key::Backspace), 1),
             '\x01'..='\x1a' => (Some(Key::Ctrl(char::from(c as u8 - 1 + b'a'))), 1),
             c => (Some(Key::Char(c)), c.len_utf8()),
         };
@@ -122,6 +124,13 @@ mod tests {
     fn control_letters_are_one_key_whatever_their_case() {
         assert_eq!(press(KeyCode::Char('R'), KeyModifiers::CONTROL), Some(Key::Ctrl('r')));
         assert_eq!(press(KeyCode::Char('R'), KeyModifiers::SHIFT), Some(Key::Char('R')));
+    }
+
+    #[test]
+    fn both_kinds_of_backspace_erase() {
+        assert_eq!(press(KeyCode::Char('h'), KeyModifiers::CONTROL), Some(Key::Backspace));
+        assert_eq!(press(KeyCode::Backspace, KeyModifiers::NONE), Some(Key::Backspace));
+        assert_eq!(typed(b"\x08\x7f"), [Key::Backspace, Key::Backspace]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! most thirty in a second.
 
 mod pictures;
+mod signals;
 
 use super::{
     canvas::Cells,
@@ -11,6 +12,7 @@ use super::{
     },
     keymap,
     logfile::LogFile,
+    painter::{self, Frame, Painter},
     terminal,
     theme::{Depth, Theme},
     view::{self, Drawn, Look},
@@ -19,21 +21,20 @@ use crate::{
     app::{Event, Keys, Level, State},
     config::Config,
     error::{Error, Result},
+    job::Lane,
     journal::{self, Journal},
     session::{self, Open, Session, Then},
 };
-use crossterm::event::EventStream;
-use futures_core::Stream;
 use pictures::{Asked, heard};
-use ratatui::{Terminal, backend::CrosstermBackend};
+use ratatui::buffer::Buffer;
+use signals::{Signals, any};
 use std::{
     io::{Stdout, Write},
     path::PathBuf,
-    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{signal::unix, sync::mpsc, time};
+use tokio::{sync::mpsc, time};
 
 /// Between two frames, when only jobs have news.
 const FRAME: Duration = Duration::from_millis(33);
@@ -60,20 +61,36 @@ pub struct Options {
 }
 
 impl Options {
-    fn look(&self) -> Look {
-        let var = |name: &str| std::env::var(name).ok();
-        let depth = self.depth.unwrap_or_else(|| terminal::depth(var));
+    fn look(&self, var: impl Fn(&str) -> Option<String>) -> Look {
+        let depth = self.depth.unwrap_or_else(|| terminal::depth(&var));
         let theme = Theme::new(depth, self.light.unwrap_or_else(|| terminal::is_light(var)));
         let letters = self.cells == Cells::Half && (self.ascii || depth == Depth::None);
         Look { theme, cells: if letters { Cells::Ascii } else { self.cells }, ascii: self.ascii }
+    }
+
+    /// How pictures are shown where no pixels are, and why; none if the terminal is to be asked for pixels.
+    pub fn cells_alone(&self, var: impl Fn(&str) -> Option<String>) -> Option<String> {
+        let no_color = var("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let words = match (self.cells, self.look(&var).cells) {
+            (Cells::Off, _) => "nothing: --image-protocol off",
+            (Cells::Ascii, _) => "letters: --image-protocol ascii",
+            (_, Cells::Ascii) if self.ascii => "letters: --ascii",
+            (_, Cells::Ascii) if self.depth.is_some() => "letters: --color none",
+            (_, Cells::Ascii) if no_color => "letters: NO_COLOR is set",
+            (_, Cells::Ascii) => "letters: the terminal has no colours",
+            _ if self.pixels == Wish::Cells => "half-blocks: --image-protocol half",
+            _ => return None,
+        };
+        Some(words.into())
     }
 }
 
 /// Opens the explorer; returns the path of its journal when the user leaves.
 ///
 /// # Errors
-/// [`Error::Setting`] without a terminal, [`Error::Input`] for a file that is no session, [`Error::Io`].
-pub fn run(config: Config, open: impl FnOnce(Config) -> Open, options: &Options) -> Result<PathBuf> {
+/// [`Error::Setting`] without a terminal, [`Error::Input`] for a file that is no session, [`Error::Io`]; what `open` refuses.
+pub fn run(config: Config, open: impl FnOnce(&Config) -> Result<Open>, options: &Options) -> Result<PathBuf> {
+    terminal::check(|name| std::env::var(name).ok())?;
     let keys = keys()?;
     let (config, entries, broken, journal) = match &options.session {
         Some(path) if path.exists() => {
@@ -86,25 +103,30 @@ pub fn run(config: Config, open: impl FnOnce(Config) -> Open, options: &Options)
             (config, Vec::new(), Vec::new(), journal)
         }
     };
+    let open = open(&config)?;
+    let path = journal.path().to_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::io("runtime"))?;
     let mut state = State::new(session::draft(&config));
     state.keys = keys;
     state.restore(entries);
     broken.into_iter().for_each(|line| drop(state.handle(Event::Log(Level::Warning, line))));
-    let screen = terminal::Screen::enter()?;
-    let open = open(config.clone());
+    let (sender, news) = mpsc::unbounded_channel();
+    log_to(&sender);
+    let sink = Arc::new(move |event| drop(sender.send(event)));
+    let session = Session::new(config, open, journal, sink)?;
     let left = runtime.block_on(async {
-        let (sender, news) = mpsc::unbounded_channel();
-        log_to(&sender);
-        let sink = Arc::new(move |event| drop(sender.send(event)));
-        let session = Session::new(config, open, journal, sink)?;
-        Loop::new(state, session, options, news)?.run().await
+        // Before the terminal is taken: from then on no signal may end the program without giving it back.
+        let signals = Signals::new()?;
+        let screen = terminal::Screen::enter()?;
+        let left = Loop::new(state, session, options, news)?.run(signals).await;
+        drop(screen);
+        left
     });
-    drop(screen);
     // Jobs that ignore their cancellation must not keep the shell waiting.
     runtime.shutdown_background();
-    left
+    // A terminal that is gone is no defect: every decision is in the journal.
+    left.or_else(|e| if terminal::is_gone() { Ok(()) } else { Err(e) }).map(|()| path)
 }
 
 /// The user's keys, if there are any.
@@ -148,14 +170,18 @@ struct Loop {
     log: Option<LogFile>,
     look: Look,
     pixels: Wish,
+    /// How pictures are shown, and why, if the terminal need not be asked.
+    cells_alone: Option<String>,
     overlay: Overlay,
     asked: Asked,
-    keys: Option<EventStream>,
+    keys: Option<mpsc::UnboundedReceiver<crossterm::event::Event>>,
     late: Late,
     /// The last frame, for the mouse to point at.
     frame: Drawn,
     ready: (mpsc::UnboundedSender<Ready>, mpsc::UnboundedReceiver<Ready>),
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Prepares pixels.
+    painting: Lane,
+    painter: Painter<Stdout>,
     news: mpsc::UnboundedReceiver<Event>,
     started: Instant,
     drawn: Instant,
@@ -166,9 +192,8 @@ struct Loop {
 
 impl Loop {
     fn new(state: State, session: Session, options: &Options, news: mpsc::UnboundedReceiver<Event>) -> Result<Self> {
-        let terminal = Terminal::new(CrosstermBackend::new(std::io::stdout())).map_err(Error::io("terminal"))?;
         let started = Instant::now();
-        let look = options.look();
+        let var = |name: &str| std::env::var(name).ok();
         let log = LogFile::beside(session.journal());
         if let Err(e) = &log {
             tracing::warn!("the log is not kept: {e}");
@@ -177,15 +202,17 @@ impl Loop {
             state,
             session,
             log: log.ok(),
-            look,
-            pixels: if look.cells == Cells::Half { options.pixels } else { Wish::Cells },
+            look: options.look(var),
+            pixels: options.pixels,
+            cells_alone: options.cells_alone(var),
             overlay: Overlay::default(),
             asked: None,
             keys: None,
             late: Late::default(),
             frame: Drawn::default(),
             ready: mpsc::unbounded_channel(),
-            terminal,
+            painting: Lane::new("pixels")?,
+            painter: Painter::new(std::io::stdout()),
             news,
             started,
             drawn: started,
@@ -194,14 +221,9 @@ impl Loop {
         })
     }
 
-    async fn run(mut self) -> Result<PathBuf> {
-        // Before the first frame: from then on a signal must not end the program without restoring the terminal.
-        let signal = |kind| unix::signal(kind).map_err(Error::io("signals"));
-        let mut ended = signal(unix::SignalKind::terminate())?;
-        let mut hung_up = signal(unix::SignalKind::hangup())?;
-        let mut woken = signal(unix::SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
-        let (width, height) = crossterm::terminal::size().map_err(Error::io("terminal"))?;
-        self.apply(Event::Resize(width, height))?;
+    async fn run(mut self, mut signals: Signals) -> Result<()> {
+        let area = painter::area().map_err(Error::io("terminal"))?;
+        self.apply(Event::Resize(area.width, area.height))?;
         self.draw()?;
         let effects = self.state.start();
         self.perform(effects)?;
@@ -220,21 +242,26 @@ impl Loop {
                 Some(news) = self.news.recv() => self.take(news)?,
                 Some(ready) = self.ready.1.recv() => self.show(ready)?,
                 () = still => self.prepare(),
-                _ = woken.recv() => {
+                _ = signals.woken.recv() => {
                     terminal::take(self.state.mouse)?;
                     self.repaint()?;
                 }
-                _ = ended.recv() => self.left = true,
-                _ = hung_up.recv() => self.left = true,
-                // Times that pass on screen are redrawn only while something runs.
-                _ = clock.tick(), if busy => self.changed(FRAME),
+                _ = signals.stop.recv() => self.suspend()?,
+                () = any(&mut signals.end) => self.left = true,
+                // Whoever reads keys is not told that there will be none.
+                _ = clock.tick() => if terminal::is_gone() {
+                    self.left = true;
+                } else if busy {
+                    // Times that pass on screen are redrawn only while something runs.
+                    self.changed(FRAME);
+                },
             }
         }
-        Ok(self.session.journal().to_owned())
+        Ok(())
     }
 
-    fn terminal_event(&mut self, event: Option<std::io::Result<crossterm::event::Event>>) -> Result<()> {
-        if let Some(Ok(event)) = &event {
+    fn terminal_event(&mut self, event: Option<crossterm::event::Event>) -> Result<()> {
+        if let Some(event) = &event {
             match self.late.hear(event) {
                 Heard::Key => {}
                 Heard::Part | Heard::End(false) => return Ok(()),
@@ -243,18 +270,19 @@ impl Loop {
         }
         match event {
             // The terminal is gone: every decision is in the journal.
-            None | Some(Err(_)) => self.left = true,
-            Some(Ok(crossterm::event::Event::FocusGained)) => self.repaint()?,
-            Some(Ok(crossterm::event::Event::Mouse(mouse))) => {
+            None => self.left = true,
+            Some(crossterm::event::Event::FocusGained) => self.repaint()?,
+            Some(crossterm::event::Event::Mouse(mouse)) => {
                 let (by, pointed) = (keymap::wheel(&mouse), self.frame.at(mouse.column, mouse.row));
                 if let Some(action) = by.or(pointed.filter(|_| keymap::points(&mouse))) {
                     self.apply(Event::Do(action))?;
                     self.changed(ANSWER);
                 }
             }
-            Some(Ok(event)) => {
-                if let Some(event) = keymap::event(event) {
-                    if matches!(event, Event::Resize(..)) {
+            Some(event) => {
+                if let Some(mut event) = keymap::event(event) {
+                    if let Event::Resize(width, height) = &mut event {
+                        (*width, *height) = painter::bounded((*width, *height));
                         self.wipe()?;
                     }
                     self.apply(event)?;
@@ -291,10 +319,7 @@ impl Loop {
                 Then::Continue => {}
                 Then::Mouse(on) => terminal::mouse(on)?,
                 Then::Copy(words) => self.copy(&words)?,
-                Then::Suspend => {
-                    terminal::suspend(self.state.mouse)?;
-                    self.repaint()?;
-                }
+                Then::Suspend => self.suspend()?,
                 Then::Redraw => self.repaint()?,
                 Then::Quit => self.left = true,
             }
@@ -302,15 +327,24 @@ impl Loop {
         Ok(())
     }
 
-    /// To the terminal's clipboard (OSC 52), and always to a file too: not every terminal has one.
+    fn suspend(&mut self) -> Result<()> {
+        terminal::suspend(self.state.mouse)?;
+        self.repaint()
+    }
+
+    /// To the terminal's clipboard (OSC 52), and always to a file too if there can be one: not every terminal has a clipboard.
     fn copy(&mut self, words: &str) -> Result<()> {
-        let folder = journal::state_folder()?;
-        std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-        let path = folder.join("copied.txt");
-        crate::fsio::write_atomic(&path, words.as_bytes())?;
         terminal::copy(words)?;
-        let shown = crate::fsio::printable(&path.display().to_string());
-        self.apply(Event::Log(Level::Notice, format!("copied, also to {shown}")))
+        let written = journal::state_folder().and_then(|folder| {
+            std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+            let path = folder.join("copied.txt");
+            crate::fsio::write_atomic(&path, words.as_bytes()).map(|()| path)
+        });
+        let (level, told) = match written {
+            Ok(path) => (Level::Notice, format!("copied, also to {}", path.display())),
+            Err(e) => (Level::Warning, format!("copied to the terminal's clipboard alone; no file was written: {e}")),
+        };
+        self.apply(Event::Log(level, crate::fsio::printable(&told)))
     }
 
     fn changed(&mut self, gap: Duration) {
@@ -319,11 +353,8 @@ impl Loop {
     }
 
     fn repaint(&mut self) -> Result<()> {
-        // `Terminal::clear` would ask the terminal where its cursor is, and its answer would get lost among the keys.
         self.wipe()?;
-        let size = self.terminal.size().map_err(Error::io("terminal"))?;
-        let area = ratatui::layout::Rect::new(0, 0, size.width, size.height);
-        self.terminal.resize(area).map_err(Error::io("terminal"))?;
+        self.painter.forget();
         self.draw()
     }
 
@@ -336,17 +367,12 @@ impl Loop {
     fn draw(&mut self) -> Result<()> {
         (self.due, self.drawn) = (None, Instant::now());
         self.state.handle(Event::Tick(self.started.elapsed().as_millis() as u64));
-        let (state, look, terminal, overlay) = (&self.state, &self.look, &mut self.terminal, &mut self.overlay);
-        let drawn = &mut self.frame;
+        let mut cells = Buffer::empty(painter::area().map_err(Error::io("terminal"))?);
+        self.frame = view::draw(&mut cells, &self.state, &self.look);
+        let mut frame = Frame { cells, again: Vec::new(), covered: Vec::new(), cursor: self.frame.cursor };
+        let gone = self.overlay.frame(&mut frame, std::mem::take(&mut self.frame.placed));
         terminal::synchronised(|| {
-            let mut gone = String::new();
-            terminal.draw(|frame| {
-                *drawn = view::draw(frame.buffer_mut(), state, look);
-                gone = overlay.frame(frame.buffer_mut(), std::mem::take(&mut drawn.placed));
-                if let Some(at) = drawn.cursor {
-                    frame.set_cursor_position(at);
-                }
-            })?;
+            self.painter.draw(frame)?;
             std::io::stdout().write_all(gone.as_bytes())
         })
     }
@@ -361,9 +387,9 @@ async fn at(due: Option<Instant>) {
 }
 
 /// The terminal's next event, once keys are read.
-async fn next(keys: &mut Option<EventStream>) -> Option<std::io::Result<crossterm::event::Event>> {
+async fn next(keys: &mut Option<mpsc::UnboundedReceiver<crossterm::event::Event>>) -> Option<crossterm::event::Event> {
     match keys {
-        Some(keys) => std::future::poll_fn(|cx| Pin::new(&mut *keys).poll_next(cx)).await,
+        Some(keys) => keys.recv().await,
         None => std::future::pending().await,
     }
 }

@@ -1,7 +1,10 @@
 //! The terminal: entered once, and left in order whatever happens. What it can show is read from the environment.
 
 use super::theme::Depth;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    fsio::printable,
+};
 use crossterm::{
     cursor, event, execute, queue,
     terminal::{self, BeginSynchronizedUpdate, EndSynchronizedUpdate},
@@ -22,16 +25,62 @@ impl Screen {
     /// Raw keys, the alternate screen, pastes in one piece.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is no terminal, [`Error::Io`] if it refuses.
+    /// [`Error::Io`] if the terminal refuses.
     pub fn enter() -> Result<Self> {
-        if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-            let message = "the explorer needs one; `protostill distill`, `evaluate`, `compare` and `stats` do not";
-            return Err(Error::setting("terminal", message));
-        }
         hook(std::thread::current().id());
         take(true)?;
         Ok(Self(()))
     }
+}
+
+/// Whether the explorer can be shown here; nothing is written or asked.
+///
+/// # Errors
+/// [`Error::Setting`] if there is no terminal, or one that knows no cursor.
+pub fn check(var: impl Fn(&str) -> Option<String>) -> Result<()> {
+    let without = "`protostill distill`, `evaluate`, `compare` and `stats` do not";
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        return Err(Error::setting("terminal", format!("the explorer needs one; {without}")));
+    }
+    if is_dumb(&var) {
+        return Err(Error::setting("TERM", format!("is \"dumb\": the explorer needs a cursor that moves; {without}")));
+    }
+    Ok(())
+}
+
+/// Whether the environment says that the terminal knows no escape sequences.
+pub fn is_dumb(var: impl Fn(&str) -> Option<String>) -> bool {
+    var("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Columns and lines of the window.
+///
+/// # Errors
+/// If the terminal is gone.
+pub fn size() -> io::Result<(u16, u16)> {
+    terminal::size()
+}
+
+/// Pixels of a cell, across and down, if the system knows them.
+pub fn cell() -> Option<(u16, u16)> {
+    let size = terminal::window_size().ok()?;
+    let cell = (size.width.checked_div(size.columns)?, size.height.checked_div(size.rows)?);
+    is_cell(cell).then_some(cell)
+}
+
+/// Whether a cell may have so many pixels.
+pub fn is_cell((width, height): (u16, u16)) -> bool {
+    (2..=200).contains(&width) && (4..=400).contains(&height)
+}
+
+/// Whether nobody is at the other end any more: the window was closed, the link dropped.
+pub fn is_gone() -> bool {
+    use rustix::{event, io::Errno, termios};
+    let stdin = io::stdin();
+    let mut fds = [event::PollFd::new(&stdin, event::PollFlags::IN)];
+    let hung_up = event::poll(&mut fds, Some(&event::Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok()
+        && fds[0].revents().intersects(event::PollFlags::HUP | event::PollFlags::NVAL);
+    hung_up || matches!(termios::tcgetattr(&stdin), Err(Errno::IO | Errno::NOTTY | Errno::BADF))
 }
 
 /// Takes the terminal, anew after a stop.
@@ -44,6 +93,8 @@ pub fn take(mouse_too: bool) -> Result<()> {
     let entered = execute!(
         io::stdout(),
         terminal::EnterAlternateScreen,
+        // A cluster that is wider than it should be must not push others to the next line.
+        terminal::DisableLineWrap,
         event::EnableBracketedPaste,
         event::EnableFocusChange,
         cursor::Hide
@@ -72,14 +123,20 @@ pub fn copy(words: &str) -> Result<()> {
     write!(out, "\x1b]52;c;{}\x07", STANDARD.encode(words)).and_then(|()| out.flush()).map_err(Error::io("terminal"))
 }
 
-/// Goes to the shell, and comes back when the shell says so.
+/// Goes to the shell, and comes back when the shell says so. Without a shell that could say so it comes back at once.
 ///
 /// # Errors
 /// [`Error::Io`] if the terminal is gone or the system refuses.
 pub fn suspend(mouse: bool) -> Result<()> {
+    use rustix::process;
     restore();
-    let stopped = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP);
-    stopped.map_err(|e| Error::io("suspending")(e.into()))?;
+    // A shell gives each job a group of its own: whoever shares that of the session has none above.
+    let refused = |e: rustix::io::Errno| Error::io("suspending")(e.into());
+    let (group, session) = (process::getpgrp(), process::getsid(None).map_err(refused)?);
+    if group != session {
+        // All of the job, as the terminal itself does: a script around the program would wait for it else.
+        process::kill_process_group(group, process::Signal::STOP).map_err(refused)?;
+    }
     take(mouse)
 }
 
@@ -105,24 +162,25 @@ pub fn restore() {
     // Motions of the mouse and late answers that are on their way are not for the shell.
     let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
     let _ = terminal::disable_raw_mode();
-    let _ = execute!(out, terminal::LeaveAlternateScreen, cursor::Show);
+    let _ = execute!(out, terminal::EnableLineWrap, terminal::LeaveAlternateScreen, cursor::Show);
 }
 
 /// A panic of the loop gives the terminal back before it is told, and leaves a report; one of a job is an outcome of that
 /// job, and printing it would only break the screen.
 fn hook(main: ThreadId) {
-    let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if std::thread::current().id() == main || !ENTERED.load(Ordering::SeqCst) {
             restore();
-            before(info);
             report(&info.to_string());
         }
     }));
 }
 
-/// Keeps what a maintainer needs to know, and says where.
+/// Tells what a maintainer needs to know, keeps it, and says where. What went wrong may quote foreign text.
 fn report(what: &str) {
+    let what = what.lines().map(printable).collect::<Vec<_>>().join("\n");
+    // Standard error may be gone with the terminal.
+    let _ = writeln!(io::stderr(), "{what}");
     let trace = std::backtrace::Backtrace::force_capture();
     let text = format!("protostill {}\n{what}\n\n{trace}\n", env!("CARGO_PKG_VERSION"));
     let written = crate::journal::state_folder().and_then(|dir| {
@@ -130,9 +188,10 @@ fn report(what: &str) {
         std::fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
         crate::fsio::write_atomic(&path, text.as_bytes()).map(|()| path)
     });
-    if let Ok(path) = written {
-        let _ = writeln!(io::stderr(), "a report is in {}", crate::fsio::printable(&path.display().to_string()));
-    }
+    let _ = match written {
+        Ok(path) => writeln!(io::stderr(), "a report is in {}", printable(&path.display().to_string())),
+        Err(e) => writeln!(io::stderr(), "no report was written: {}", printable(&e.to_string())),
+    };
 }
 
 /// Draws inside one synchronised update, so that no half frame is ever seen.

@@ -1,10 +1,13 @@
 //! Foreign text in columns: nothing a caption holds reaches the terminal as anything but visible characters, and
 //! columns stay where they are.
 
+use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthChar;
 
 /// At most this many combining marks on one character; more is an attack on the line above.
 const MARKS: usize = 2;
+/// Characters of one cluster, at most: what is longer is no writing.
+const CLUSTER: usize = 8;
 
 /// Characters that show nothing but change how others are measured or drawn: terminals disagree about them.
 fn vanishes(c: char) -> bool {
@@ -27,25 +30,60 @@ fn visible(c: char) -> char {
     }
 }
 
+/// Cells that a character is given. Where terminals disagree it is the most that is common, so that nothing is hidden by
+/// what follows: a vowel sign that stands beside its letter has a cell, and so has the frame of a keycap.
+fn cells(c: char) -> usize {
+    let beside = matches!(c, '\u{9be}' | '\u{9d7}' | '\u{b3e}' | '\u{b57}' | '\u{bbe}' | '\u{bd7}' | '\u{cc2}')
+        || matches!(c, '\u{cd5}' | '\u{cd6}' | '\u{d3e}' | '\u{d57}' | '\u{dcf}' | '\u{ddf}' | '\u{20e3}');
+    if beside { 1 } else { c.width().unwrap_or(0) }
+}
+
+/// Characters of whose width no terminal has another idea: letters without marks, East Asian ones, what the panes draw.
+fn certain(c: char) -> bool {
+    matches!(c, ' '..='~' | '\u{a0}'..='\u{2ff}' | '\u{370}'..='\u{482}' | '\u{48a}'..='\u{556}' | '\u{1e00}'..='\u{20cf}')
+        || matches!(c, '\u{2100}'..='\u{22ff}' | '\u{2400}'..='\u{259f}' | '\u{25a0}'..='\u{25fc}' | '\u{2800}'..='\u{28ff}')
+        || matches!(c, '\u{3001}'..='\u{3029}' | '\u{3041}'..='\u{3096}' | '\u{309b}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}')
+        || matches!(c, '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | '\u{ff01}'..='\u{ff60}')
+}
+
+/// Cells that a terminal may use for `cluster` at most, if it may use others than [`clusters`] gives it.
+pub fn reach(cluster: &str) -> Option<usize> {
+    let mut chars = cluster.chars();
+    let sure = chars.next().is_none_or(certain) && chars.next().is_none();
+    // No terminal gives a character more than two.
+    (!sure).then(|| cluster.chars().count() * 2)
+}
+
+/// Cells that a cluster of [`clusters`] takes.
+pub fn width(cluster: &str) -> usize {
+    cluster.chars().map(cells).sum()
+}
+
+/// What stands together in cells, of text that is clean.
+pub fn clusters(clean: &str) -> impl Iterator<Item = &str> {
+    let part = |cluster: &'_ str| cluster.char_indices().nth(CLUSTER).map_or(cluster.len(), |(i, _)| i);
+    clean.graphemes(true).map(move |cluster| &cluster[..part(cluster)]).filter(|cluster| width(cluster) > 0)
+}
+
+/// The characters of `text` that are shown, and what stands for those that act.
+fn clean(text: &str) -> impl Iterator<Item = char> {
+    let mut marks = 0;
+    text.chars().filter(|&c| !vanishes(c)).map(|c| if acts(c) { visible(c) } else { c }).filter(move |&c| {
+        marks = if cells(c) == 0 { marks + 1 } else { 0 };
+        marks <= MARKS
+    })
+}
+
 /// The first `width` cells of `text`, ending in `…` if there is more. Reads no more of it than it shows.
 pub fn fit(text: &str, width: usize) -> String {
-    let (mut out, mut used, mut marks) = (String::new(), 0, 0);
+    // More than any writing takes; a million marks on one letter are not worth reading.
+    let most = text.char_indices().nth(64 + 4 * CLUSTER * width).map_or(text.len(), |(i, _)| i);
+    let clean: String = clean(&text[..most]).collect();
+    let (mut out, mut used) = (String::new(), 0);
     // Where to cut so that the ellipsis still fits.
     let mut cut = 0;
-    for c in text.chars() {
-        if vanishes(c) {
-            continue;
-        }
-        let shown = if acts(c) { visible(c) } else { c };
-        let w = shown.width().unwrap_or(0);
-        marks = if w == 0 { marks + 1 } else { 0 };
-        if marks > MARKS {
-            // A million marks on one letter are not worth reading.
-            if marks > 64 {
-                break;
-            }
-            continue;
-        }
+    for cluster in clusters(&clean) {
+        let w = self::width(cluster);
         if used + w > width {
             out.truncate(cut);
             if width > 0 {
@@ -53,7 +91,7 @@ pub fn fit(text: &str, width: usize) -> String {
             }
             return out;
         }
-        out.push(shown);
+        out.push_str(cluster);
         used += w;
         if used < width {
             cut = out.len();
@@ -86,7 +124,7 @@ pub fn wrap(text: &str, width: usize, lines: usize) -> Vec<String> {
 
 /// Cells that `text` takes as `fit` shows it.
 pub fn columns(text: &str) -> usize {
-    text.chars().filter(|&c| !vanishes(c)).map(|c| if acts(c) { 1 } else { c.width().unwrap_or(0) }).sum()
+    clusters(&clean(text).collect::<String>()).map(width).sum()
 }
 
 #[cfg(test)]
@@ -111,6 +149,18 @@ mod tests {
     fn joiners_and_piled_up_marks_do_not_shift_columns() {
         assert_eq!(fit("👩\u{200d}👩\u{200d}👧", 10), "👩👩👧");
         assert_eq!(fit(&format!("e{}x", "\u{301}".repeat(20)), 10), "e\u{301}\u{301}x");
+    }
+
+    #[test]
+    fn letters_of_several_code_points_stay_together_and_a_terminal_may_differ_about_them() {
+        let taken = |text: &str| clusters(text).map(|c| (c.to_owned(), width(c))).collect::<Vec<_>>();
+        let of = |text: &str, w| (text.to_owned(), w);
+        assert_eq!(taken("🇩🇪🇫🇷"), [of("🇩🇪", 2), of("🇫🇷", 2)]);
+        assert_eq!(taken("பா"), [of("பா", 2)]);
+        assert_eq!(taken("น้ำ"), [of("น้ำ", 2)]);
+        assert_eq!(taken("1\u{20e3}"), [of("1\u{20e3}", 2)]);
+        assert!(["🇩🇪", "कि", "பா", "ำ", "👩", "☔", "e\u{301}"].iter().all(|c| reach(c) >= Some(width(c))));
+        assert!(["a", "é", "Я", "猫", "한", "─", "▀", "…", "⠿"].iter().all(|c| reach(c).is_none()));
     }
 
     #[test]

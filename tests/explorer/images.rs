@@ -41,8 +41,12 @@ fn after(bytes: &[u8], at: usize, needle: &[u8]) -> Option<usize> {
     bytes[at..].windows(needle.len()).position(|w| w == needle).map(|n| at + n + needle.len())
 }
 
-/// Reads a stream of bytes as a terminal does that knows all three protocols.
+/// Reads a stream of bytes as a terminal does that knows all three protocols, with cells of 6 by 12 pixels.
 fn graphics(bytes: &[u8]) -> Graphics {
+    graphics_in((6, 12), bytes)
+}
+
+fn graphics_in(cell: (u32, u32), bytes: &[u8]) -> Graphics {
     let mut found = Graphics::default();
     let (mut at, mut cursor, mut partial) = (0, (0u16, 0u16), (String::new(), BTreeMap::new()));
     while at < bytes.len() {
@@ -70,8 +74,7 @@ fn graphics(bytes: &[u8]) -> Graphics {
         } else if rest.starts_with(b"\x1bP") {
             let Some(to) = end(b"\x1b\\") else { break };
             let picture = sixel(&bytes[at..to - 2]);
-            // A terminal with cells of 6 by 12 pixels, as viuer has it.
-            let area = (cursor.0, cursor.1, (picture.width() / 6) as u16, (picture.height() / 12) as u16);
+            let area = (cursor.0, cursor.1, (picture.width() / cell.0) as u16, (picture.height() / cell.1) as u16);
             found.painted.push((area, picture, to - at, to));
             at = to;
         } else {
@@ -307,6 +310,51 @@ fn iterm2_gets_pictures_as_files_and_has_its_cells_written_again_when_they_go() 
 #[test]
 fn a_sixel_terminal_gets_sixels_and_has_its_cells_written_again_when_they_go() {
     painted(&[], SIXEL, 12.0);
+}
+
+#[test]
+fn a_sixel_picture_fills_its_cells_whatever_their_size_and_costs_no_more_on_a_large_screen() {
+    for (told, answer) in [((10, 20), SIXEL), ((0, 0), b"\x1b[6;20;10t\x1b[?62;4;22c")] {
+        let home = tempfile::tempdir().unwrap();
+        let data = photos(home.path());
+        let mut term = Term::start_as(home.path(), &["explore", "--data", &data], &[], answer);
+        term.resize_with_cells_of(200, 60, told);
+        term.sees("photo number");
+        let half_blocks = |term: &Term, at: At| {
+            let screen = term.screen.lock().unwrap();
+            let is = |x, y| screen.screen().cell(y, x).is_some_and(|c| c.contents() == "▀");
+            (at.0..at.0 + at.2).all(|x| is(x, at.1)) && !is(at.0 + at.2, at.1) && !is(at.0, at.1 + at.3)
+        };
+        let start = Instant::now();
+        loop {
+            let found = graphics_in((10, 20), &term.raw.lock().unwrap());
+            let fits = found.painted.iter().rev().find(|p| p.0.2 > 24 && half_blocks(&term, p.0));
+            if let Some((at, picture, cost, _)) = fits {
+                assert!(*cost <= MOST, "{cost} bytes for {at:?}");
+                assert!(difference(&term, *at, picture) < 16.0, "{}", difference(&term, *at, picture));
+                break;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "{:?}:\n{}", told, term.text());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        term.press("q");
+        assert_eq!(term.left(), 0);
+    }
+}
+
+#[test]
+fn a_protocol_that_is_asked_for_is_spoken_whatever_the_terminal_answers() {
+    for (name, answer) in [("sixel", PLAIN), ("sixel", b""), ("iterm2", PLAIN), ("kitty", PLAIN), ("kitty", b"")] {
+        let home = tempfile::tempdir().unwrap();
+        let data = photos(home.path());
+        let args = ["explore", "--data", &data, "--image-protocol", name];
+        let mut term = Term::start_as(home.path(), &args, &[], answer);
+        term.sees("photo number");
+        wait(&term, name, |g, _| (g.painted.len() + g.placed.len() > 0).then_some(()));
+        term.press_until("6", "as asked, although");
+        term.press("q");
+        assert_eq!(term.left(), 0);
+    }
 }
 
 #[test]

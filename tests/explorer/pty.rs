@@ -50,14 +50,14 @@ impl Term {
     fn run(mut command: CommandBuilder, home: &Path, vars: &[(&str, &str)], answer: &'static [u8]) -> Self {
         let pair = native_pty_system().openpty(size(100, 30)).unwrap();
         command.env_clear();
+        command.env("HOME", home);
+        command.env("XDG_CACHE_HOME", home.join("cache"));
+        command.env("XDG_STATE_HOME", home.join("state"));
         for (name, value) in
             [("TERM", "xterm-256color"), ("COLORTERM", "truecolor"), ("LANG", "C.UTF-8")].iter().chain(vars)
         {
             command.env(name, value);
         }
-        command.env("HOME", home);
-        command.env("XDG_CACHE_HOME", home.join("cache"));
-        command.env("XDG_STATE_HOME", home.join("state"));
         command.cwd(home);
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
@@ -80,8 +80,14 @@ impl Term {
     }
 
     pub fn resize(&self, cols: u16, rows: u16) {
+        self.resize_with_cells_of(cols, rows, (0, 0));
+    }
+
+    /// To so many cells of so many pixels.
+    pub fn resize_with_cells_of(&self, cols: u16, rows: u16, (width, height): (u16, u16)) {
         self.screen.lock().unwrap().screen_mut().set_size(cells(rows), cells(cols));
-        self.master.resize(size(cols, rows)).unwrap();
+        let (pixel_width, pixel_height) = (cols * width, rows * height);
+        self.master.resize(PtySize { pixel_width, pixel_height, ..size(cols, rows) }).unwrap();
     }
 
     pub fn text(&self) -> String {
@@ -125,13 +131,20 @@ impl Term {
         }
     }
 
-    fn is_restored(&self) -> bool {
+    pub fn is_restored(&self) -> bool {
         let screen = self.screen.lock().unwrap();
         let screen = screen.screen();
         !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
     }
 
-    fn signal(&self, name: &str) {
+    /// Whether lines are edited by the terminal again.
+    pub fn is_cooked(&self) -> bool {
+        let name = self.master.tty_name().unwrap();
+        let told = std::process::Command::new("stty").arg("-F").arg(name).arg("-a").output().unwrap();
+        String::from_utf8_lossy(&told.stdout).split_whitespace().any(|word| word == "icanon")
+    }
+
+    pub fn signal(&self, name: &str) {
         let pid = self.child.process_id().unwrap().to_string();
         std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap();
     }
@@ -215,18 +228,6 @@ fn a_storm_of_resizes_leaves_a_whole_screen() {
     term.sees("Nearest real pairs");
     term.press("q");
     assert_eq!(term.left(), 0);
-}
-
-#[test]
-fn the_terminal_is_given_back_when_the_program_is_told_to_end() {
-    for signal in ["TERM", "HUP"] {
-        let home = tempfile::tempdir().unwrap();
-        let mut term = Term::start(home.path(), &[]);
-        term.sees("protostill");
-        term.signal(signal);
-        term.left();
-        assert!(term.is_restored(), "SIG{signal}");
-    }
 }
 
 #[test]

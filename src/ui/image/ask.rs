@@ -1,6 +1,7 @@
 //! What a terminal answers when it is asked which pictures it knows: at once, after a while, or among the keys.
 
 use super::kitty;
+use crate::ui::terminal;
 use crossterm::event::{Event, KeyCode, KeyModifiers};
 use std::{
     io::{self, Write},
@@ -12,13 +13,14 @@ const PATIENCE: Duration = Duration::from_millis(150);
 /// Between bytes that belong together.
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// Asks for kitty graphics and for the device attributes, which every terminal answers last.
+/// Asks for kitty graphics, for the pixels of a cell and of the window, and for the device attributes, which every terminal
+/// answers last.
 ///
 /// # Errors
 /// If the terminal is gone.
 pub fn question() -> io::Result<()> {
     let mut out = io::stdout();
-    write!(out, "{}\x1b[c", kitty::QUESTION)?;
+    write!(out, "{}\x1b[16t\x1b[14t\x1b[c", kitty::QUESTION)?;
     out.flush()
 }
 
@@ -69,6 +71,8 @@ pub struct Answer {
     pub sixel: bool,
     /// The attributes came.
     pub whole: bool,
+    /// Pixels of a cell, across and down.
+    pub cell: Option<(u16, u16)>,
     /// What is no answer but typed.
     pub rest: Vec<u8>,
 }
@@ -76,7 +80,7 @@ pub struct Answer {
 impl Answer {
     /// Takes bytes apart.
     pub fn new(bytes: &[u8]) -> Self {
-        let mut answer = Self { kitty: false, sixel: false, whole: false, rest: bytes.to_vec() };
+        let mut answer = Self { kitty: false, sixel: false, whole: false, cell: None, rest: bytes.to_vec() };
         if let Some((start, end)) = attributes(bytes) {
             let named = String::from_utf8_lossy(&bytes[start + 3..end - 1]);
             answer.sixel = named.split(';').skip(1).any(|n| n == "4");
@@ -89,8 +93,28 @@ impl Answer {
             answer.kitty = answer.rest[start..start + len].ends_with(b";OK");
             answer.rest.drain(start..start + len + 2);
         }
+        let window = pixels(&mut answer.rest, b"\x1b[4;");
+        answer.cell = pixels(&mut answer.rest, b"\x1b[6;").or_else(|| {
+            let ((width, height), (columns, lines)) = (window?, terminal::size().ok()?);
+            Some((width.checked_div(columns)?, height.checked_div(lines)?))
+        });
+        answer.cell = answer.cell.filter(|c| terminal::is_cell(*c));
         answer
     }
+}
+
+/// Width and height in an answer `CSI n ; height ; width t`, which is taken out.
+fn pixels(rest: &mut Vec<u8>, head: &[u8]) -> Option<(u16, u16)> {
+    let start = rest.windows(head.len()).position(|w| w == head)?;
+    let from = start + head.len();
+    let len = rest[from..].iter().position(|b| !b.is_ascii_digit() && *b != b';')?;
+    if rest[from + len] != b't' {
+        return None;
+    }
+    let text = String::from_utf8_lossy(&rest[from..from + len]).into_owned();
+    rest.drain(start..=from + len);
+    let (height, width) = text.split_once(';')?;
+    Some((width.parse().ok()?, height.parse().ok()?))
 }
 
 /// Most letters of kitty's answer, whose errors are sentences.
@@ -145,9 +169,17 @@ mod tests {
     #[test]
     fn an_answer_is_told_from_what_is_typed_around_it() {
         let answer = Answer::new(b"6\x1b_Gi=31;OK\x1b\\j\x1b[?62;4;22ck");
-        assert_eq!(answer, Answer { kitty: true, sixel: true, whole: true, rest: b"6jk".to_vec() });
+        assert_eq!(answer, Answer { kitty: true, sixel: true, whole: true, cell: None, rest: b"6jk".to_vec() });
         let refused = Answer::new(b"\x1b_Gi=31;ENOTSUP:no\x1b\\\x1b[?6");
-        assert_eq!(refused, Answer { kitty: false, sixel: false, whole: false, rest: b"\x1b[?6".to_vec() });
+        assert_eq!(refused, Answer { kitty: false, sixel: false, whole: false, cell: None, rest: b"\x1b[?6".to_vec() });
+    }
+
+    #[test]
+    fn the_pixels_of_a_cell_are_heard_and_nonsense_is_no_size() {
+        let cell = |bytes: &[u8]| (Answer::new(bytes).cell, Answer::new(bytes).rest);
+        assert_eq!(cell(b"\x1b[6;20;10t\x1b[4;600;800tj\x1b[?62c"), (Some((10, 20)), b"j".to_vec()));
+        assert_eq!(cell(b"\x1b[6;0;0t\x1b[?62c"), (None, vec![]));
+        assert_eq!(cell(b"\x1b[6;9999;1t\x1b[?62c"), (None, vec![]));
     }
 
     #[test]

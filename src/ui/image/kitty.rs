@@ -1,5 +1,5 @@
-//! The kitty graphics protocol, in as few bytes as it allows: palette PNGs, sent once and placed by number. (viuer sends
-//! raw RGBA: ten times as much.) <https://sw.kovidgoyal.net/kitty/graphics-protocol/>
+//! The kitty graphics protocol, in as few bytes as it allows: palette PNGs, sent once and placed by number.
+//! <https://sw.kovidgoyal.net/kitty/graphics-protocol/>
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use color_quant::NeuQuant;
@@ -44,22 +44,37 @@ pub fn forget(id: u32) -> String {
     format!("\x1b_Gq=2,a=d,d=I,i={id}\x1b\\")
 }
 
-/// The nearest of at most 256 colours for each pixel, and these colours (NeuQuant; the same every time).
-pub fn palette(picture: &RgbImage) -> (Vec<u8>, Vec<u8>) {
-    let rgba: Vec<u8> = picture.pixels().flat_map(|p| [p.0[0], p.0[1], p.0[2], 255]).collect();
-    // One pixel in five teaches a large picture's palette; a small one needs them all.
-    let sample = if picture.width() * picture.height() > 20_000 { 5 } else { 1 };
-    let colours = NeuQuant::new(sample, 256, &rgba);
-    (rgba.chunks_exact(4).map(|p| colours.index_of(p) as u8).collect(), colours.color_map_rgb())
+/// At most 256 colours that a picture comes down to (NeuQuant; the same every time).
+pub struct Palette {
+    /// Red, green and blue of each.
+    pub rgb: Vec<u8>,
+    map: NeuQuant,
+}
+
+impl Palette {
+    /// The `n` colours of a picture.
+    pub fn new(picture: &RgbImage, n: usize) -> Self {
+        let rgba: Vec<u8> = picture.pixels().flat_map(|p| [p.0[0], p.0[1], p.0[2], 255]).collect();
+        // One pixel in five teaches a large picture's palette; a small one needs them all.
+        let sample = if picture.width() * picture.height() > 20_000 { 5 } else { 1 };
+        let map = NeuQuant::new(sample, n, &rgba);
+        Self { rgb: map.color_map_rgb(), map }
+    }
+
+    /// The nearest colour's number.
+    pub fn nearest(&self, [r, g, b]: [u8; 3]) -> u8 {
+        self.map.index_of(&[r, g, b, 255]) as u8
+    }
 }
 
 /// A PNG with a palette.
 pub fn png(picture: &RgbImage) -> Result<Vec<u8>, png::EncodingError> {
-    let (pixels, colours) = palette(picture);
+    let colours = Palette::new(picture, 256);
+    let pixels: Vec<u8> = picture.pixels().map(|p| colours.nearest(p.0)).collect();
     let mut out = Vec::new();
     let mut encoder = png::Encoder::new(&mut out, picture.width(), picture.height());
     encoder.set_color(png::ColorType::Indexed);
-    encoder.set_palette(colours);
+    encoder.set_palette(colours.rgb);
     encoder.set_compression(png::Compression::High);
     encoder.write_header()?.write_image_data(&pixels)?;
     Ok(out)

@@ -3,41 +3,51 @@
 use super::{ANSWER, Loop};
 use crate::{
     app::Event,
-    error::Result,
+    error::{Error, Result},
     ui::{
         image::{self, Agreed, Protocol, Ready, Wish, ask},
         keymap, terminal,
     },
 };
-use crossterm::event::EventStream;
 use std::io;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 /// The terminal's answer, while it is waited for; nobody reads keys before.
 pub(super) type Asked = Option<oneshot::Receiver<io::Result<Vec<u8>>>>;
 
 impl Loop {
-    /// Asks the terminal which pictures it knows; the answer is waited for beside the loop.
+    /// Asks the terminal which pictures it knows and how large a cell is; the answer is waited for beside the loop.
     pub(super) fn ask(&mut self) -> Result<()> {
-        if self.pixels == Wish::Cells {
-            return self.agree(Ok(Vec::new()));
+        if let Some(why) = self.cells_alone.take() {
+            return self.settled(image::Agreed { why, ..Default::default() });
         }
         let (answer, asked) = oneshot::channel();
         self.asked = Some(asked);
-        tokio::task::spawn_blocking(move || answer.send(ask::question().and_then(|()| ask::listen(None))));
+        // One that is spoken to anyway is not waited for until somebody types.
+        let most = matches!(self.pixels, Wish::Only(_)).then_some(image::PATIENCE);
+        let ask = move || answer.send(ask::question().and_then(|()| ask::listen(most)));
+        let spawned = std::thread::Builder::new().name("terminal".into()).spawn(ask);
+        if let Err(e) = spawned {
+            return self.agree(Err(e));
+        }
         self.apply(Event::Pictures("half-blocks until the terminal says more".into()))
     }
 
-    /// Settles how pictures are shown, and takes up the keys.
+    /// Settles how pictures are shown by what the terminal answered.
     pub(super) fn agree(&mut self, answer: io::Result<Vec<u8>>) -> Result<()> {
         self.asked = None;
-        let Agreed { protocol, why, typed } = image::settle(self.pixels, answer, |name| std::env::var(name).ok());
-        self.overlay.speak(protocol);
+        self.settled(image::settle(self.pixels, answer, |name| std::env::var(name).ok()))
+    }
+
+    /// Shows pictures as agreed, and takes up the keys.
+    fn settled(&mut self, agreed: Agreed) -> Result<()> {
+        let Agreed { protocol, why, typed, cell } = agreed;
+        self.overlay.speak(protocol, cell);
         self.apply(Event::Pictures(why))?;
         for key in keymap::typed(&typed) {
             self.apply(Event::Key(key))?;
         }
-        self.keys = Some(EventStream::new());
+        self.keys = Some(keys()?);
         self.changed(ANSWER);
         Ok(())
     }
@@ -45,7 +55,7 @@ impl Loop {
     /// A terminal that was slow to answer is believed all the same.
     pub(super) fn upgrade(&mut self) -> Result<()> {
         if self.pixels == Wish::Auto && self.overlay.protocol().is_none() {
-            self.overlay.speak(Some(Protocol::Kitty));
+            self.overlay.speak(Some(Protocol::Kitty), None);
             self.apply(Event::Pictures(image::KITTY.into()))?;
             self.changed(ANSWER);
         }
@@ -56,7 +66,7 @@ impl Loop {
     pub(super) fn prepare(&mut self) {
         for work in self.overlay.prepare() {
             let ready = self.ready.0.clone();
-            tokio::task::spawn_blocking(move || match work() {
+            self.painting.push(0, move || match work() {
                 Ok(made) => drop(ready.send(made)),
                 Err(e) => tracing::warn!("a picture stays half-blocks: {e}"),
             });
@@ -74,4 +84,12 @@ pub(super) async fn heard(asked: &mut Asked) -> io::Result<Vec<u8>> {
         Some(asked) => asked.await.unwrap_or_else(|e| Err(io::Error::other(e))),
         None => std::future::pending().await,
     }
+}
+
+/// Reads the terminal's events on a thread: crossterm never returns from a terminal that is gone.
+fn keys() -> Result<mpsc::UnboundedReceiver<crossterm::event::Event>> {
+    let (sender, keys) = mpsc::unbounded_channel();
+    let read = move || while crossterm::event::read().is_ok_and(|event| sender.send(event).is_ok()) {};
+    std::thread::Builder::new().name("keys".into()).spawn(read).map_err(Error::io("a thread to read keys"))?;
+    Ok(keys)
 }
