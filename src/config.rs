@@ -152,6 +152,7 @@ impl Config {
         self.cluster.check()?;
         self.prototype.check()?;
         self.caption.check()?;
+        self.synthesis.check()?;
         self.evaluation.check()?;
         Ok(self)
     }

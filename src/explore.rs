@@ -7,8 +7,9 @@ use protostill::{
     },
     config::Config,
     error::{Error, Result},
-    fsio::printable,
+    fsio::{printable, try_place},
     journal,
+    pipeline::distilled::replaceable,
     session::{self, Open},
     ui::{
         self,
@@ -108,6 +109,9 @@ fn options(args: &Explore) -> ui::Options {
 
 fn replay(global: &Global, args: &Replay) -> Result<()> {
     let (_, workbench) = cli::parts(global)?;
+    // Refused before the first image rather than after the last picture.
+    replaceable(&args.out, false)?;
+    try_place(&args.out)?;
     let held = journal::read(&args.session)?;
     held.broken.iter().for_each(|line| drop(writeln!(std::io::stderr(), "protostill: {line}")));
     let config = held.header.config.clone();

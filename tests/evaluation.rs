@@ -146,10 +146,10 @@ fn numbers_and_settings_that_cannot_work_are_refused_before_training() {
     narrow.test[0] = narrow.test[0].slice(s![.., ..5]).to_owned();
     assert!(message(&narrow, &short()).contains("width of the image features"));
     for (settings, name) in [
-        (Settings { runs: 0, ..short() }, "evaluate.runs"),
-        (Settings { lr: f64::NAN, ..short() }, "evaluate.lr"),
-        (Settings { dropout: 1.0, ..short() }, "evaluate.dropout"),
-        (Settings { temperature: 0.0, ..short() }, "evaluate.temperature"),
+        (Settings { runs: 0, ..short() }, "evaluation.runs"),
+        (Settings { lr: f64::NAN, ..short() }, "evaluation.lr"),
+        (Settings { dropout: 1.0, ..short() }, "evaluation.dropout"),
+        (Settings { temperature: 0.0, ..short() }, "evaluation.temperature"),
     ] {
         assert!(message(&good(), &settings).starts_with(name));
     }

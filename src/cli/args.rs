@@ -118,6 +118,9 @@ pub struct Distill {
     /// Where the distilled set goes
     #[arg(long, value_name = "DIR", default_value = "distilled")]
     pub out: PathBuf,
+    /// Replace the set in DIR even if its captions or pictures were changed by hand
+    #[arg(long)]
+    pub force: bool,
     /// Further forms to write it in, separated by commas, beside the ImageFolder that `evaluate` reads
     #[arg(long, value_name = "FORM", value_delimiter = ',', default_value = "imagefolder")]
     pub format: Vec<String>,

@@ -10,8 +10,13 @@ use super::{
 use crate::{
     config::Config,
     error::Result,
-    fsio::printable,
-    pipeline::{Ctx, distilled::DistilledSet, export::Form, plan::Plan},
+    fsio::{printable, try_place},
+    pipeline::{
+        Ctx,
+        distilled::{DistilledSet, replaceable},
+        export::Form,
+        plan::Plan,
+    },
 };
 use serde_json::json;
 
@@ -26,12 +31,15 @@ pub fn run(global: &Global, args: &Distill) -> Result<()> {
         plan::show(global, "distill", &planned, bench.dataset(), &args.out);
         return Ok(());
     }
+    // Refused before the first image rather than after the last picture.
+    replaceable(&args.out, args.force)?;
+    try_place(&args.out)?;
     let ctx = progress::ctx(global.progress);
     let bench = workbench(global, &config, needs, &ctx)?;
     let set = bench.distil(&config.recipe(), &ctx)?;
     let mut manifest = bench.manifest(&config);
     manifest["seconds"] = json!(bench.seconds());
-    set.write_as(&args.out, &manifest, &forms, false)?;
+    set.write_as(&args.out, &manifest, &forms, args.force)?;
     let seconds: f64 = bench.seconds().values().sum();
     if global.json {
         print_json(&json!({

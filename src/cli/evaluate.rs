@@ -10,8 +10,14 @@ use super::{
 use crate::{
     config::Config,
     error::{Error, Result},
-    fsio::write_atomic,
-    pipeline::{Ctx, curves::Curves, distilled::DistilledSet, evaluate::EncoderRecall, plan::Plan},
+    fsio::{printable, try_place, write_atomic},
+    pipeline::{
+        Ctx,
+        curves::Curves,
+        distilled::{DistilledSet, SCORES},
+        evaluate::EncoderRecall,
+        plan::Plan,
+    },
 };
 use serde_json::{Map, Value, json};
 
@@ -28,6 +34,13 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
         plan::show(global, "evaluate", &planned, bench.dataset(), &args.dir);
         return Ok(());
     }
+    let path = args.dir.join(SCORES);
+    for place in [Some(&path), args.metrics.as_ref(), args.tensorboard.as_ref()].into_iter().flatten() {
+        try_place(place)?;
+    }
+    if let Some(file) = args.metrics.as_ref().filter(|file| file.is_dir()) {
+        return Err(Error::setting("--metrics", format!("{} is a folder; name a file", file.display())));
+    }
     let curves = Curves::default();
     let ctx = curves.collect(&progress::ctx(global.progress));
     let bench = workbench(global, &config, needs, &ctx)?;
@@ -40,21 +53,22 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
         "seed": config.seed,
         "encoders": recalls.iter().map(row).collect::<Vec<_>>(),
     });
-    let path = args.dir.join("recall.json");
-    write_atomic(&path, format!("{result:#}\n").as_bytes())?;
-    if let Some(file) = &args.metrics {
-        metrics::json_lines(file, &curves.sorted(), &recalls)?;
-    }
-    if let Some(dir) = &args.tensorboard {
-        metrics::event_files(dir, &curves.sorted(), &recalls)?;
-    }
+    // Shown before it is written: what cannot be kept is seen at least.
     if global.json {
         print_json(&result);
     } else {
         let rows: Vec<Vec<String>> = recalls.iter().map(|r| [vec![r.encoder.clone()], scores(r)].concat()).collect();
         println!("{}\n", render(&["encoder", "IR@1", "IR@5", "IR@10", "TR@1", "TR@5", "TR@10", "R-mean"], &rows));
         let (runs, selection) = (config.evaluation.runs, config.evaluation.selection);
-        println!("percent, mean ± sd of {runs} runs, {selection}; written to {}", path.display());
+        let place = printable(&path.display().to_string());
+        println!("percent, mean ± sd of {runs} runs, {selection}; kept in {place}");
+    }
+    write_atomic(&path, format!("{result:#}\n").as_bytes())?;
+    if let Some(file) = &args.metrics {
+        metrics::json_lines(file, &curves.sorted(), &recalls)?;
+    }
+    if let Some(dir) = &args.tensorboard {
+        metrics::event_files(dir, &curves.sorted(), &recalls)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::{evaluate::row, tensorboard};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     fsio::write_atomic_with,
     pipeline::{curves::Point, evaluate::EncoderRecall},
 };
@@ -14,9 +14,6 @@ use std::{collections::BTreeMap, path::Path};
 /// # Errors
 /// [`Error::Io`] naming `path`.
 pub fn json_lines(path: &Path, points: &[Point], recalls: &[EncoderRecall]) -> Result<()> {
-    if path.is_dir() {
-        return Err(Error::setting("--metrics", format!("{} is a folder; name a file", path.display())));
-    }
     write_atomic_with(path, |to| {
         for (series, step, value) in points {
             writeln!(to, "{}", json!({ "series": series, "step": *step as u64, "value": value }))?;

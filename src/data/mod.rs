@@ -5,7 +5,6 @@ use crate::{
     fingerprint::Fingerprint,
 };
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::{
     borrow::Cow,
     collections::BTreeMap,
@@ -107,21 +106,6 @@ pub struct Dataset {
     pub fingerprint: Fingerprint,
 }
 
-impl Dataset {
-    /// Of the training rows alone, their captions and the names of their images: the same wherever and whenever, by whatever
-    /// version. What a person decided about rows belongs to these.
-    pub fn rows_fingerprint(&self) -> Fingerprint {
-        let mut hash = Sha256::new();
-        for pair in &self.train.pairs {
-            hash.update(format!("{} {:?}\n", pair.image.0, pair.caption));
-        }
-        for name in self.train.images.iter().map(ImageSource::name) {
-            hash.update(format!("{name:?}\n"));
-        }
-        Fingerprint::of_hash(hash)
-    }
-}
-
 impl Split {
     /// What CLIP reads, row by row those of [`Split::pairs`].
     pub fn texts(&self) -> Vec<Cow<'_, str>> {
@@ -139,17 +123,6 @@ impl Split {
 }
 
 impl ImageSource {
-    /// What its file is called, without the folders above it; empty for pixels in memory.
-    fn name(&self) -> String {
-        match self {
-            Self::File(path) | Self::Absent(path) | Self::Member { name: path, .. } => {
-                path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-            }
-            Self::AsStored(of) => of.name(),
-            Self::Memory(_) => String::new(),
-        }
-    }
-
     /// Decodes to RGB (alpha dropped, palette and grey expanded, as Pillow's `convert("RGB")`), upright.
     ///
     /// # Errors

@@ -50,6 +50,18 @@ pub fn write_new(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<(
     out.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
+/// Tries whether `path` could be written, as a file or a folder, and leaves nothing behind: for who computes long before.
+///
+/// # Errors
+/// [`Error::Io`] naming `path`.
+pub fn try_place(path: &Path) -> Result<()> {
+    let there = path.ancestors().skip(1).find(|above| above.is_dir());
+    let folder = there.filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = disk::temporary_beside(&folder.join("x"));
+    let tried = disk::Out::create_new(&temporary).and_then(|_| disk::remove_file(&temporary));
+    tried.map_err(Error::io(path))
+}
+
 /// Removes what killed writers left in `dir` over a day ago. Younger litter may belong to a writer at work, a folder without
 /// our mark to anybody, and one set aside (`old`) is a person's to delete. Nothing depends on it, so nothing is reported.
 pub fn sweep_litter(dir: &Path) {

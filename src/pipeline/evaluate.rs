@@ -114,7 +114,7 @@ impl Settings {
         ];
         match ranges.iter().find(|(_, ok, _)| !ok) {
             None => Ok(()),
-            Some((name, _, range)) => Err(Error::setting(format!("evaluate.{name}"), format!("must be {range}"))),
+            Some((name, _, range)) => Err(Error::setting(format!("evaluation.{name}"), format!("must be {range}"))),
         }
     }
 
@@ -268,7 +268,7 @@ impl<'a> Student<'a> {
         let val = match (settings.selection, images.val, texts.val) {
             (Selection::Validation, Some(images), Some(captions)) => Some(Gallery::new(images, captions, widths)?),
             (Selection::Validation, ..) => {
-                return Err(Error::setting("evaluate.selection", "`validation` needs a validation split"));
+                return Err(Error::setting("evaluation.selection", "`validation` needs a validation split"));
             }
             _ => None,
         };

@@ -76,22 +76,36 @@ impl Request {
     }
 }
 
+/// Steps that decoders of this kind are trained with; so many noise levels too.
+const STEPS: usize = 1000;
+
 impl Settings {
     /// Whether `decoder` can do this.
     ///
     /// # Errors
     /// [`Error::Setting`] naming the first setting that is out of range.
-    pub fn check(&self, decoder: &Unclip) -> Result<()> {
+    pub fn fits(&self, decoder: &Unclip) -> Result<()> {
+        self.within(decoder.schedule().len().min(STEPS), decoder.noise_levels())
+    }
+
+    /// Whether there may be a decoder that can do this.
+    ///
+    /// # Errors
+    /// As [`Self::fits`].
+    pub fn check(&self) -> Result<()> {
+        self.within(STEPS, STEPS)
+    }
+
+    fn within(&self, steps: usize, levels: usize) -> Result<()> {
         let no = |name: &str, message: String| Err(Error::setting(format!("synthesis.{name}"), message));
-        let train = decoder.schedule().len().min(1000);
-        if self.steps == 0 || self.steps > train {
-            return no("steps", format!("{} is not in 1..={train}", self.steps));
+        if self.steps == 0 || self.steps > steps {
+            return no("steps", format!("{} is not in 1..={steps}", self.steps));
         }
         if !self.guidance.is_finite() || self.guidance < 0. {
             return no("guidance", format!("{} is not a number of at least 0", self.guidance));
         }
-        if self.noise_level >= decoder.noise_levels() {
-            return no("noise_level", format!("{} is not below {}", self.noise_level, decoder.noise_levels()));
+        if self.noise_level >= levels {
+            return no("noise_level", format!("{} is not below {levels}", self.noise_level));
         }
         if !(1..=64).contains(&self.candidates) {
             return no("candidates", format!("{} is not in 1..=64", self.candidates));
@@ -134,7 +148,7 @@ pub fn synthesize(
     ctx: &Ctx,
     finished: &mut dyn FnMut(usize, Vec<RgbImage>) -> Result<()>,
 ) -> Result<()> {
-    settings.check(decoder)?;
+    settings.fits(decoder)?;
     let shape = decoder.latent_shape(settings.size.unwrap_or(decoder.size())).map_err(ours)?;
     let calls = decoder.calls(settings.scheduler, settings.steps).map_err(ours)?;
     for (i, request) in requests.iter().enumerate() {

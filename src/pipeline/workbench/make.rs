@@ -70,7 +70,7 @@ impl Workbench {
         finished: &mut dyn FnMut(usize, RgbImage) -> Result<()>,
     ) -> Result<()> {
         let decoder = self.decoder()?;
-        settings.check(&decoder)?;
+        settings.fits(&decoder)?;
         let made_by = self.decoder_name()?;
         let names: Vec<Fingerprint> = requests.iter().map(|r| image_name(r, settings, &made_by)).collect();
         let mut missing = Vec::new();

@@ -233,7 +233,7 @@ impl Workbench {
         ctx: &Ctx,
     ) -> Result<Option<RgbImage>> {
         let (decoder, settings) = (self.decoder()?, &recipe.synthesis);
-        settings.check(&decoder)?;
+        settings.fits(&decoder)?;
         let made_by = self.decoder_name()?;
         let all = if complete { asked.len() } else { recipe.cluster.prototypes };
         let there: Vec<Fingerprint> = if complete { asked.as_slice() } else { &[] }
