@@ -161,3 +161,80 @@ fn elsewhere(error: Error, temporary: &Path, meant: &Path) -> Error {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::fsio::{
+        crash::{Kept, Recorder},
+        write_atomic, write_new,
+    };
+    use std::io::Write;
+
+    const NAMES: [&str; 3] = ["a", "deep/b", "c"];
+
+    fn fill(new: &Path, word: &str) -> Result<()> {
+        for name in NAMES {
+            let path = new.join(name);
+            disk::create_folders(disk::parent(&path)).map_err(Error::io(&path))?;
+            write_new(&path, |to| to.write_all(word.repeat(9).as_bytes())).map_err(Error::io(&path))?;
+        }
+        Ok(())
+    }
+
+    /// The word that all files of a folder hold; none if there is no folder.
+    fn word(dir: &Path) -> Option<String> {
+        let texts = NAMES.map(|name| fs::read_to_string(dir.join(name)).ok());
+        let Some(first) = texts[0].clone() else {
+            assert!(!dir.exists(), "half a folder");
+            return None;
+        };
+        assert!(texts.iter().all(|t| t.as_ref() == Some(&first)), "a mixture: {texts:?}");
+        Some(first[..first.len() / 9].to_owned())
+    }
+
+    #[test]
+    fn whatever_crash_or_failing_call_a_folder_is_the_old_one_or_the_new_one() {
+        for old in [None, Some("old")] {
+            let before = |root: &Path| {
+                if let Some(word) = old {
+                    fs::create_dir_all(root.join("set")).unwrap();
+                    fill(&root.join("set"), word).unwrap();
+                }
+            };
+            let disk = Recorder::over(before);
+            replace_folder(&disk.root().join("set"), |new| fill(new, "new")).unwrap();
+            disk.promise(Kept::PowerCut, 1);
+            let (calls, states) = disk.states(|root, promised| {
+                let found = word(&root.join("set"));
+                assert!(found.as_deref() == Some("new") || (promised == 0 && found.as_deref() == old), "{found:?}");
+            });
+            assert!(calls > 15 && states > 100, "{calls} calls, {states} states");
+            for (call, ever) in (0..calls).flat_map(|call| [(call, false), (call, true)]) {
+                let disk = Recorder::over(before);
+                let set = disk.root().join("set");
+                disk.fail(call, ever);
+                let done = replace_folder(&set, |new| fill(new, "new"));
+                let found = word(&set);
+                assert!(found.as_deref() == Some("new") || (done.is_err() && found.as_deref() == old), "call {call}");
+                disk.heal();
+                replace_folder(&set, |new| fill(new, "newer")).unwrap();
+                assert_eq!(word(&set).as_deref(), Some("newer"));
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_crash_a_file_is_the_old_one_or_the_new_one() {
+        for old in [None, Some("old")] {
+            let disk = Recorder::over(|root| old.iter().for_each(|o| fs::write(root.join("f"), o).unwrap()));
+            write_atomic(&disk.root().join("f"), b"new").unwrap();
+            disk.promise(Kept::PowerCut, 1);
+            disk.states(|root, promised| {
+                let found = fs::read_to_string(root.join("f")).ok();
+                assert!(found.as_deref() == Some("new") || (promised == 0 && found.as_deref() == old), "{found:?}");
+            });
+        }
+    }
+}

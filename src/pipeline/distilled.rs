@@ -161,8 +161,6 @@ impl DistilledSet {
             files.insert(name, Fingerprint::of_bytes(bytes));
             Ok(())
         };
-        let images = dir.join("images");
-        disk::create_folder(&images).map_err(Error::io(&images))?;
         let (mut lines, mut pngs) = (String::new(), Vec::new());
         for (i, pair) in self.pairs.iter().enumerate() {
             let file_name = format!("images/{i:04}.png");
@@ -338,5 +336,7 @@ fn score_name(scores: &[u8]) -> String {
 }
 
 fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = disk::parent(path);
+    disk::create_folders(folder).map_err(Error::io(folder))?;
     write_new(path, |to| to.write_all(bytes)).map(drop).map_err(Error::io(path))
 }

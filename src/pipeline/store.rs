@@ -322,4 +322,19 @@ mod tests {
             }
         });
     }
+
+    #[test]
+    fn whatever_crash_an_artefact_is_what_was_put_or_absent() {
+        use crate::fsio::crash::{Kept, Recorder};
+        let (disk, key) = (Recorder::over(|_| {}), Fingerprint::of_bytes(b"key"));
+        let store = Store::open(disk.root().join("store")).unwrap();
+        for n in 1..3usize {
+            store.put(&key, "x", &Json(vec![n; 20]), 1.0).unwrap();
+            disk.promise(Kept::PowerCut, n);
+        }
+        disk.states(|root, promised| {
+            let found = Store::open(root.join("store")).unwrap().get::<Json<Vec<usize>>>(&key).unwrap();
+            assert!(found.map_or(promised < 2, |(Json(found), _)| found.len() == 20 && found[0] >= promised));
+        });
+    }
 }

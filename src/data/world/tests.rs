@@ -244,7 +244,7 @@ fn a_world_on_disk_does_not_depend_on_the_number_of_threads() {
         bytes_of(folder.path())
     };
     let (one, three) = (written(1), written(3));
-    assert_eq!(one.len(), 30 + VAL_SCENES + TEST_SCENES + 5);
+    assert_eq!(one.len(), 30 + VAL_SCENES + TEST_SCENES + 6);
     assert!(one == three);
 }
 
@@ -282,12 +282,33 @@ fn a_world_on_disk_is_the_world_in_memory_and_its_truth_is_kept() {
 }
 
 #[test]
-fn a_world_whose_writing_was_cancelled_has_no_lists_even_where_an_older_one_had() {
+fn a_world_whose_writing_was_cancelled_leaves_the_older_one_whole() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &spec(2, 0.5), &mut |_, _| Ok(())).unwrap();
+    let before = bytes_of(folder.path());
     let cancelled = write(folder.path(), &spec(2, 0.0), &mut |_, _| Err(Error::Cancelled));
     assert!(matches!(cancelled, Err(Error::Cancelled)));
-    assert!(bytes_of(folder.path()).keys().all(|name| name.starts_with("images/")));
+    assert!(bytes_of(folder.path()) == before);
+}
+
+#[test]
+fn a_world_replaces_nothing_but_an_unchanged_world() {
+    let folder = tempfile::tempdir().unwrap();
+    let again = || write(folder.path(), &spec(2, 0.0), &mut |_, _| Ok(())).map_err(|e| e.to_string());
+    fs::write(folder.path().join("notes"), "mine").unwrap();
+    assert!(again().unwrap_err().contains("holds files"));
+    fs::remove_file(folder.path().join("notes")).unwrap();
+    again().unwrap();
+    again().unwrap();
+    fs::write(folder.path().join("images/train/000001.png"), "retouched").unwrap();
+    assert!(again().unwrap_err().contains("000001.png\" changed"));
+    let beyond = tempfile::tempdir().unwrap();
+    fs::write(beyond.path().join("kept"), "theirs").unwrap();
+    fs::remove_dir_all(folder.path().join("images/train")).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(beyond.path(), folder.path().join("images/train")).unwrap();
+    assert!(again().unwrap_err().contains("also holds \"images/train\""));
+    assert_eq!(fs::read(beyond.path().join("kept")).unwrap(), b"theirs");
 }
 
 #[test]
