@@ -170,7 +170,6 @@ mod tests {
         crash::{Kept, Recorder},
         write_atomic, write_new,
     };
-    use std::io::Write;
 
     const NAMES: [&str; 3] = ["a", "deep/b", "c"];
 
