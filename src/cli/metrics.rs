@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, path::Path};
 /// Writes a line `{"series", "step", "value"}` for each point, then one for each encoder: means and standard deviations.
 ///
 /// # Errors
-/// [`Error::Io`] naming `path`.
+/// [`crate::error::Error::Io`] naming `path`.
 pub fn json_lines(path: &Path, points: &[Point], recalls: &[EncoderRecall]) -> Result<()> {
     write_atomic_with(path, |to| {
         for (series, step, value) in points {
@@ -25,7 +25,7 @@ pub fn json_lines(path: &Path, points: &[Point], recalls: &[EncoderRecall]) -> R
 /// Writes event files: `DIR/ENCODER/run N` with the curves of a run, `DIR/ENCODER` with the means over the runs.
 ///
 /// # Errors
-/// [`Error::Io`] naming a file.
+/// [`crate::error::Error::Io`] naming a file.
 pub fn event_files(dir: &Path, points: &[Point], recalls: &[EncoderRecall]) -> Result<()> {
     let mut runs: BTreeMap<&str, Vec<tensorboard::Scalar>> = BTreeMap::new();
     for (series, x, y) in points {
