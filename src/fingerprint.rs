@@ -8,7 +8,18 @@ use std::{fmt, fs::File, io, path::Path};
 /// SHA-256, in hex, of a stage's name, its settings and the fingerprints of its inputs.
 /// Whatever changes a result changes its fingerprint, so no stale result can be taken for a fresh one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Fingerprint(String);
+
+impl TryFrom<String> for Fingerprint {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        let whole = text.len() == 64 && text.bytes().all(hex);
+        if whole { Ok(Self(text)) } else { Err("a fingerprint is not 64 hexadecimal digits".into()) }
+    }
+}
 
 impl Fingerprint {
     /// Of raw bytes, such as a file.

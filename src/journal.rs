@@ -190,12 +190,14 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Held, u64)> {
         return Err(Error::input(path, "line 1: not a session of protostill: no complete line"));
     };
     let wrong = |e: serde_json::Error| Error::input(path, format!("line 1: not a session of protostill: {e}"));
-    let header = serde_json::from_slice(first).map_err(wrong)?;
+    let mut header: Header = serde_json::from_slice(first).map_err(wrong)?;
+    header.config = header.config.checked().map_err(|e| Error::input(path, format!("line 1: {e}")))?;
     let mut held = Held { header, entries: Vec::new(), broken: Vec::new() };
     for (n, line) in lines {
-        match serde_json::from_slice(line) {
+        let entry = serde_json::from_slice::<Entry>(line).map_err(|e| e.to_string());
+        match entry.and_then(|entry| entry.check().map(|()| entry)) {
             Ok(entry) => held.entries.push(entry),
-            Err(e) => held.broken.push(format!("line {} of the session is left out: {e}", n + 1)),
+            Err(why) => held.broken.push(format!("line {} of the session is left out: {why}", n + 1)),
         }
     }
     Ok((held, whole as u64))
@@ -273,7 +275,11 @@ mod tests {
     #[test]
     fn a_line_that_cannot_be_read_costs_that_line_and_is_named() {
         let (_dir, path) = written(&some());
-        for broken in [&b"\"explode\""[..], b"{\"do\":{\"prefix\":\"\xff\"}}", b"{\"do\":{\"proto", b"\0\0\0", b""] {
+        let data = b"{\"data\":{\"name\":\"x\",\"rows\":\"2a\"}}";
+        let far =
+            [&b"{\"do\":{\"prune\":1.5}}"[..], b"{\"do\":{\"prototypes\":0}}", b"{\"do\":{\"encoders\":[]}}", data];
+        let torn = [&b"\"explode\""[..], b"{\"do\":{\"prefix\":\"\xff\"}}", b"{\"do\":{\"proto", b"\0\0\0", b""];
+        for broken in torn.into_iter().chain(far) {
             let bytes = std::fs::read(written(&some()).1).unwrap();
             let lines: Vec<&[u8]> = bytes.split(|&b| b == b'\n').collect();
             std::fs::write(&path, [lines[0], lines[1], broken, lines[3], b""].join(&b'\n')).unwrap();

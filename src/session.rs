@@ -8,7 +8,7 @@ mod work;
 pub use replay::replay;
 
 use crate::{
-    app::{Draft, Effect, Entry, Event, JobId, Level, Measured, News, Outcome, Picture, Protocol, Synthesis, Work},
+    app::{Draft, Effect, Entry, Event, JobId, Level, Measured, News, Outcome, Protocol, Synthesis, Work},
     config::Config,
     error::{Error, Result},
     fingerprint::Fingerprint,
@@ -44,7 +44,6 @@ struct Shared {
     rows: OnceLock<Fingerprint>,
     measured: Mutex<Option<Arc<Measured>>>,
     found: Mutex<VecDeque<(Fingerprint, Arc<Prototyped>)>>,
-    pictures: Mutex<BTreeMap<Fingerprint, Picture>>,
 }
 
 impl Shared {
@@ -56,7 +55,6 @@ impl Shared {
             rows: OnceLock::new(),
             measured: Mutex::default(),
             found: Mutex::default(),
-            pictures: Mutex::default(),
         }
     }
 

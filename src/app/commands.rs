@@ -116,18 +116,46 @@ pub const COMMANDS: &[Command] = &[
         "Train on the set and measure recall",
         A::Evaluate,
     ),
-    c("runs.random", &[Char('a')], RUNS, "random pairs", "Evaluate as many random real pairs", A::Yardstick("random")),
-    c("runs.kcenter", &[Char('c')], RUNS, "k-center", "Evaluate as many pairs by k-center", A::Yardstick("kcenter")),
+    c(
+        "runs.random",
+        &[Char('a')],
+        RUNS,
+        "random pairs",
+        "Evaluate as many random real pairs, out of all pairs",
+        A::Yardstick("random"),
+    ),
+    c(
+        "runs.kcenter",
+        &[Char('c')],
+        RUNS,
+        "k-center",
+        "Evaluate as many real pairs by k-center, out of all pairs",
+        A::Yardstick("kcenter"),
+    ),
     c(
         "runs.nearest",
         &[Char('n')],
         RUNS,
         "nearest real",
-        "Evaluate the real images nearest to the prototypes",
+        "Evaluate the kept real images nearest to the prototypes",
         A::Yardstick("nearest-image"),
     ),
-    c("runs.herding", &[Char('b')], RUNS, "", "Evaluate as many pairs by herding", A::Yardstick("herding")),
-    c("data.scatter", &[Char('s')], DATA, "scatter", "Show the embeddings in a plane, or the histogram", A::Scatter),
+    c(
+        "runs.herding",
+        &[Char('b')],
+        RUNS,
+        "",
+        "Evaluate as many real pairs by herding, out of all pairs",
+        A::Yardstick("herding"),
+    ),
+    c(
+        "data.scatter",
+        &[Char('s')],
+        DATA,
+        "scatter",
+        "Show the embeddings in a plane as large as there is room, or the histogram",
+        A::Scatter,
+    ),
     c("runs.number.less", &[Char('r')], RUNS, "", "One run less for each encoder", A::Runs(-1)),
     c("runs.number.more", &[Char('R')], RUNS, "runs", "One run more for each encoder", A::Runs(1)),
     c("runs.epochs.less", &[Char('p')], RUNS, "", "Fewer epochs", A::Epochs(-1)),
@@ -185,6 +213,16 @@ pub const COMMANDS: &[Command] = &[
 /// Commands that work in `pane`.
 pub fn on(pane: Pane) -> impl Iterator<Item = &'static Command> {
     COMMANDS.iter().filter(move |c| c.panes.is_empty() || c.panes.contains(&pane))
+}
+
+/// The lines of a pane's help: a head, or a command.
+pub fn help(pane: Pane) -> Vec<(&'static str, Option<&'static Command>)> {
+    let (own, general): (Vec<_>, Vec<_>) =
+        on(pane).map(|c| ("", Some(c))).partition(|(_, c)| c.is_some_and(|c| !c.panes.is_empty()));
+    let head = |words| std::iter::once((words, None));
+    let own_head = if own.is_empty() { vec![] } else { vec![(pane.title(), None)] };
+    let gap = if own.is_empty() { vec![] } else { vec![("", None)] };
+    own_head.into_iter().chain(own).chain(gap).chain(head("Everywhere")).chain(general).collect()
 }
 
 /// Commands of `pane` whose title or name has all words of `query`, in the table's order.

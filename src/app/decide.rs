@@ -8,7 +8,7 @@ use super::{
     set::Synthesis,
     state::State,
 };
-use crate::fingerprint::Fingerprint;
+use crate::{fingerprint::Fingerprint, pipeline::workbench::image_seed};
 
 impl State {
     /// Actions that are decisions.
@@ -49,9 +49,8 @@ impl State {
             Action::Reroll => {
                 let basis = self.basis()?;
                 let another = |prototype| {
-                    let now = draft.seed_of(&basis, prototype);
-                    // Any fixed odd step visits every seed; this one is the golden ratio's, as in splitmix64.
-                    let seed = now.wrapping_add(0x9e37_79b9_7f4a_7c15) >> 16;
+                    // One to one from seed to seed, and for each prototype another way: none comes back soon or meets another's.
+                    let seed = image_seed(draft.seed_of(&basis, prototype), prototype);
                     Decision::Seed { basis: basis.clone(), prototype, seed }
                 };
                 Decision::many(self.chosen().into_iter().map(another).collect())
@@ -119,16 +118,24 @@ impl State {
         }
     }
 
-    fn most_prototypes(&self) -> usize {
-        self.measured.as_ref().map_or(usize::MAX, |m| kept::kept_count(m, &self.draft)).max(1)
+    /// The most prototypes that the kept pairs can be clustered into: each needs an image of its own.
+    pub fn most_prototypes(&self) -> usize {
+        self.measured.as_ref().map_or(usize::MAX, |m| kept::kept_images(m, &self.draft, &self.rows)).max(1)
     }
 
-    pub(super) fn set_prototypes(&mut self, wanted: usize) -> Vec<Effect> {
-        let m = wanted.clamp(1, self.most_prototypes());
-        if m != wanted {
-            self.tell(format!("{m} is the most: one per pair that is kept"));
+    /// A typed number of prototypes.
+    ///
+    /// # Errors
+    /// The bounds, in words, of one that lies outside them.
+    pub(super) fn set_prototypes(&mut self, wanted: usize) -> Result<Vec<Effect>, String> {
+        let most = self.most_prototypes();
+        if (1..=most).contains(&wanted) {
+            return Ok(self.decide(Decision::Prototypes(wanted)));
         }
-        self.decide(Decision::Prototypes(m))
+        Err(match most {
+            usize::MAX => format!("{wanted} is not 1 or more"),
+            most => format!("{wanted} is not between 1 and {most}, the images whose pairs are kept"),
+        })
     }
 
     pub(super) fn basis(&self) -> Option<Fingerprint> {

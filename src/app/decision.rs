@@ -57,7 +57,56 @@ pub enum Decision {
     Many(Vec<Self>),
 }
 
+/// What settings may be, whoever sets them; the decoder and the data may allow less.
+pub mod bounds {
+    use std::ops::RangeInclusive;
+
+    /// Share of pairs pruned.
+    pub const PRUNE: RangeInclusive<f64> = 0.0..=0.95;
+    /// Denoising steps.
+    pub const STEPS: RangeInclusive<usize> = 1..=1000;
+    /// Guidance scale.
+    pub const GUIDANCE: RangeInclusive<f64> = 0.0..=30.0;
+    /// Noise level.
+    pub const NOISE: RangeInclusive<usize> = 0..=999;
+    /// Runs for each encoder.
+    pub const RUNS: RangeInclusive<usize> = 1..=100;
+    /// Epochs of a run.
+    pub const EPOCHS: RangeInclusive<usize> = 1..=10_000;
+}
+
 impl Decision {
+    /// Whether it is one that the explorer could have made: a journal is a file, and anything may be in it.
+    ///
+    /// # Errors
+    /// What is out of bounds, in words.
+    pub fn check(&self) -> Result<(), String> {
+        fn within<T: PartialOrd + std::fmt::Display>(
+            what: &str,
+            value: T,
+            range: std::ops::RangeInclusive<T>,
+        ) -> Result<(), String> {
+            let (least, most) = (range.start(), range.end());
+            let refused = || Err(format!("{what} {value} is not between {least} and {most}"));
+            if range.contains(&value) { Ok(()) } else { refused() }
+        }
+        match self {
+            Self::Prototypes(m) => within("prototypes", *m, 1..=usize::MAX),
+            Self::Prune(r) => within("prune", *r, bounds::PRUNE),
+            Self::Steps(n) => within("steps", *n, bounds::STEPS),
+            Self::Guidance(g) => within("guidance", *g, bounds::GUIDANCE),
+            Self::Noise(n) => within("noise", *n, bounds::NOISE),
+            Self::Runs(n) => within("runs", *n, bounds::RUNS),
+            Self::Epochs(n) => within("epochs", *n, bounds::EPOCHS),
+            Self::Encoders(names) if names.is_empty() => Err("no encoder is named".into()),
+            Self::Own { settings: Some(own), .. } => within("steps", own.steps, bounds::STEPS)
+                .and_then(|()| within("guidance", own.guidance, bounds::GUIDANCE))
+                .and_then(|()| within("noise", own.noise, bounds::NOISE)),
+            Self::Many(list) => list.iter().try_for_each(Self::check),
+            _ => Ok(()),
+        }
+    }
+
     /// Several as one; none if there are none.
     pub fn many(mut list: Vec<Self>) -> Option<Self> {
         if list.len() > 1 { Some(Self::Many(list)) } else { list.pop() }

@@ -206,6 +206,20 @@ pub enum Entry {
     },
 }
 
+impl Entry {
+    /// Whether the explorer could have written it.
+    ///
+    /// # Errors
+    /// What is out of bounds, in words.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Do(decision) => decision.check(),
+            Self::Score(score) => score.check(),
+            Self::Undo | Self::Redo | Self::Data { .. } => Ok(()),
+        }
+    }
+}
+
 /// What the session is to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {

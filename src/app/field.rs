@@ -12,6 +12,8 @@ pub struct Field {
     text: String,
     /// A byte offset at a character boundary.
     at: usize,
+    /// Offered as a whole: what is typed takes its place, a key that moves or erases begins to edit it.
+    offered: bool,
 }
 
 impl Field {
@@ -20,6 +22,16 @@ impl Field {
         let mut field = Self::default();
         field.insert(text);
         field
+    }
+
+    /// The same, which the first typed character replaces.
+    pub fn offering(text: &str) -> Self {
+        Self { offered: true, ..Self::new(text) }
+    }
+
+    /// Whether the next typed character replaces it all.
+    pub fn is_offered(&self) -> bool {
+        self.offered
     }
 
     /// What was typed.
@@ -34,6 +46,9 @@ impl Field {
 
     /// Takes pasted or typed text, without the control characters that a paste may carry.
     pub fn insert(&mut self, text: &str) {
+        if std::mem::take(&mut self.offered) {
+            self.cut(0, self.text.len());
+        }
         for c in text.chars().map(|c| if c == '\n' || c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()) {
             if self.text.len() + c.len_utf8() <= LONGEST {
                 self.text.insert(self.at, c);
@@ -44,6 +59,9 @@ impl Field {
 
     /// Edits by one key; false if the key means nothing here.
     pub fn key(&mut self, key: Key) -> bool {
+        if !matches!(key, Key::Char(_)) {
+            self.offered = false;
+        }
         match key {
             Key::Char(c) => self.insert(c.encode_utf8(&mut [0; 4])),
             Key::Left => self.at = self.before(),
@@ -119,6 +137,21 @@ mod tests {
         assert_eq!(typed("a red circle", &[Key::WordLeft, Key::WordLeft, Key::Delete]).text(), "a ed circle");
         assert_eq!(typed("a red circle", &[Key::Home, Key::WordRight, Key::Ctrl('u')]).text(), " red circle");
         assert_eq!(typed("a\u{3000}b", &[Key::Ctrl('w')]).text(), "a\u{3000}");
+    }
+
+    #[test]
+    fn what_is_typed_or_pasted_takes_the_place_of_what_was_offered_and_other_keys_edit_it() {
+        let typed = |keys: &[Key]| {
+            let mut field = Field::offering("53");
+            keys.iter().for_each(|&k| assert!(field.key(k)));
+            field.text().to_owned()
+        };
+        assert_eq!(typed(&[Key::Char('3'), Key::Char('0')]), "30");
+        assert_eq!(typed(&[Key::Left, Key::Char('0')]), "503");
+        assert_eq!(typed(&[Key::Backspace, Key::Char('0')]), "50");
+        let mut field = Field::offering("53");
+        field.insert("7");
+        assert_eq!(field.text(), "7");
     }
 
     #[test]

@@ -22,20 +22,24 @@ impl Keys {
         let table: Table = toml::from_str(text).map_err(|e| {
             format!("line {}: {}", line(e.span().map_or(0, |s| s.start)), e.message().replace('\n', " "))
         })?;
-        let mut keys = Self::default();
+        let (mut keys, mut named) = (Self::default(), Vec::new());
+        let at = |span: std::ops::Range<usize>| line(span.start);
         for (id, bound) in &table {
-            let at = |span: std::ops::Range<usize>| line(span.start);
             let command = COMMANDS.iter().find(|c| c.id == id.get_ref());
             let command =
                 command.ok_or_else(|| format!("line {}: no command is called `{}`", at(id.span()), id.get_ref()))?;
             let bound =
                 bound.iter().map(|k| k.get_ref().parse::<Key>().map_err(|e| format!("line {}: {e}", at(k.span()))));
             keys.0.insert(command.id, bound.collect::<Result<_, _>>()?);
-            if let Some((key, other)) = keys.double(command) {
-                return Err(format!("line {}: {key} is {other}'s already", at(id.span())));
-            }
+            named.push((at(id.span()), command));
         }
-        Ok(keys)
+        // Once all are known: two commands may have changed keys with each other.
+        named.sort_by_key(|(line, _)| *line);
+        let double = |(line, command): (usize, &Command)| keys.double(command).map(|(key, other)| (line, key, other));
+        match named.into_iter().find_map(double) {
+            Some((line, key, other)) => Err(format!("line {line}: {key} is {other}'s already")),
+            None => Ok(keys),
+        }
     }
 
     /// A key of `command` that another one has in the same pane.
@@ -78,6 +82,13 @@ mod tests {
         assert_eq!(keys.find(Pane::Captions, Key::F(2)).unwrap().id, "caption.edit");
         assert_eq!(keys.find(Pane::Captions, Key::Ctrl('e')).unwrap().id, "caption.edit");
         assert!(keys.find(Pane::Captions, Key::Char('i')).is_none());
+    }
+
+    #[test]
+    fn two_commands_may_change_keys_with_each_other() {
+        let keys = Keys::parse("\"undo\" = [\"e\"]\n\"export\" = [\"u\"]\n").unwrap();
+        assert_eq!(keys.find(Pane::Runs, Key::Char('e')).unwrap().id, "undo");
+        assert_eq!(keys.find(Pane::Runs, Key::Char('u')).unwrap().id, "export");
     }
 
     #[test]

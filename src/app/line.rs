@@ -3,13 +3,14 @@
 use super::{
     action::{Action, Pane},
     commands::{Command, on},
-    decision::Decision,
+    decision::{Decision, bounds},
     event::Effect,
     field::Field,
     key::Key,
     modal::Modal,
     state::State,
 };
+use std::ops::RangeInclusive;
 
 /// Something that takes a value.
 pub struct Setting {
@@ -33,30 +34,24 @@ const fn s(
 
 /// All settings.
 pub const SETTINGS: &[Setting] = &[
-    s("prototypes", "N", "Number of prototypes", |state, v| Ok(state.set_prototypes(number(v)?))),
+    s("prototypes", "N", "Number of prototypes", |state, v| state.set_prototypes(number(v)?)),
     s("prune", "PERCENT", "Share of pairs pruned", |state, v| {
-        Ok(state.update(Action::ThresholdAt(number(v.trim_end_matches('%').trim())?)))
+        Ok(state.update(Action::ThresholdAt(within(v.trim_end_matches('%').trim(), 0..=95)?)))
     }),
     s("steps", "N", "Denoising steps", |state, v| {
-        let n = number::<usize>(v)?;
+        let n = within(v, bounds::STEPS)?;
         Ok(state.adjust(|s| s.steps = n))
     }),
     s("guidance", "G", "Guidance by the caption", |state, v| {
-        let g = number::<f64>(v).ok().filter(|g| g.is_finite()).ok_or_else(|| not_a_number(v))?;
+        let g = within(v, bounds::GUIDANCE)?;
         Ok(state.adjust(|s| s.guidance = g))
     }),
     s("noise", "N", "Noise level on the image prototype", |state, v| {
-        let n = number::<usize>(v)?;
+        let n = within(v, bounds::NOISE)?;
         Ok(state.adjust(|s| s.noise = n))
     }),
-    s("runs", "N", "Runs for each encoder", |state, v| {
-        let n = number::<usize>(v)?.clamp(1, 100);
-        Ok(state.decide(Decision::Runs(n)))
-    }),
-    s("epochs", "N", "Epochs of a run", |state, v| {
-        let n = number::<usize>(v)?.clamp(1, 10_000);
-        Ok(state.decide(Decision::Epochs(n)))
-    }),
+    s("runs", "N", "Runs for each encoder", |state, v| Ok(state.decide(Decision::Runs(within(v, bounds::RUNS)?)))),
+    s("epochs", "N", "Epochs of a run", |state, v| Ok(state.decide(Decision::Epochs(within(v, bounds::EPOCHS)?)))),
     s("caption", "WORDS", "Caption of the selected prototype", |state, v| Ok(state.write_caption(state.prototype, v))),
     s("prefix", "WORDS", "Words in front of every automatic caption", |state, v| {
         Ok(state.decide(Decision::Prefix(v.to_owned())))
@@ -82,6 +77,16 @@ fn not_a_number(value: &str) -> String {
 
 fn number<T: std::str::FromStr>(value: &str) -> Result<T, String> {
     value.parse().map_err(|_| not_a_number(value))
+}
+
+/// A number that lies in `range`; another one is refused rather than bent.
+fn within<T>(value: &str, range: RangeInclusive<T>) -> Result<T, String>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    let n = number(value)?;
+    let (least, most) = (range.start(), range.end());
+    if range.contains(&n) { Ok(n) } else { Err(format!("{n} is not between {least} and {most}")) }
 }
 
 /// What a line may become: its first word's completions, settings before commands.
@@ -110,6 +115,8 @@ impl State {
 
     fn carry_out(&mut self, line: &str) -> Vec<Effect> {
         let (word, value) = line.split_once(' ').map_or((line, ""), |(word, value)| (word, value.trim()));
+        // As everywhere since vi.
+        let word = if word == "q" { "quit" } else { word };
         let command = on(self.pane).find(|c| c.id == word).filter(|_| value.is_empty());
         let setting = SETTINGS.iter().find(|s| s.name == word);
         match (command, setting) {

@@ -2,6 +2,7 @@
 //! terminal, a file, a thread or a clock, so every behaviour can be tested as state, keys, state.
 
 mod action;
+mod album;
 mod commands;
 mod decide;
 mod decision;
@@ -26,13 +27,14 @@ mod update;
 
 pub use crate::pipeline::Embedded;
 pub use action::{Action, Pane, Which};
-pub use commands::{COMMANDS, Command, matching, on};
-pub use decision::{Caption, Decision, Draft, History, Protocol};
+pub use album::Album;
+pub use commands::{COMMANDS, Command, help, matching, on};
+pub use decision::{Caption, Decision, Draft, History, Protocol, bounds};
 pub use event::{Effect, Entry, Event, Level, News, Wanted, Work};
 pub use field::Field;
 pub use format::{count, duration, percent};
 pub use job::{Job, JobId, Outcome, Status};
-pub use kept::{below, keeps, kept_count, kept_rows};
+pub use kept::{below, keeps, kept_count, kept_images, kept_rows};
 pub use key::Key;
 pub use keys::Keys;
 pub use line::{SETTINGS, Setting, completions};

@@ -1,6 +1,8 @@
 //! What lies over a pane and takes the keys first: help, palette, a question, a line to type.
 
-use super::{commands, decision::Decision, event::Effect, field::Field, key::Key, state::State};
+use super::{
+    action::Action, commands, decision::Decision, event::Effect, field::Field, key::Key, lists::Cursor, state::State,
+};
 
 /// What a typed line is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +53,20 @@ impl State {
         match self.modal.take() {
             None => vec![],
             Some(Modal::Help(at)) => {
-                self.modal = match key {
-                    Key::Down | Key::Char('j') => Some(Modal::Help(at + 1)),
-                    Key::Up | Key::Char('k') => Some(Modal::Help(at.saturating_sub(1))),
-                    _ => None,
-                };
+                let page = self.help_room() as i64;
+                self.modal = Some(Modal::Help(at));
+                match key {
+                    Key::Esc | Key::Enter | Key::Char('q' | '?' | ' ') | Key::F(1) | Key::Ctrl('c') => {
+                        self.modal = None
+                    }
+                    Key::Down | Key::Char('j') => self.scroll_help(1),
+                    Key::Up | Key::Char('k') => self.scroll_help(-1),
+                    Key::PageDown | Key::Ctrl('d') => self.scroll_help(page),
+                    Key::PageUp | Key::Ctrl('u') => self.scroll_help(-page),
+                    Key::Home | Key::Char('g') => self.scroll_help(-i64::from(u32::MAX)),
+                    Key::End | Key::Char('G') => self.scroll_help(i64::from(u32::MAX)),
+                    _ => {}
+                }
                 vec![]
             }
             Some(Modal::Quit) => match key {
@@ -114,13 +125,47 @@ impl State {
             Asks::Prefix => self.decide(Decision::Prefix(text.trim().to_owned())),
             Asks::Export if text.trim().is_empty() => vec![],
             Asks::Export => self.export(text.trim()),
-            Asks::Prototypes => match text.trim().parse() {
-                Ok(m) => self.set_prototypes(m),
-                Err(_) => {
-                    self.tell(format!("`{}` is not a number of prototypes", crate::fsio::printable(text)));
+            Asks::Prototypes => {
+                let wanted = text
+                    .trim()
+                    .parse()
+                    .map_err(|_| format!("`{}` is not a number of prototypes", crate::fsio::printable(text)));
+                wanted.and_then(|m| self.set_prototypes(m)).unwrap_or_else(|why| {
+                    self.tell(why);
                     vec![]
-                }
-            },
+                })
+            }
+        }
+    }
+
+    /// What the mouse does: what lies on top hides the rest from it, too.
+    pub(super) fn point(&mut self, action: Action) -> Vec<Effect> {
+        match (&mut self.modal, action) {
+            (None, action) => {
+                self.notice = None;
+                return self.update(action);
+            }
+            (Some(Modal::Help(_)), Action::Move(by)) => self.scroll_help(by.into()),
+            (Some(Modal::Palette(query, at)), Action::Move(by)) => {
+                let mut cursor = Cursor(*at);
+                cursor.step(by.into(), commands::matching(self.pane, query.text()).len());
+                *at = cursor.0;
+            }
+            _ => {}
+        }
+        vec![]
+    }
+
+    /// Lines of the help that the terminal has room for.
+    pub fn help_room(&self) -> usize {
+        // The screen's rim and the dialog's own.
+        usize::from(self.size.1.saturating_sub(4))
+    }
+
+    fn scroll_help(&mut self, by: i64) {
+        let most = commands::help(self.pane).len().saturating_sub(self.help_room());
+        if let Some(Modal::Help(at)) = &mut self.modal {
+            *at = (*at as i64).saturating_add(by).clamp(0, most as i64) as usize;
         }
     }
 

@@ -143,11 +143,30 @@ pub struct Score {
     /// How many of its captions a person chose.
     #[serde(default)]
     pub edited: usize,
+    /// Passes over the pairs; 0 where a session of version 0.1.3 did not note it.
+    #[serde(default)]
+    pub epochs: usize,
     /// One entry per encoder.
     pub encoders: Vec<EncoderScore>,
 }
 
 impl Score {
+    /// Whether it is what another one is: of the same set, judged in the same way.
+    pub fn is_of(&self, other: &Self) -> bool {
+        let way = |s: &Self| s.encoders.iter().map(|e| (e.encoder.clone(), e.runs)).collect::<Vec<_>>();
+        (&self.method, &self.set, self.epochs, way(self)) == (&other.method, &other.set, other.epochs, way(other))
+    }
+
+    /// Whether its numbers are what an evaluation can find.
+    ///
+    /// # Errors
+    /// The one that is not, in words.
+    pub fn check(&self) -> Result<(), String> {
+        let all = self.encoders.iter().flat_map(|e| e.mean.iter().chain(&e.sd).chain(&e.r_mean));
+        let wrong = all.into_iter().find(|v| !(0.0..=100.0).contains(*v));
+        wrong.map_or(Ok(()), |v| Err(format!("a recall of {v} is not between 0 and 100")))
+    }
+
     /// Lines of tab-separated values, with a head.
     pub fn table(&self) -> String {
         let mut out = String::from("method\tset\tpairs\tencoder\truns\tIR@1\tIR@5\tIR@10\tTR@1\tTR@5\tTR@10\tR-mean\n");

@@ -5,7 +5,7 @@ use super::{
     format,
     job::{JobId, Outcome},
     modal::Modal,
-    model::Protos,
+    model::{Protos, Score},
     state::State,
 };
 use crate::{fingerprint::Fingerprint, pipeline::Embedded};
@@ -64,9 +64,9 @@ impl State {
                 vec![]
             }
             News::Scored(score) => {
-                self.scores.push(score.clone());
-                self.run.0 = self.scores.len() - 1;
-                vec![Effect::Append(Entry::Score(score))]
+                let known = self.scores.contains(&score);
+                self.take_score(score.clone());
+                if known { vec![] } else { vec![Effect::Append(Entry::Score(score))] }
             }
             News::Exported(dir) => {
                 self.tell(format!("written to {}", crate::fsio::printable(&dir.display().to_string())));
@@ -74,6 +74,15 @@ impl State {
             }
             News::Ended(outcome) => self.ended(id, &outcome),
             News::Started | News::Step { .. } | News::Point { .. } => vec![],
+        }
+    }
+
+    /// A line of the recall table; one of the same set judged in the same way takes the earlier one's place.
+    pub(super) fn take_score(&mut self, score: Score) {
+        self.run.0 = self.scores.iter().position(|s| s.is_of(&score)).unwrap_or(self.scores.len());
+        match self.scores.get_mut(self.run.0) {
+            Some(same) => *same = score,
+            None => self.scores.push(score),
         }
     }
 

@@ -24,7 +24,8 @@ impl State {
         if let (Some(protos), Some(pair)) = (&self.protos, self.pairs.iter().find(|p| p.key == key)) {
             self.made.insert((protos.basis.clone(), pair.prototype), key.clone());
         }
-        self.pictures.insert(key, picture);
+        let pairs = &self.pairs;
+        self.pictures.keep(key, picture, |key| pairs.iter().any(|p| p.key == *key));
     }
 
     pub(super) fn keep_real(&mut self, image: u32, picture: Result<Picture, String>) {
@@ -61,7 +62,7 @@ impl State {
             return None;
         }
         let basis = self.protos.as_ref()?.basis.clone();
-        let new = |key: &Fingerprint| self.pictures.contains_key(key) && !self.fits.contains_key(key);
+        let new = |key: &Fingerprint| self.pictures.has(key) && !self.fits.contains_key(key);
         let pairs: Vec<_> = self.pairs.iter().filter(|p| new(&p.key)).cloned().collect();
         (!pairs.is_empty()).then(|| self.spawn(Work::Look { basis, pairs }))
     }

@@ -1,7 +1,7 @@
 //! The set on screen: each prototype's caption, seed and picture, and which pictures still fit.
 
 use super::{
-    decision::Draft,
+    decision::{Draft, bounds},
     event::Wanted,
     job::Status,
     model::{Picture, Protos},
@@ -22,9 +22,13 @@ pub struct Synthesis {
 }
 
 impl Synthesis {
-    /// What keys and typed values are brought to; the decoder may ask for less.
+    /// What keys bring it to: they stop at the bounds.
     pub(super) fn within_bounds(self) -> Self {
-        Self { steps: self.steps.clamp(1, 1000), guidance: self.guidance.clamp(0.0, 30.0), noise: self.noise.min(999) }
+        Self {
+            steps: self.steps.clamp(*bounds::STEPS.start(), *bounds::STEPS.end()),
+            guidance: self.guidance.clamp(*bounds::GUIDANCE.start(), *bounds::GUIDANCE.end()),
+            noise: self.noise.min(*bounds::NOISE.end()),
+        }
     }
 }
 
@@ -112,7 +116,7 @@ impl State {
         let Some(pair) = self.pairs.get(prototype) else { return ImageState::Missing };
         let running = self.jobs.iter().filter(|j| j.is_alive());
         let mut making = running.filter(|j| j.wanted().iter().any(|w| w.key == pair.key));
-        if self.pictures.contains_key(&pair.key) {
+        if self.pictures.has(&pair.key) {
             return ImageState::Fresh;
         }
         match making.next_back() {
@@ -140,7 +144,7 @@ impl State {
 
     /// Prototypes whose picture is missing or stale.
     pub fn outdated(&self) -> Vec<usize> {
-        (0..self.pairs.len()).filter(|&i| !self.pictures.contains_key(&self.pairs[i].key)).collect()
+        (0..self.pairs.len()).filter(|&i| !self.pictures.has(&self.pairs[i].key)).collect()
     }
 
     /// How many prototypes repeat the caption of an earlier one.

@@ -2,6 +2,7 @@
 
 use super::{
     action::Pane,
+    album::Album,
     decision::{Decision, Draft, History},
     event::{Effect, Entry, Event, Level, Wanted, Work},
     job::{Job, JobId, Outcome},
@@ -60,8 +61,8 @@ pub struct State {
     pub glimpse: bool,
     /// Caption, seed and picture name of each prototype.
     pub pairs: Vec<Wanted>,
-    /// Finished pictures by name.
-    pub pictures: BTreeMap<Fingerprint, Picture>,
+    /// Finished pictures.
+    pub pictures: Album,
     /// Pictures that are forming, and their steps.
     pub forming: BTreeMap<Fingerprint, (usize, Picture)>,
     /// The picture made last for each prototype of each clustering.
@@ -88,7 +89,7 @@ pub struct State {
     pub pane: Pane,
     /// The pane's main part has all the room.
     pub zoom: bool,
-    /// The data pane shows the plane even where there is room for only one plot.
+    /// The data pane gives all the room of its plots to the plane.
     pub scatter: bool,
     /// The mouse points here rather than selecting text for the terminal.
     pub mouse: bool,
@@ -157,7 +158,7 @@ impl State {
             behind: false,
             glimpse: false,
             pairs: Vec::new(),
-            pictures: BTreeMap::new(),
+            pictures: Album::default(),
             forming: BTreeMap::new(),
             made: BTreeMap::new(),
             fits: BTreeMap::new(),
@@ -217,7 +218,7 @@ impl State {
                 }
                 Entry::Undo => drop(self.history.undo().cloned()),
                 Entry::Redo => drop(self.history.redo().cloned()),
-                Entry::Score(score) => self.scores.push(score),
+                Entry::Score(score) => self.take_score(score),
                 Entry::Data { name, rows } => self.about = Some((name, rows)),
             }
         }
@@ -233,10 +234,7 @@ impl State {
     pub fn handle(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = match event {
             Event::Key(key) => self.key(key),
-            Event::Do(action) => {
-                self.notice = None;
-                self.update(action)
-            }
+            Event::Do(action) => self.point(action),
             Event::Paste(text) => self.paste(&text),
             Event::Resize(width, height) => {
                 self.size = (width, height);

@@ -2,11 +2,13 @@
 
 use super::{
     action::{Action, Pane, Which},
+    decision::Protocol,
     event::{Effect, Level, Wanted, Work},
     field::Field,
     job::{Job, Outcome},
     key::Key,
     modal::{Asks, Modal},
+    model::Score,
     set::ImageState,
     state::{State, gallery_columns},
 };
@@ -90,7 +92,7 @@ impl State {
             }
             Action::AskPrototypes => {
                 let now = self.draft.prototypes.to_string();
-                self.modal = Some(Modal::Ask(Asks::Prototypes, Field::new(&now)));
+                self.modal = Some(Modal::Ask(Asks::Prototypes, Field::offering(&now)));
             }
             Action::Export => self.ask_export(),
             Action::EditCaption => self.ask_caption(),
@@ -125,7 +127,7 @@ impl State {
         match self.pane {
             Pane::Data => self.rows.captions.get(self.selected_row()? as usize).cloned(),
             Pane::Prototypes | Pane::Captions | Pane::Gallery => Some(self.pairs.get(self.prototype)?.caption.clone()),
-            Pane::Runs => self.scores.get(self.run.0).map(super::model::Score::table),
+            Pane::Runs => self.scores.get(self.run.0).map(Score::table),
             Pane::Log => Some(self.log.iter().map(|l| format!("{}\n", l.text)).collect()),
         }
     }
@@ -246,7 +248,8 @@ impl State {
 
     fn cancel_newest(&mut self) -> Vec<Effect> {
         let Some((id, title)) = self.jobs.iter().rev().find(|j| j.is_alive()).map(|j| (j.id, j.title())) else {
-            return self.update(Action::Quit);
+            self.tell("nothing runs; q leaves");
+            return vec![];
         };
         self.tell(format!("cancelled: {title}"));
         self.stop(id)
@@ -294,7 +297,12 @@ impl State {
         if !self.outdated().is_empty() {
             effects = self.synthesise(Which::Stale);
         }
-        let Some(set) = self.set() else { return vec![] };
+        let Some(set) = self.set() else { return effects };
+        let same = |w: &Work| matches!(w, Work::Evaluate { set: s, protocol: p, .. } if *s == set && *p == self.draft.protocol);
+        if self.is_judged(&set) || self.jobs.iter().any(|j| j.is_alive() && same(&j.work)) {
+            self.tell("this set is judged already, or about to be; other runs, epochs or encoders judge it anew");
+            return effects;
+        }
         let edited = |p: &&Wanted| self.draft.captions.contains_key(&(basis.clone(), p.prototype));
         let edited = self.pairs.iter().filter(edited).count();
         let (pairs, protocol) = (self.pairs.clone(), self.draft.protocol.clone());
@@ -308,7 +316,21 @@ impl State {
             self.tell("the data are not embedded yet");
             return vec![];
         }
-        vec![self.spawn(Work::Yardstick { method, draft: Box::new(self.draft.clone()) })]
+        let work = Work::Yardstick { method, draft: Box::new(self.draft.clone()) };
+        if self.jobs.iter().any(|j| j.is_alive() && j.work == work) {
+            self.tell("on its way already");
+            return vec![];
+        }
+        vec![self.spawn(work)]
+    }
+
+    /// Whether the set was judged as the protocol has it now.
+    fn is_judged(&self, set: &Fingerprint) -> bool {
+        let Protocol { runs, epochs, encoders } = &self.draft.protocol;
+        let by = |s: &Score| {
+            s.encoders.iter().map(|e| &e.encoder).eq(encoders) && s.encoders.iter().all(|e| e.runs == *runs)
+        };
+        self.scores.iter().any(|s| s.set == *set && s.epochs == *epochs && by(s))
     }
 
     fn ask_export(&mut self) {

@@ -61,7 +61,7 @@ pub fn parts(global: &Global) -> Result<(Config, impl Fn(&Config, &Ctx) -> Resul
     threads(global.threads)?;
     // Refused before the screen is taken.
     Backend::open(&global.device, &global.precision)?;
-    let mut config = config(global)?.checked()?;
+    let mut config = settings(global)?.checked()?;
     if config.data.source != "world" {
         // A session may be reopened from another folder.
         let folder = Path::new(&config.data.source);
@@ -80,8 +80,15 @@ pub fn watched(global: &Global) -> Ctx {
     progress::ctx(global.progress)
 }
 
-/// The settings: the file, then the flags of every command over it.
+/// The settings of a command that nobody watches: previews are seen by none, and each costs a decoding.
 fn config(global: &Global) -> Result<Config> {
+    let mut config = settings(global)?;
+    config.synthesis.preview_every = 0;
+    Ok(config)
+}
+
+/// The settings: the file, then the flags of every command over it.
+fn settings(global: &Global) -> Result<Config> {
     let mut config = Config::load(global.config.as_deref())?;
     if let Some(seed) = global.seed {
         config.seed = seed;
@@ -89,8 +96,6 @@ fn config(global: &Global) -> Result<Config> {
     if let Some(data) = &global.data {
         config.data.source = data.display().to_string();
     }
-    // Nobody sees previews here, and each costs a decoding.
-    config.synthesis.preview_every = 0;
     Ok(config)
 }
 

@@ -14,7 +14,10 @@ use std::{path::Path, sync::Arc};
 /// # Errors
 /// Those of the stages; [`Error::Setting`] if the decisions leave no prototype.
 pub fn replay(held: Held, open: Open, out: &Path, ctx: &Ctx) -> Result<usize> {
-    let shared = Arc::new(Shared::new(held.header.config, open));
+    let mut config = held.header.config;
+    // Nobody sees previews here, and each costs a decoding.
+    config.synthesis.preview_every = 0;
+    let shared = Arc::new(Shared::new(config, open));
     let mut state = State::new(draft(&shared.config));
     state.restore(held.entries);
     state.start();

@@ -105,6 +105,7 @@ pub fn score(set: &DistilledSet, name: Option<&Fingerprint>, dataset: &Dataset, 
         set: name.cloned().unwrap_or_else(content),
         pairs: set.pairs.len(),
         edited: 0,
+        epochs: 0,
         encoders: recalls.iter().map(encoder).collect(),
     }
 }

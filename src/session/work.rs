@@ -17,6 +17,7 @@ use crate::{
         workbench::{Prototyped, Recipe},
     },
 };
+use image::RgbImage;
 use std::{
     path::Path,
     sync::{Arc, Mutex},
@@ -62,7 +63,12 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
         }
         Work::Yardstick { method, draft } => {
             let recipe = Recipe { method: method.parse()?, ..recipe(shared, draft) };
-            let distilled = shared.bench()?.distil(&recipe, ctx)?;
+            let distilled = if recipe.method.needs_prototypes() {
+                // Those on screen: of the pairs that a person keeps, too.
+                shared.bench()?.nearest(recipe.method, &prototypes(shared, draft, ctx)?.1, ctx)?
+            } else {
+                shared.bench()?.distil(&recipe, ctx)?
+            };
             tell(News::Scored(score(shared, &distilled, None, &draft.protocol, ctx)?));
             Ok(())
         }
@@ -168,17 +174,24 @@ pub fn recall(
 ) -> Result<()> {
     // An old clustering's pictures are nobody's business any more.
     let Ok(found) = shared.found(basis) else { return Ok(()) };
-    for (asked, wanted) in alike(wanted) {
-        let read = shared.bench()?.dataset().train.pre_caption;
-        let made = shared.bench()?.made(&requests(&found, &wanted, read)?, &settings(shared, asked))?;
-        for (w, picture) in wanted.iter().zip(made) {
-            if let Some(picture) = picture.map(Arc::new) {
-                lock(&shared.pictures).insert(w.key.clone(), picture.clone());
-                tell(w.key.clone(), picture);
-            }
+    for (w, picture) in made(shared, &found, wanted)? {
+        if let Some(picture) = picture {
+            tell(w.key, Arc::new(picture));
         }
     }
     Ok(())
+}
+
+/// Pictures as far as the store has them.
+fn made(shared: &Shared, found: &Prototyped, wanted: &[Wanted]) -> Result<Vec<(Wanted, Option<RgbImage>)>> {
+    let bench = shared.bench()?;
+    let read = bench.dataset().train.pre_caption;
+    let group = |(asked, group): (Synthesis, Vec<Wanted>)| {
+        let pictures = bench.made(&requests(found, &group, read)?, &settings(shared, asked))?;
+        Ok(group.into_iter().zip(pictures))
+    };
+    let groups = alike(wanted).into_iter().map(group).collect::<Result<Vec<_>>>()?;
+    Ok(groups.into_iter().flatten().collect())
 }
 
 /// Synthesises what the store does not have, telling every picture as it is there and how it forms.
@@ -213,22 +226,20 @@ fn decode(
         }
     });
     shared.bench()?.synthesise(&requests, &settings(shared, asked), &ctx, &mut |i, picture| {
-        let (key, picture) = (wanted[i].key.clone(), Arc::new(picture));
-        lock(&shared.pictures).insert(key.clone(), picture.clone());
-        tell(News::Made { key, picture });
+        tell(News::Made { key: wanted[i].key.clone(), picture: Arc::new(picture) });
         Ok(())
     })
 }
 
-/// The set of these pairs; every picture must have been made.
+/// The set of these pairs; every picture must have been made, and be in the store.
 pub fn distilled(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted]) -> Result<DistilledSet> {
     let found = shared.found(basis)?;
-    let made = lock(&shared.pictures);
-    let drawn = pairs.iter().map(|w| {
-        let picture = made
-            .get(&w.key)
-            .ok_or_else(|| Error::setting("pictures", format!("that of prototype {} was not made", w.prototype + 1)))?;
-        Ok((&found.prototypes.list[w.prototype], picture.as_ref().clone(), w.caption.clone()))
+    let mut pictures: Vec<_> = made(shared, &found, pairs)?;
+    // They come by their settings.
+    pictures.sort_by_key(|(w, _)| w.prototype);
+    let drawn = pictures.into_iter().map(|(w, picture)| {
+        let gone = || Error::setting("pictures", format!("the store has none for prototype {}", w.prototype + 1));
+        Ok((&found.prototypes.list[w.prototype], picture.ok_or_else(gone)?, w.caption))
     });
     DistilledSet::drawn(drawn.collect::<Result<_>>()?)
 }
@@ -260,7 +271,7 @@ fn score(
     let Protocol { runs, epochs, encoders } = protocol.clone();
     let settings = evaluate::Settings { runs, epochs, encoders, ..config.evaluation.clone() };
     let recalls = bench.evaluate(set, &settings, config.seed, ctx)?;
-    Ok(translate::score(set, name, bench.dataset(), &recalls))
+    Ok(Score { epochs: settings.epochs, ..translate::score(set, name, bench.dataset(), &recalls) })
 }
 
 /// Writes the set as `distill` does, with the decisions in the manifest.
@@ -269,7 +280,8 @@ pub fn export(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], draft: &Dr
     let recipe = recipe(shared, draft);
     let mut config = shared.config.clone();
     (config.prune, config.cluster, config.caption) = (recipe.prune, recipe.cluster, recipe.caption);
-    config.synthesis = recipe.synthesis;
+    // As `distill` writes it: how often one looked makes no set.
+    config.synthesis = synthesize::Settings { preview_every: 0, ..recipe.synthesis };
     let hand = |keep: bool| draft.by_hand.iter().filter(|(_, k)| **k == keep).map(|(row, _)| *row).collect::<Vec<_>>();
     let mut manifest = bench.manifest(&config);
     manifest["by_hand"] = serde_json::json!({

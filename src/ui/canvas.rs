@@ -157,21 +157,33 @@ impl Canvas<'_> {
     /// Grey words in the middle, for a pane that has nothing to show yet.
     pub fn empty(&mut self, area: Rect, lines: &[&str]) {
         let y = area.y + area.height.saturating_sub(lines.len() as u16) / 3;
-        for (line, y) in lines.iter().zip(y..area.bottom()) {
-            let width = (text::columns(line) as u16).min(area.width);
-            self.put(area.x + (area.width - width) / 2, y, width, line, self.theme.dim);
+        let wrapped = |line: &&str| match text::wrap(line, area.width.into(), area.height.into()) {
+            none if none.is_empty() => vec![String::new()],
+            lines => lines,
+        };
+        for (line, y) in lines.iter().flat_map(wrapped).zip(y..area.bottom()) {
+            let width = (text::columns(&line) as u16).min(area.width);
+            self.put(area.x + (area.width - width) / 2, y, width, &line, self.theme.dim);
         }
+    }
+
+    /// Empties cells of all that was drawn; returns those that are on screen.
+    pub fn cover(&mut self, area: Rect) -> Rect {
+        use ratatui::widgets::{Clear, Widget};
+        let area = area.intersection(self.buf.area);
+        Clear.render(area, self.buf);
+        self.hits.retain(|(hit, _)| !hit.intersects(area));
+        // Real pixels would lie over it.
+        self.placed.retain(|p| !p.area.intersects(area));
+        area
     }
 
     /// An emptied box with a border, for what lies on top; returns its inside.
     pub fn dialog(&mut self, area: Rect, title: &str) -> Rect {
-        use ratatui::widgets::{Block, BorderType, Clear, Padding, Widget};
-        let area = area.intersection(self.buf.area);
-        Clear.render(area, self.buf);
+        use ratatui::widgets::{Block, BorderType, Padding, Widget};
         // Nothing beneath can be pointed at.
         self.hits.clear();
-        // Real pixels would lie over the dialog.
-        self.placed.retain(|p| !p.area.intersects(area));
+        let area = self.cover(area);
         let borders = if self.ascii { ASCII } else { BorderType::Rounded.to_border_set() };
         let title = format!(" {title} ");
         let block = Block::bordered().border_set(borders).border_style(self.theme.faint).title(title);

@@ -1,7 +1,10 @@
 //! What lies over a pane: help, palette, the question before leaving. Printed from the table of commands.
 
-use super::canvas::Canvas;
-use crate::app::{Command, Field, Modal, State, completions, matching, on};
+use super::{
+    canvas::{Canvas, rows},
+    view::FOOT,
+};
+use crate::app::{self, Command, Field, Modal, State, completions, matching};
 use ratatui::layout::Rect;
 
 /// Draws what is on top, if anything is.
@@ -26,18 +29,8 @@ fn keys(state: &State, command: &Command) -> String {
 
 fn help(canvas: &mut Canvas, area: Rect, state: &State, scroll: usize) {
     let theme = *canvas.theme;
-    let (own, general): (Vec<&Command>, Vec<&Command>) = on(state.pane).partition(|c| !c.panes.is_empty());
-    let inner = canvas.dialog(centred(area, 74, (own.len() + general.len() + 5) as u16), "keys");
-    let head = |words: &'static str| (words, None);
-    let here = state.pane.title();
-    let mut lines: Vec<(&str, Option<&Command>)> = Vec::new();
-    if !own.is_empty() {
-        lines.push(head(here));
-        lines.extend(own.into_iter().map(|c| ("", Some(c))));
-        lines.push(head(""));
-    }
-    lines.push(head("Everywhere"));
-    lines.extend(general.into_iter().map(|c| ("", Some(c))));
+    let lines = app::help(state.pane);
+    let inner = canvas.dialog(centred(area, 84, lines.len() as u16 + 2), "keys");
     let room = usize::from(inner.height);
     let top = scroll.min(lines.len().saturating_sub(room));
     for (y, (words, command)) in (inner.y..inner.bottom()).zip(lines.iter().skip(top)) {
@@ -50,7 +43,7 @@ fn help(canvas: &mut Canvas, area: Rect, state: &State, scroll: usize) {
         }
     }
     if lines.len() > room {
-        let words = format!(" {} of {}  j/k scroll ", (top + room).min(lines.len()), lines.len());
+        let words = format!(" {} of {}  j/k scroll, Esc leaves ", (top + room).min(lines.len()), lines.len());
         canvas.right(inner.x, inner.bottom(), inner.width, &words, theme.dim);
     }
 }
@@ -87,6 +80,8 @@ fn line(canvas: &mut Canvas, area: Rect, state: &State, field: &Field) {
     let (settings, commands) = completions(state.pane, field.text());
     let settings = settings.iter().map(|s| (format!("{} {}", s.name, s.value), s.title));
     let lines: Vec<_> = settings.chain(commands.iter().map(|c| (c.id.to_owned(), c.title))).collect();
+    // The line that is typed stands in the foot.
+    let (area, _) = rows(area, area.height.saturating_sub(FOOT));
     let height = (lines.len().max(1) as u16 + 2).min(area.height).min(14);
     let at = Rect { y: area.bottom() - height, height, width: area.width.min(84), ..area };
     let inner = canvas.dialog(at, "command line");

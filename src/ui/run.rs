@@ -95,7 +95,10 @@ pub fn run(config: Config, open: impl FnOnce(&Config) -> Result<Open>, options: 
     let (config, entries, broken, journal) = match &options.session {
         Some(path) if path.exists() => {
             let (held, journal) = Journal::reopen(path)?;
-            (held.header.config, held.entries, held.broken, journal)
+            let mut own = held.header.config;
+            // How often one looks makes no set: it is the reader's, not the session's.
+            own.synthesis.preview_every = config.synthesis.preview_every;
+            (own, held.entries, held.broken, journal)
         }
         given => {
             let path = given.clone().map_or_else(journal::fresh_path, Ok)?;

@@ -4,6 +4,9 @@ use super::{canvas::Canvas, text};
 use crate::app::{Action, COMMANDS, Command, Field, Job, Level, Modal, Pane, State, Status, count, duration};
 use ratatui::layout::Rect;
 
+/// Lines that a notice takes at most.
+const MOST_LINES: usize = 8;
+
 /// Draws both lines; returns where the text cursor stands, if a line is being typed.
 pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) -> Option<(u16, u16)> {
     let (upper, lower) = super::canvas::rows(area, 1);
@@ -48,7 +51,17 @@ fn notice(canvas: &mut Canvas, area: Rect, level: Level, words: &str) {
         Level::Warning => canvas.theme.warn,
         Level::Error => canvas.theme.bad,
     };
-    canvas.put(area.x, area.y, area.width, words, style);
+    // One line as a rule; what is longer grows upwards, so that the reason behind a long path is read.
+    let lines = text::wrap(words, area.width.into(), MOST_LINES);
+    let above = (lines.len() as u16).saturating_sub(1).min(area.y);
+    if above > 0 {
+        let width = canvas.buf.area.width;
+        canvas.cover(Rect { x: 0, y: area.y - above - 1, width, height: above + 2 });
+        canvas.rule(0, area.y - above - 1, width);
+    }
+    for (line, y) in lines.iter().zip(area.y - above..) {
+        canvas.put(area.x, y, area.width, line, style);
+    }
 }
 
 fn progress(canvas: &mut Canvas, area: Rect, job: &Job, more: usize, now: u64) {
@@ -110,7 +123,9 @@ fn typing(canvas: &mut Canvas, area: Rect, asks: &str, field: &Field) -> (u16, u
         let Some(c) = shown.chars().next() else { break };
         shown = &shown[c.len_utf8()..];
     }
-    let left = canvas.put(x, area.y, room as u16 + 1, shown, theme.text);
+    // What the next letter replaces looks as what is selected does.
+    let style = if field.is_offered() { theme.selected } else { theme.text };
+    let left = canvas.put(x, area.y, room as u16 + 1, shown, style);
     canvas.put(x + left, area.y, (room as u16).saturating_sub(left), after, theme.text);
     (x + left, area.y)
 }

@@ -105,21 +105,37 @@ pub fn wrap(text: &str, width: usize, lines: usize) -> Vec<String> {
     // Enough for every line at four bytes a character, so that a megabyte costs no more than a sentence.
     let most = text.char_indices().nth(width.saturating_mul(lines).saturating_mul(2)).map_or(text.len(), |(i, _)| i);
     let (mut out, mut line) = (Vec::new(), String::new());
-    for word in text[..most].split_whitespace() {
-        let joined = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
+    for word in text[..most].split_whitespace().flat_map(|word| broken(word, width)) {
+        let joined = if line.is_empty() { word.clone() } else { format!("{line} {word}") };
         if columns(&joined) <= width || line.is_empty() {
             line = joined;
+        } else if out.len() + 1 == lines {
+            // It does not fit, and says so at its end.
+            line = joined;
+            break;
         } else {
-            out.push(std::mem::replace(&mut line, word.to_owned()));
-            if out.len() == lines {
-                break;
-            }
+            out.push(std::mem::replace(&mut line, word));
         }
     }
-    if out.len() < lines && !line.is_empty() {
-        out.push(line);
+    out.push(line);
+    out.into_iter().filter(|l| !l.is_empty()).take(lines).map(|l| fit(&l, width)).collect()
+}
+
+/// A word, in parts of `width` cells if it is longer.
+fn broken(word: &str, width: usize) -> Vec<String> {
+    let clean: String = clean(word).collect();
+    let mut parts = vec![String::new()];
+    let mut used = 0;
+    for cluster in clusters(&clean) {
+        let w = self::width(cluster);
+        if used + w > width.max(1) {
+            parts.push(String::new());
+            used = 0;
+        }
+        used += w;
+        parts.last_mut().into_iter().for_each(|part| part.push_str(cluster));
     }
-    out.into_iter().map(|l| fit(&l, width)).collect()
+    parts
 }
 
 /// Cells that `text` takes as `fit` shows it.
@@ -175,8 +191,11 @@ mod tests {
     }
 
     #[test]
-    fn lines_break_at_spaces_and_long_words_are_cut() {
+    fn lines_break_at_spaces_or_within_a_word_that_is_longer_and_the_last_says_if_there_is_more() {
         assert_eq!(wrap("a small red circle", 8, 3), ["a small", "red", "circle"]);
-        assert_eq!(wrap("incomprehensibilities", 8, 2), ["incompr…"]);
+        assert_eq!(wrap("a small red circle", 8, 2), ["a small", "red cir…"]);
+        assert_eq!(wrap("in /data/images/3.png: cut", 9, 9), ["in", "/data/ima", "ges/3.png", ": cut"]);
+        assert_eq!(wrap("猫猫猫", 3, 2), ["猫", "猫 …"]);
+        assert!(wrap("  ", 8, 2).is_empty());
     }
 }

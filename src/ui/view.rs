@@ -6,13 +6,16 @@ use super::{
     theme::Theme,
 };
 use crate::{
-    app::{Action, Pane, State, count},
+    app::{Action, Job, Pane, State, Work, count},
     fsio::printable,
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
 /// The smallest terminal that shows every pane.
 pub const LEAST: (u16, u16) = (80, 24);
+
+/// Lines of the foot: a rule, what is said or typed, the keys.
+pub const FOOT: u16 = 3;
 
 /// How to draw, as opposed to what.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +58,7 @@ pub fn draw(buf: &mut Buffer, state: &State, look: &Look) -> Drawn {
     let inner = Rect { x: 1, width: area.width - 2, ..area };
     // A line of air under the tabs where there is room for it.
     let (head, rest) = rows(inner, if area.height >= 30 { 4 } else { 3 });
-    let (body, foot) = rows(rest, rest.height - 3);
+    let (body, foot) = rows(rest, rest.height - FOOT);
     header(&mut canvas, head, state);
     pane(&mut canvas, body, state);
     canvas.rule(0, foot.y, area.width);
@@ -105,7 +108,8 @@ fn header(canvas: &mut Canvas, area: Rect, state: &State) {
 fn set_words(state: &State) -> String {
     let mut words = format!("{} prototypes", count(state.draft.prototypes));
     if state.behind {
-        words.push_str(" · clustering");
+        let works = state.latest(|w| matches!(w, Work::Prototypes(_))).is_some_and(Job::is_alive);
+        words.push_str(if works { " · clustering" } else { " · not clustered" });
     } else if let Some(set) = state.set() {
         words.push_str(&format!(" · set {}", &set.as_str()[..8]));
         match state.outdated().len() {

@@ -128,14 +128,22 @@ impl Workbench {
             let found = self.prototypes(recipe, ctx)?;
             return self.synthetic(recipe, &found, ctx);
         }
+        if recipe.method.needs_prototypes() {
+            return self.nearest(recipe.method, &self.prototypes(recipe, ctx)?, ctx);
+        }
         let embedded = self.embeddings(ctx)?;
-        let chosen = if recipe.method.needs_prototypes() {
-            let found = self.prototypes(recipe, ctx)?;
-            select::nearest_pairs(recipe.method, &embedded.0, &found.kept, &found.prototypes.list, ctx)?
-        } else {
-            select::real_pairs(recipe.method, &embedded.0, m, recipe.seed, ctx)?
-        };
+        let chosen = select::real_pairs(recipe.method, &embedded.0, m, recipe.seed, ctx)?;
         self.real(recipe.method, &embedded.0, &chosen)
+    }
+
+    /// The real pairs nearest to prototypes, out of those that made them.
+    ///
+    /// # Errors
+    /// Those of [`select::nearest_pairs`].
+    pub fn nearest(&self, method: Method, found: &Prototyped, ctx: &Ctx) -> Result<DistilledSet> {
+        let data = &self.embeddings(ctx)?.0;
+        let chosen = select::nearest_pairs(method, data, &found.kept, &found.prototypes.list, ctx)?;
+        self.real(method, data, &chosen)
     }
 
     /// Synthesises every prototype with its chosen caption.

@@ -18,7 +18,7 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
         let (numbers, plots) = rows(left, 8);
         summary(canvas, numbers, state);
         let plane = state.summary.as_ref().map(|s| s.cloud.clone());
-        let both = plots.height >= 22;
+        let both = plots.height >= 22 && !state.scatter;
         let (plot, below) = rows(plots, if both { 10 } else { plots.height.saturating_sub(3) });
         match plane {
             Some(cloud) if both || state.scatter => {

@@ -2,7 +2,7 @@
 
 use super::neighbours;
 use crate::{
-    app::{Action, Cursor, ImageState, Outcome, Protos, State, Status, Work, count, kept_count},
+    app::{Action, Cursor, ImageState, Outcome, Protos, State, Status, Work, count},
     ui::canvas::{Canvas, columns, rows},
 };
 use ratatui::{layout::Rect, style::Style};
@@ -38,7 +38,7 @@ pub fn waiting(canvas: &mut Canvas, area: Rect, state: &State) {
 
 fn number(canvas: &mut Canvas, area: Rect, state: &State) {
     let theme = *canvas.theme;
-    let most = state.measured.as_ref().map_or(0, |m| kept_count(m, &state.draft));
+    let most = if state.measured.is_some() { state.most_prototypes() } else { 0 };
     let label = format!("prototypes {:>5}", count(state.draft.prototypes));
     canvas.put(area.x, area.y, 16, &label, theme.strong);
     let width = (area.width / 3).min(40);
@@ -46,7 +46,7 @@ fn number(canvas: &mut Canvas, area: Rect, state: &State) {
     let share = if most > 1 { (state.draft.prototypes as f64).ln() / (most as f64).ln() } else { 0.0 };
     let to = |share: f64| Action::PrototypesAt(((most as f64).ln() * share).exp().round() as usize);
     canvas.slider(area.x + 18, area.y, width, share, to);
-    let mut words = format!("of {} kept pairs", count(most));
+    let mut words = format!("of {} kept images", count(most));
     if let Some(protos) = state.protos.as_ref().filter(|_| !state.behind) {
         let repeated = state.repeated();
         if repeated > 0 {

@@ -40,7 +40,9 @@ fn scores(canvas: &mut Canvas, area: Rect, state: &State) {
         let judging = state.latest(is_judging).map(|j| (j.title(), &j.status));
         match judging {
             Some((title, Status::Ended(Outcome::Failed(why) | Outcome::Panicked(why)))) => {
-                canvas.put(area.x, area.y + 2, area.width, &format!("{title} failed: {why}"), theme.bad);
+                let room = Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area };
+                canvas.paragraph(room, &format!("{title} failed: {why}"), theme.bad);
+                return;
             }
             Some((title, Status::Queued | Status::Running)) => {
                 canvas.put(area.x, area.y + 2, area.width, &format!("{title} …"), theme.text);
@@ -78,7 +80,8 @@ fn scores(canvas: &mut Canvas, area: Rect, state: &State) {
         if y >= area.bottom() {
             break;
         }
-        head(canvas, Rect { y, height: 1, ..area }, score, now.as_ref() == Some(&score.set));
+        let current = now.as_ref() == Some(&score.set) && !state.behind;
+        head(canvas, Rect { y, height: 1, ..area }, score, current);
         canvas.touch_line(area.x, y, area.width, Action::PickRun(i));
         if i == state.run.0 {
             canvas.shade(area.x, y, area.width, theme.selected);
