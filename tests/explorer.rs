@@ -19,6 +19,8 @@ mod jobs;
 mod keys;
 #[path = "explorer/leaving.rs"]
 mod leaving;
+#[path = "explorer/machine.rs"]
+mod machine;
 #[path = "explorer/mouse.rs"]
 mod mouse;
 #[path = "explorer/pty.rs"]

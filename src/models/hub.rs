@@ -4,6 +4,8 @@
 
 mod client;
 mod fetch;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 use crate::error::{Error, Result};
@@ -158,7 +160,7 @@ impl Hub {
 }
 
 #[cfg(test)]
-mod tests {
+mod names {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use std::ffi::OsString;

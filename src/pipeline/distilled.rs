@@ -1,5 +1,8 @@
 //! The distilled set: what `distill` writes, `evaluate` reads and people hand on. An ImageFolder with two extra files.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     data::{ImageSource, source::stays_inside},
     error::{Error, Result},

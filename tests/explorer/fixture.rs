@@ -86,7 +86,7 @@ pub fn score(method: &str, set: &Fingerprint) -> Score {
         r_mean: [base * 2.9, 0.41],
     };
     let encoders = vec![encoder("vit", 6.8), encoder("nf_resnet", 7.9)];
-    Score { method: method.into(), set: set.clone(), pairs: 6, edited: 0, encoders }
+    Score { method: method.into(), set: set.clone(), pairs: 6, edited: 0, epochs: 60, encoders }
 }
 
 pub fn job_of(effects: &[Effect], such: impl Fn(&Work) -> bool) -> Option<JobId> {

@@ -1,7 +1,7 @@
 //! What jobs say, and when it counts.
 
 use super::fixture::*;
-use protostill::app::{Effect, Entry, Event, ImageState, JobId, Level, News, Outcome, State, Status, Work};
+use protostill::app::{Decision, Effect, Entry, Event, ImageState, JobId, Level, News, Outcome, State, Status, Work};
 use std::sync::Arc;
 
 #[test]
@@ -136,6 +136,66 @@ fn a_score_is_kept_in_the_journal_and_an_edit_makes_it_old() {
     assert_eq!(state.set().unwrap(), found.set);
     keys(&mut state, "3 Enter j Enter");
     assert_ne!(state.set().unwrap(), found.set);
+}
+
+#[test]
+fn the_same_set_is_judged_once_and_so_is_the_same_yardstick() {
+    let mut state = synthesised();
+    let judge = |state: &mut State| job_of(&keys(state, "E"), |w| matches!(w, Work::Evaluate { .. }));
+    let id = judge(&mut state).unwrap();
+    assert_eq!(judge(&mut state), None, "about to be");
+    let set = state.set().unwrap();
+    news(&mut state, id, News::Scored(score("pds", &set)));
+    end(&mut state, id, Outcome::Done);
+    assert_eq!(judge(&mut state), None, "judged already");
+    let yardstick = |state: &mut State| job_of(&keys(state, "5 a"), |w| matches!(w, Work::Yardstick { .. }));
+    let first = yardstick(&mut state).unwrap();
+    assert_eq!(yardstick(&mut state), None);
+    for _ in 0..2 {
+        let found = score("random", &protostill::fingerprint::Fingerprint::of_bytes(b"random"));
+        news(&mut state, first, News::Scored(found));
+    }
+    assert_eq!(state.scores.len(), 2, "no row twice");
+    keys(&mut state, "5 R");
+    assert!(judge(&mut state).is_some(), "more runs are another judgement");
+}
+
+#[test]
+fn edits_of_a_session_by_an_older_version_go_to_the_clustering_they_were_made_for() {
+    let former = protostill::fingerprint::Fingerprint::of_bytes(b"named by 0.1.3");
+    let words = protostill::app::Caption { text: "by hand".into(), row: None };
+    let edit = Decision::Caption { basis: former, prototype: 0, caption: Some(words) };
+    let mut state = State::new(draft());
+    state.restore(vec![Entry::Do(edit), Entry::Do(Decision::Prune(0.3))]);
+    state.start();
+    // What holds now is not what the caption was written under: it waits.
+    state = clustered_from(state, "other");
+    assert_ne!(state.pairs[0].caption, "by hand");
+    let id = job_of(&keys(&mut state, "u"), |w| matches!(w, Work::Prototypes(_))).unwrap();
+    news(&mut state, id, News::Prototypes(Arc::new(protos("six", 6))));
+    assert_eq!(state.pairs[0].caption, "by hand");
+}
+
+#[test]
+fn a_session_opened_on_another_data_set_says_so() {
+    let other = protostill::fingerprint::Fingerprint::of_bytes(b"other rows");
+    let mut state = State::new(draft());
+    state.restore(vec![Entry::Data { name: "flickr".into(), rows: other }]);
+    state.start();
+    let effects = news(&mut state, JobId(0), News::Opened { name: "world".into(), rows: Arc::new(rows()) });
+    assert!(state.notice.as_ref().unwrap().1.contains("about another flickr"));
+    assert!(matches!(&effects[..], [Effect::Append(Entry::Data { name, .. })] if name == "world"));
+}
+
+/// Takes a state that has started to where it shows prototypes of this name.
+fn clustered_from(mut state: State, name: &str) -> State {
+    news(&mut state, JobId(0), News::Opened { name: "world".into(), rows: Arc::new(rows()) });
+    let effects = news(&mut state, JobId(0), News::Measured(Arc::new(measured())));
+    end(&mut state, JobId(0), Outcome::Done);
+    let id = job_of(&effects, |w| matches!(w, Work::Prototypes(_))).unwrap();
+    news(&mut state, id, News::Prototypes(Arc::new(protos(name, 6))));
+    end(&mut state, id, Outcome::Done);
+    state
 }
 
 #[test]

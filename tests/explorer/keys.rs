@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use protostill::app::{
-    Asks, Decision, Effect, Entry, Event, ImageState, Modal, News, Pane, SortBy, Work, keeps, kept_count,
+    Action, Asks, Decision, Effect, Entry, Event, ImageState, Modal, News, Pane, SortBy, Work, keeps, kept_count,
 };
 
 pub fn kept(state: &protostill::app::State) -> usize {
@@ -19,6 +19,12 @@ pub fn decisions(effects: &[Effect]) -> Vec<Decision> {
 
 pub fn clusterings(effects: &[Effect]) -> usize {
     effects.iter().filter(|e| matches!(e, Effect::Start(_, Work::Prototypes(_)))).count()
+}
+
+/// A line typed after `:`.
+fn typed(state: &mut protostill::app::State, line: &str) -> Vec<Effect> {
+    let letters = line.chars().map(|c| if c == ' ' { "Space".into() } else { c.to_string() });
+    keys(state, &format!(": {} Enter", letters.collect::<Vec<String>>().join(" ")))
 }
 
 pub fn words(state: &protostill::app::State) -> &str {
@@ -85,29 +91,60 @@ fn a_pair_below_the_threshold_can_be_kept() {
 }
 
 #[test]
-fn the_number_of_prototypes_is_typed_and_bounded_by_the_kept_pairs() {
+fn the_number_of_prototypes_is_typed_over_the_old_one_and_one_out_of_bounds_is_refused_with_the_bounds() {
     let mut state = clustered();
-    let effects = keys(&mut state, "2 m Ctrl-U 9 Enter");
-    assert_eq!(decisions(&effects), [Decision::Prototypes(9)]);
-    keys(&mut state, "m Ctrl-U 9 9 9 Enter");
-    assert_eq!(state.draft.prototypes, 32);
-    assert!(words(&state).contains("32 is the most"));
-    keys(&mut state, "m x Enter");
-    assert_eq!(state.draft.prototypes, 32);
-    assert!(words(&state).contains("not a number"));
-    keys(&mut state, "m Ctrl-U 0 Enter");
-    assert_eq!(state.draft.prototypes, 1);
+    let effects = keys(&mut state, "2 m 7 Enter");
+    assert_eq!(decisions(&effects), [Decision::Prototypes(7)], "typing replaces what was offered");
+    keys(&mut state, "m Backspace 8 Enter");
+    assert_eq!(state.draft.prototypes, 8);
+    for (typed, why) in [("9 9 9", "between 1 and 8"), ("0", "between 1 and 8"), ("x", "not a number")] {
+        assert!(decisions(&keys(&mut state, &format!("m {typed} Enter"))).is_empty());
+        assert!(words(&state).contains(why), "{}", words(&state));
+        assert_eq!(state.draft.prototypes, 8);
+    }
+    // The two best pairs of forty are of two images.
+    typed(&mut state, "prune 95");
+    assert!(decisions(&keys(&mut state, "m 3 Enter")).is_empty());
+    assert!(words(&state).contains("between 1 and 2"), "{}", words(&state));
+}
+
+#[test]
+fn settings_out_of_their_bounds_are_refused_with_the_bounds_and_q_leaves() {
+    let mut state = clustered();
+    let before = state.draft.clone();
+    let refused =
+        ["prototypes 0", "prune 150", "steps 0", "steps 5000", "guidance -1", "noise 1000", "runs 0", "epochs 0"];
+    for line in refused {
+        assert!(decisions(&typed(&mut state, line)).is_empty(), "{line}");
+        assert!(words(&state).contains(" between "), "{line}: {}", words(&state));
+    }
+    assert_eq!(state.draft, before);
+    assert_eq!(typed(&mut state, "q"), [Effect::Quit]);
+}
+
+#[test]
+fn every_reroll_reaches_a_picture_not_seen_before_whatever_the_prototype() {
+    let mut state = synthesised();
+    let mut seen = std::collections::BTreeSet::new();
+    for prototype in 0..6 {
+        seen.insert(state.pairs[prototype].seed);
+        for _ in 0..200 {
+            keys(&mut state, "r");
+            assert!(seen.insert(state.pairs[prototype].seed), "prototype {prototype}");
+        }
+        state.handle(Event::Do(Action::PickPrototype((prototype + 1).min(5))));
+    }
 }
 
 #[test]
 fn moves_of_one_slider_are_one_step_of_undo() {
     let mut state = clustered();
-    keys(&mut state, "2 + + + + u");
+    keys(&mut state, "2 - - - - u");
     assert_eq!(state.draft.prototypes, 6);
-    keys(&mut state, "+ + 1 l 2 +");
-    assert_eq!((state.draft.prototypes, state.draft.prune), (9, 0.21));
+    keys(&mut state, "- - 1 l 2 -");
+    assert_eq!((state.draft.prototypes, state.draft.prune), (3, 0.21));
     keys(&mut state, "u");
-    assert_eq!((state.draft.prototypes, state.draft.prune), (8, 0.21));
+    assert_eq!((state.draft.prototypes, state.draft.prune), (4, 0.21));
 }
 
 #[test]
@@ -270,11 +307,33 @@ fn the_palette_finds_and_does() {
 }
 
 #[test]
-fn help_closes_with_any_key_and_does_nothing_else() {
+fn help_closes_at_its_own_keys_and_no_key_acts_under_it() {
+    for close in ["Esc", "Enter", "q", "?", "Space"] {
+        let mut state = clustered();
+        let before = state.draft.clone();
+        keys(&mut state, "? j x l +");
+        assert!(state.modal.is_some() && state.draft == before);
+        assert!(keys(&mut state, close).is_empty() && state.modal.is_none(), "{close}");
+    }
+}
+
+#[test]
+fn help_scrolls_to_its_end_and_no_further() {
     let mut state = clustered();
-    let before = state.draft.clone();
-    keys(&mut state, "? j x");
-    assert!(state.modal.is_none() && state.draft == before);
+    state.handle(Event::Resize(80, 24));
+    keys(&mut state, "? G");
+    let Some(Modal::Help(end)) = state.modal else { panic!() };
+    keys(&mut state, "j j PgDn");
+    assert_eq!(state.modal, Some(Modal::Help(end)));
+    keys(&mut state, "k");
+    assert_eq!(state.modal, Some(Modal::Help(end - 1)));
+}
+
+#[test]
+fn cancelling_while_nothing_runs_does_not_leave() {
+    let mut state = clustered();
+    assert!(keys(&mut state, "Ctrl-C Ctrl-C").is_empty());
+    assert_eq!(words(&state), "nothing runs; q leaves");
 }
 
 #[test]

@@ -244,6 +244,19 @@ fn quitting_while_something_runs_asks_first() {
 }
 
 #[test]
+fn pictures_form_while_they_denoise() {
+    let home = tempfile::tempdir().unwrap();
+    let mut term = Term::start(home.path(), &[]);
+    term.sees("4 prototypes · set");
+    term.press("4TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTT");
+    term.press_until("s", "forming, step");
+    term.press("q");
+    term.press_until("", "Still at work");
+    term.press("y");
+    assert_eq!(term.left(), 0);
+}
+
+#[test]
 fn without_a_terminal_it_says_what_works_without_one() {
     let out = std::process::Command::new(env!("CARGO_BIN_EXE_protostill")).output().unwrap();
     assert_eq!(out.status.code(), Some(2));

@@ -10,7 +10,7 @@ use ratatui::{
     symbols::Marker,
     widgets::{Axis, Chart, Dataset, GraphType, Widget},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Draws the pane.
 pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
@@ -177,7 +177,8 @@ fn curves(canvas: &mut Canvas, area: Rect, state: &State) {
         let at = encoders.iter().position(|e| name.starts_with(e)).unwrap_or(0);
         Style::new().fg(theme.series[at % theme.series.len()])
     };
-    let lines: Vec<_> = series.iter().map(|(name, points)| (points.as_slice(), colour(name))).collect();
+    let sign = if canvas.ascii { '.' } else { FINE };
+    let lines: Vec<Line> = series.iter().map(|(name, points)| (points.as_slice(), colour(name), sign)).collect();
     let (legend, plot) = rows(Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, 1);
     let mut at = legend.x;
     for encoder in &encoders {
@@ -200,53 +201,72 @@ fn curves(canvas: &mut Canvas, area: Rect, state: &State) {
     chart(canvas, plot, &lines, [0.0, last], [low, high]);
 }
 
-/// R-mean against the number of pairs: a line for each method and encoder.
+/// R-mean against the number of pairs: a line for each method and encoder, told apart by the method's colour and the
+/// encoder's sign.
 fn growth(canvas: &mut Canvas, area: Rect, state: &State) {
-    let theme = *canvas.theme;
     canvas.title(area, "R-mean by number of pairs", "");
-    let mut lines: BTreeMap<String, BTreeMap<usize, f64>> = BTreeMap::new();
+    let mut lines: BTreeMap<(&str, &str), BTreeMap<usize, f64>> = BTreeMap::new();
     for score in &state.scores {
         for e in &score.encoders {
             // A later score of as many pairs takes the earlier one's place.
-            lines.entry(format!("{} {}", score.method, e.encoder)).or_default().insert(score.pairs, e.r_mean[0]);
+            lines.entry((&score.method, &e.encoder)).or_default().insert(score.pairs, e.r_mean[0]);
         }
     }
-    let lines: Vec<(String, Vec<(f64, f64)>)> = lines
-        .into_iter()
-        .map(|(name, points)| (name, points.into_iter().map(|(m, r)| (m as f64, r)).collect()))
-        .collect();
     if lines.is_empty() {
-        canvas.put(area.x, area.y + 2, area.width, "judge sets of different sizes and compare them here", theme.dim);
+        let words = "judge sets of different sizes and compare them here";
+        canvas.put(area.x, area.y + 2, area.width, words, canvas.theme.dim);
         return;
     }
-    let all = || lines.iter().flat_map(|l| l.1.iter());
-    let to = |k: fn(&(f64, f64)) -> f64| all().map(k).fold(0.0, f64::max);
-    let names: Vec<(String, Style)> =
-        lines.iter().enumerate().map(|(i, l)| (l.0.clone(), line_style(canvas, i))).collect();
-    let plots: Vec<_> = lines.iter().zip(&names).map(|(l, (_, style))| (l.1.as_slice(), *style)).collect();
+    let names: Vec<_> = lines.keys().copied().collect();
+    let points: Vec<Vec<(f64, f64)>> =
+        lines.into_values().map(|p| p.into_iter().map(|(m, r)| (m as f64, r)).collect()).collect();
+    let looks = looks(canvas, &names);
+    let to = |k: fn(&(f64, f64)) -> f64| points.iter().flatten().map(k).fold(0.0, f64::max);
     let (legend, plot) = rows(Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, 2);
     let (mut x, mut y) = (legend.x, legend.y);
-    for (name, style) in &names {
-        let width = crate::ui::text::columns(name) as u16;
+    for ((method, encoder), (style, sign)) in names.iter().zip(&looks) {
+        let name = format!("{sign} {method} {encoder}");
+        let width = crate::ui::text::columns(&name) as u16;
         if x + width > legend.right() && x > legend.x {
             (x, y) = (legend.x, y + 1);
         }
         if y < legend.bottom() {
-            x += canvas.put(x, y, legend.right().saturating_sub(x), name, *style) + 2;
+            x += canvas.put(x, y, legend.right().saturating_sub(x), &name, *style) + 2;
         }
     }
+    let plots: Vec<Line> = points.iter().zip(&looks).map(|(p, (style, sign))| (p.as_slice(), *style, *sign)).collect();
     chart(canvas, plot, &plots, [0.0, to(|p| p.0) * 1.05], [0.0, to(|p| p.1) * 1.05]);
 }
 
-fn line_style(canvas: &Canvas, i: usize) -> Style {
-    Style::new().fg(canvas.theme.series[i % canvas.theme.series.len()])
+/// Style and sign of each method and encoder; no two are alike as long as there are signs.
+fn looks(canvas: &Canvas, names: &[(&str, &str)]) -> Vec<(Style, char)> {
+    let series = canvas.theme.series;
+    let signs = if canvas.ascii { ['.', '+', 'x', 'o', '#', '%'] } else { [FINE, '•', '×', '+', '▪', 'o'] };
+    let distinct = |of: fn(&(&str, &str)) -> String| -> Vec<String> {
+        names.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    let (methods, encoders) = (distinct(|n| n.0.to_owned()), distinct(|n| n.1.to_owned()));
+    let look = |(method, encoder): &(&str, &str)| {
+        let at = |list: &[String], name: &str| list.iter().position(|n| n == name).unwrap_or(0);
+        let (m, e) = (at(&methods, method), at(&encoders, encoder));
+        // More methods than colours take further signs.
+        let sign = e + encoders.len() * (m / series.len());
+        (Style::new().fg(series[m % series.len()]), signs[sign % signs.len()])
+    };
+    names.iter().map(look).collect()
 }
 
+/// The sign of a line of fine dots.
+const FINE: char = '⠶';
+
+/// Points of a line, its style and its sign.
+type Line<'a> = (&'a [(f64, f64)], Style, char);
+
 /// Lines with their axes.
-fn chart(canvas: &mut Canvas, area: Rect, lines: &[(&[(f64, f64)], Style)], x: [f64; 2], y: [f64; 2]) {
-    let marker = if canvas.ascii { Marker::Dot } else { Marker::Braille };
-    let sets = lines.iter().map(|(points, style)| {
-        Dataset::default().marker(marker).graph_type(GraphType::Line).style(*style).data(points)
+fn chart(canvas: &mut Canvas, area: Rect, lines: &[Line], x: [f64; 2], y: [f64; 2]) {
+    let marker = |sign: char| if sign == FINE { Marker::Braille } else { Marker::Custom(sign) };
+    let sets = lines.iter().map(|(points, style, sign)| {
+        Dataset::default().marker(marker(*sign)).graph_type(GraphType::Line).style(*style).data(points)
     });
     let faint = canvas.theme.faint;
     let axis = |to: [f64; 2], places: usize| {
