@@ -1,0 +1,150 @@
+//! Text targets solved for after the pictures exist, and how far pairs stand for one another.
+
+use super::{
+    Ctx,
+    cholesky::Cholesky,
+    dense,
+    embed::Embeddings,
+    ridge::{Space, Texts, Weighted},
+};
+use crate::error::{Error, Result};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
+
+/// How to solve for targets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SolveSettings {
+    /// Ridge of the map from captions to images, relative to the mean eigenvalue; above 0.
+    pub lam: f64,
+    /// Ridge of the pictures' own inner products, relative to their mean; above 0.
+    pub mu: f64,
+}
+
+impl Default for SolveSettings {
+    fn default() -> Self {
+        Self { lam: 1.0, mu: 1.0 }
+    }
+}
+
+impl SolveSettings {
+    /// # Errors
+    /// [`Error::Setting`] for a ridge that is not above 0.
+    pub fn check(&self) -> Result<()> {
+        for (name, value) in [("lam", self.lam), ("mu", self.mu)] {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(Error::setting(format!("targets.{name}"), format!("must be above 0, not {value}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Solved text targets for pictures whose CLIP rows are `pictures` `[m, d]`: `[m, dt]`. A student trained on them is pushed to
+/// the map from captions to images that all of `data` would teach. Pictures that are all alike get the mean caption.
+///
+/// # Errors
+/// [`Error::Setting`] as [`SolveSettings::check`], [`Error::Shape`] for widths or weights that do not fit,
+/// [`Error::Cancelled`].
+pub fn solve(
+    pictures: ArrayView2<f32>,
+    data: &Embeddings,
+    weights: &[f32],
+    settings: &SolveSettings,
+    ctx: &Ctx,
+) -> Result<Array2<f32>> {
+    settings.check()?;
+    if pictures.ncols() != data.image.ncols() {
+        return Err(dense::shape("widths of pictures and images", data.image.ncols(), pictures.ncols()));
+    }
+    dense::finite("rows of the pictures", pictures)?;
+    let (space, m) = (Space::new(data, Texts::Raw), pictures.nrows());
+    let pairs = Weighted::new(&space, weights)?;
+    let texts = pairs.texts(ctx)?;
+    let spread = texts.diag().sum();
+    let map = pairs.to_images(texts, &pairs.cross(ctx)?, settings.lam)?.map;
+    // The images' mean goes with the pictures'.
+    let mut seen = dense::unit(pictures).mapv(f64::from);
+    let mean = seen.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(pictures.ncols()));
+    seen -= &mean;
+    let mut inner = seen.dot(&seen.t());
+    let step = settings.mu * inner.diag().sum() / m.max(1) as f64;
+    let mut out = Array2::<f64>::zeros((m, data.text.ncols()));
+    if step > 0.0 {
+        inner.diag_mut().mapv_inplace(|v| v + step);
+        out = Cholesky::new(inner)?.solve(seen.dot(&map.t()).view());
+        let length = (out.iter().map(|v| v * v).sum::<f64>() / m as f64).sqrt();
+        if length > 0.0 {
+            out *= spread.sqrt() / length;
+        }
+    }
+    Ok((out + ArrayView2::from_shape((1, pairs.text_mean.len()), &pairs.text_mean).map_err(shape)?).mapv(|v| v as f32))
+}
+
+fn shape(e: ndarray::ShapeError) -> Error {
+    dense::shape("mean caption", "one row", e)
+}
+
+/// How softly pairs correspond.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SoftSettings {
+    /// What a pair gives to the others, from 0 to 1.
+    pub eps: f64,
+    /// The temperature of their cosines, above 0.
+    pub tau: f64,
+}
+
+impl Default for SoftSettings {
+    fn default() -> Self {
+        Self { eps: 0.3, tau: 0.3 }
+    }
+}
+
+impl SoftSettings {
+    /// # Errors
+    /// [`Error::Setting`] for a value out of range.
+    pub fn check(&self) -> Result<()> {
+        if !(0.0..=1.0).contains(&self.eps) {
+            return Err(Error::setting("targets.eps", format!("must be from 0 to 1, not {}", self.eps)));
+        }
+        if !(self.tau > 0.0 && self.tau.is_finite()) {
+            return Err(Error::setting("targets.tau", format!("must be above 0, not {}", self.tau)));
+        }
+        Ok(())
+    }
+}
+
+/// How far each pair of `targets` `[m, dt]` stands for each other, `[m, m]`, symmetric: rows and columns, each divided by its
+/// sum, are what a student is to answer. `1 - eps` of a pair is its own; `eps` is shared by the softmax of the cosines of
+/// centred targets.
+///
+/// # Errors
+/// [`Error::Setting`] as [`SoftSettings::check`], [`Error::Shape`] for widths or weights that do not fit.
+pub fn soft_correspondence(
+    targets: ArrayView2<f32>,
+    data: &Embeddings,
+    weights: &[f32],
+    settings: &SoftSettings,
+) -> Result<Array2<f32>> {
+    settings.check()?;
+    if targets.ncols() != data.text.ncols() {
+        return Err(dense::shape("widths of targets and captions", data.text.ncols(), targets.ncols()));
+    }
+    dense::finite("targets", targets)?;
+    let space = Space::new(data, Texts::Raw);
+    let mean = Array1::from(Weighted::new(&space, weights)?.text_mean);
+    let mut rows = targets.mapv(f64::from) - &mean;
+    for mut row in rows.outer_iter_mut() {
+        let length = row.iter().map(|v| v * v).sum::<f64>().sqrt();
+        row.mapv_inplace(|v| if length > 0.0 { v / length } else { 0.0 });
+    }
+    let mut given = rows.dot(&rows.t()).mapv(|c| ((c - 1.0) / settings.tau).exp());
+    given.diag_mut().fill(0.0);
+    for mut row in given.outer_iter_mut() {
+        let sum = row.sum();
+        row.mapv_inplace(|v| if sum > 0.0 { settings.eps * v / sum } else { 0.0 });
+    }
+    given.diag_mut().fill(1.0 - settings.eps);
+    Ok(((&given + &given.t()) / 2.0).mapv(|v| v as f32))
+}

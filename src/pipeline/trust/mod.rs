@@ -1,0 +1,165 @@
+//! How far each pair can be trusted: two tracks, each fitted on half of the images, judge the other half, and re-pairings at
+//! random say what a mismatched pair looks like. Our own reading of what MDW (arXiv 2506.01586) asks for.
+
+mod certificate;
+mod mixture;
+mod neighbours;
+mod null;
+mod tracks;
+
+pub use certificate::{Certificate, certificates};
+
+use super::{
+    Ctx, dense,
+    embed::Embeddings,
+    prune::Kept,
+    ridge::{Space, Texts},
+};
+use crate::error::Result;
+use null::Null;
+use rand::{Rng, SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use tracks::Judged;
+
+/// Re-pairings of each caption.
+pub const DRAWS: usize = 5;
+/// Most images among which captions are re-paired: what a track says of them is held at once.
+const BLOCK: usize = 2048;
+/// Fits and judgements, each with the weights that the one before gave.
+const ROUNDS: usize = 2;
+/// Most scores of the null that are kept to be drawn.
+const SHOWN: usize = 4096;
+
+/// How to judge.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrustSettings {
+    /// Seed of the halves and of the re-pairings.
+    pub seed: u64,
+}
+
+/// Which null said how many pairs are mismatched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Witness {
+    /// Captions with images at random.
+    Shuffle,
+    /// Captions with images near to their own, besides.
+    Neighbours,
+    /// The lower of two humps of the scores.
+    Mixture,
+}
+
+/// What is to be believed of each pair, and of all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trust {
+    /// 1 - the local false discovery rate of each pair: how likely it is matched. `[pairs]`
+    pub weights: Vec<f32>,
+    /// Score of each pair: 0 is the mean of re-paired ones, 1 their standard deviation. `[pairs]`
+    pub scores: Vec<f32>,
+    /// Scores of some re-paired captions, ascending.
+    pub null: Vec<f32>,
+    /// Share of mismatched pairs.
+    pub share: f64,
+    /// It is no higher than this with 95 % confidence (Dvoretzky, Kiefer and Wolfowitz on both distributions).
+    pub upper: f64,
+    /// What the share rests on.
+    pub witness: Witness,
+    /// Mismatched pairs to expect among those kept.
+    pub expected: f64,
+}
+
+impl Trust {
+    /// The pairs that are more likely matched than not.
+    pub fn kept(&self) -> Kept {
+        Kept((0..self.weights.len() as u32).filter(|&r| self.weights[r as usize] >= 0.5).collect())
+    }
+}
+
+/// What chance decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draws {
+    /// All images in random order: the first half is judged by what the second taught, and the other way round.
+    pub order: Vec<u32>,
+    /// [`DRAWS`] images of other captions for each caption, from the same half; its own image stands for none.
+    pub partners: Vec<u32>,
+}
+
+impl Draws {
+    /// Draws by `seed`.
+    pub fn new(data: &Embeddings, seed: u64) -> Self {
+        let space = Space::new(data, Texts::Unit);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut order: Vec<u32> = (0..data.image.nrows() as u32).collect();
+        order.shuffle(&mut rng);
+        let mut partners = vec![0; data.pairs() * DRAWS];
+        for half in halves(&order) {
+            for block in blocks(half) {
+                let rows: Vec<u32> = block.iter().flat_map(|&i| space.rows_of(i as usize)).copied().collect();
+                for &row in &rows {
+                    let own = data.image_of[row as usize];
+                    for slot in &mut partners[row as usize * DRAWS..][..DRAWS] {
+                        let mut tries = (0..8).map(|_| data.image_of[rows[rng.random_range(0..rows.len())] as usize]);
+                        *slot = tries.find(|&i| i != own).unwrap_or(own);
+                    }
+                }
+            }
+        }
+        Self { order, partners }
+    }
+}
+
+/// The halves of the images.
+fn halves(order: &[u32]) -> [&[u32]; 2] {
+    let (a, b) = order.split_at(order.len() / 2);
+    [a, b]
+}
+
+/// Images of a half, in parts of like size.
+fn blocks(half: &[u32]) -> impl Iterator<Item = &[u32]> {
+    let many = half.len().div_ceil(BLOCK).max(1);
+    half.chunks(half.len().div_ceil(many).max(1))
+}
+
+/// Judges every pair. With too few images to re-pair captions, every pair is trusted and the bound is 1.
+///
+/// # Errors
+/// [`crate::error::Error::Shape`] for arrays that do not fit, [`crate::error::Error::Cancelled`].
+pub fn trust(data: &Embeddings, settings: &TrustSettings, ctx: &Ctx) -> Result<Trust> {
+    trust_by(data, &Draws::new(data, settings.seed), ctx)
+}
+
+/// The same with given draws.
+///
+/// # Errors
+/// As [`trust`].
+pub fn trust_by(data: &Embeddings, draws: &Draws, ctx: &Ctx) -> Result<Trust> {
+    dense::finite("image embeddings", data.image.view())?;
+    dense::finite("text embeddings", data.text.view())?;
+    let space = Space::new(data, Texts::Unit);
+    let mut weights = vec![1f32; data.pairs()];
+    let mut found = None;
+    for round in 0..ROUNDS {
+        ctx.step("trust", round, ROUNDS)?;
+        let judged = Judged::new(&space, &weights, draws, ctx)?;
+        let Some(null) = Null::new(&judged.null) else { break };
+        let share = null.share(&judged.scores);
+        weights = null.weights(&judged.scores, share);
+        found = Some((judged, null, share));
+    }
+    let Some((judged, null, share)) = found else { return Ok(unknown(data.pairs())) };
+    let images = data.image.nrows();
+    let upper = null.upper(&judged.scores, images).max(share);
+    let lowest =
+        (0..weights.len()).filter(|&r| weights[r] >= 0.5).map(|r| judged.scores[r]).fold(f32::INFINITY, f32::min);
+    let expected = share * weights.len() as f64 * null.above(lowest);
+    let shown = null.sample(SHOWN);
+    Ok(Trust { weights, scores: judged.scores, null: shown, share, upper, witness: Witness::Shuffle, expected })
+}
+
+/// What is said of too little.
+fn unknown(n: usize) -> Trust {
+    let (weights, scores) = (vec![1.0; n], vec![0.0; n]);
+    Trust { weights, scores, null: Vec::new(), share: 0.0, upper: 1.0, witness: Witness::Shuffle, expected: 0.0 }
+}
