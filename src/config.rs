@@ -4,8 +4,14 @@ use crate::{
     data::{Orientation, Rules, caption::PreCaption},
     error::{Error, Result},
     pipeline::{
-        caption::CaptionSettings, cluster::ClusterSettings, evaluate, prototype::PrototypeSettings,
-        prune::PruneSettings, select::Method, synthesize, workbench::Recipe,
+        caption::CaptionSettings,
+        cluster::ClusterSettings,
+        evaluate,
+        methods::{TargetSettings, Way},
+        prototype::PrototypeSettings,
+        prune::PruneSettings,
+        synthesize,
+        workbench::Recipe,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -21,7 +27,7 @@ pub struct Config {
     /// Seed of everything random; each stage draws from a stream of its own.
     pub seed: u64,
     /// How pairs are got.
-    pub method: Method,
+    pub method: Way,
     /// What is distilled.
     pub data: Data,
     /// The checkpoints.
@@ -36,6 +42,8 @@ pub struct Config {
     pub caption: CaptionSettings,
     /// Decoding prototypes to images.
     pub synthesis: synthesize::Settings,
+    /// What students match pictures with.
+    pub targets: TargetSettings,
     /// The scoring protocol.
     pub evaluation: evaluate::Settings,
 }
@@ -44,7 +52,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             seed: 42,
-            method: Method::default(),
+            method: Way::default(),
             data: Data::default(),
             models: Models::default(),
             prune: PruneSettings::default(),
@@ -52,6 +60,7 @@ impl Default for Config {
             prototype: PrototypeSettings::default(),
             caption: CaptionSettings::default(),
             synthesis: synthesize::Settings::default(),
+            targets: TargetSettings::default(),
             evaluation: evaluate::Settings::default(),
         }
     }
@@ -136,6 +145,7 @@ impl Config {
             prototype: self.prototype.clone(),
             caption: self.caption.clone(),
             synthesis: self.synthesis.clone(),
+            targets: self.targets.clone(),
         }
     }
 
@@ -153,6 +163,7 @@ impl Config {
         self.prototype.check()?;
         self.caption.check()?;
         self.synthesis.check()?;
+        self.targets.check()?;
         self.evaluation.check()?;
         Ok(self)
     }

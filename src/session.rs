@@ -16,6 +16,7 @@ use crate::{
     journal::Journal,
     pipeline::{
         Ctx, Report,
+        methods::{Method, Start, Way},
         workbench::{Prototyped, Workbench},
     },
 };
@@ -85,6 +86,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The configuration as a draft that decisions are laid over.
 pub fn draft(config: &Config) -> Draft {
     Draft {
+        way: way(config.method),
         prototypes: config.cluster.prototypes,
         prune: config.prune.ratio,
         by_hand: BTreeMap::new(),
@@ -106,6 +108,12 @@ pub fn draft(config: &Config) -> Draft {
             encoders: config.evaluation.encoders.clone(),
         },
     }
+}
+
+/// What of a configured way there is to look at: prototypes and pictures drawn of them.
+fn way(way: Way) -> Way {
+    let prototypes = way.method.start() != Start::Pairs && Way::from(way.method).draws();
+    if prototypes { Way { pictures: None, ..way } } else { Method::Pds.into() }
 }
 
 /// What an effect asks of the loop.

@@ -66,6 +66,10 @@ pub enum Action {
     Threshold(i32),
     Prototypes(i32),
     AskPrototypes,
+    /// Prototypes by the next method.
+    Method,
+    /// The next kind of targets.
+    Targets,
     Drop,
     Keep,
     /// Marks the line under the cursor for the next bulk edit, or unmarks it.

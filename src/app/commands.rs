@@ -38,6 +38,7 @@ const PROTOTYPES: &[Pane] = &[Pane::Prototypes];
 const CAPTIONS: &[Pane] = &[Pane::Captions];
 const GALLERY: &[Pane] = &[Pane::Gallery];
 const RUNS: &[Pane] = &[Pane::Runs];
+const MADE: &[Pane] = &[Pane::Prototypes, Pane::Runs];
 const PICTURES: &[Pane] = &[Pane::Prototypes, Pane::Captions, Pane::Gallery];
 const WORDS: &[Pane] = &[Pane::Prototypes, Pane::Captions];
 const FILTERED: &[Pane] = &[Pane::Data, Pane::Prototypes, Pane::Captions];
@@ -59,6 +60,15 @@ pub const COMMANDS: &[Command] = &[
         A::Prototypes(1),
     ),
     c("prototypes.type", &[Char('m')], PROTOTYPES, "type it", "Type the number of prototypes", A::AskPrototypes),
+    c(
+        "method",
+        &[Char('A')],
+        MADE,
+        "method",
+        "Get prototypes by another method: pds, need, joint, coverage",
+        A::Method,
+    ),
+    c("targets", &[Char('B')], MADE, "targets", "Match pictures with other targets: mean, caption, solved", A::Targets),
     c("prototypes.sort", &[Char('o')], WORDS, "sort", "Sort by cosine, support, tightness or caption", A::Sort),
     c("caption.choose", &[Key::Enter], CAPTIONS, "choose", "Choose among the candidates", A::Enter),
     c("caption.edit", &[Char('i')], PICTURES, "edit", "Edit the caption", A::EditCaption),

@@ -19,8 +19,14 @@ impl State {
         match action {
             Action::Threshold(by) => {
                 let now = (draft.prune * 100.0).round() as i32;
-                Some(Decision::Prune(f64::from((now + by).clamp(0, 95)) / 100.0))
+                let to = f64::from((now + by).clamp(0, 95)) / 100.0;
+                // What was proposed lies between two percents, and is not to be passed over.
+                let proposed = self.measured.as_ref().and_then(|m| m.noise.as_ref()).map(|n| n.proposed);
+                let between = |p: &f64| (draft.prune.min(to) < *p && *p < draft.prune.max(to)) && by.abs() == 1;
+                Some(Decision::Prune(proposed.filter(between).unwrap_or(to)))
             }
+            Action::Method => Some(Decision::Method(draft.way.next_method())),
+            Action::Targets => Some(Decision::Method(draft.way.next_targets())),
             Action::ThresholdAt(percent) => Some(Decision::Prune(f64::from(percent.min(95)) / 100.0)),
             Action::PrototypesAt(m) => Some(Decision::Prototypes(m.clamp(1, self.most_prototypes()))),
             Action::Prototypes(by) => Some(Decision::Prototypes(step(draft.prototypes, by, 1, self.most_prototypes()))),

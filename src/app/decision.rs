@@ -1,7 +1,10 @@
 //! What the user decides, as a list that can be walked back and forth: the draft is always the fold of the list.
 
 use super::set::Synthesis;
-use crate::fingerprint::Fingerprint;
+use crate::{
+    fingerprint::Fingerprint,
+    pipeline::methods::{Start, Way},
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -50,6 +53,7 @@ pub enum Decision {
     },
     Prefix(String),
     Rank(usize),
+    Method(Way),
     Runs(usize),
     Epochs(usize),
     Encoders(Vec<String>),
@@ -98,6 +102,9 @@ impl Decision {
             Self::Noise(n) => within("noise", *n, bounds::NOISE),
             Self::Runs(n) => within("runs", *n, bounds::RUNS),
             Self::Epochs(n) => within("epochs", *n, bounds::EPOCHS),
+            Self::Method(way) if !way.draws() || way.method.start() == Start::Pairs => {
+                Err(format!("{way} makes no prototypes to look at"))
+            }
             Self::Encoders(names) if names.is_empty() => Err("no encoder is named".into()),
             Self::Own { settings: Some(own), .. } => within("steps", own.steps, bounds::STEPS)
                 .and_then(|()| within("guidance", own.guidance, bounds::GUIDANCE))
@@ -114,11 +121,11 @@ impl Decision {
 
     /// Moves of one slider follow each other as one decision.
     fn replaces(&self, last: &Self) -> bool {
-        use Decision::{Encoders, Epochs, Guidance, Many, Noise, Own, Prototypes, Prune, Rank, Runs, Steps};
+        use Decision::{Encoders, Epochs, Guidance, Many, Method, Noise, Own, Prototypes, Prune, Rank, Runs, Steps};
         let slider = match (self, last) {
             (Own { basis: a, prototype: i, .. }, Own { basis: b, prototype: j, .. }) => a == b && i == j,
             (Prototypes(_) | Prune(_) | Steps(_) | Guidance(_) | Noise(_) | Rank(_), _) => true,
-            (Runs(_) | Epochs(_) | Encoders(_), _) => true,
+            (Runs(_) | Epochs(_) | Encoders(_) | Method(_), _) => true,
             (Many(a), Many(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.replaces(b)),
             _ => false,
         };
@@ -173,6 +180,7 @@ impl Decision {
             Self::Prefix(words) => format!("prefix \"{}\"", crate::fsio::printable(words)),
             Self::Rank(0) => "captions by the rule".into(),
             Self::Rank(n) => format!("candidate {} for every caption", n + 1),
+            Self::Method(way) => format!("method {way}"),
             Self::Runs(n) => format!("{n} runs"),
             Self::Epochs(n) => format!("{n} epochs"),
             Self::Encoders(names) => format!("judged by {}", names.join(" and ")),
@@ -187,6 +195,8 @@ impl Decision {
 /// Everything that makes the set on screen: the configuration with the decisions laid over it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
+    /// How prototypes are got, and what students match their pictures with.
+    pub way: Way,
     /// Number of prototypes.
     pub prototypes: usize,
     /// Share of pairs dropped for low cosine.
@@ -227,8 +237,8 @@ pub struct Protocol {
 impl Draft {
     /// Whether the same pairs are clustered in the same way as under `other`.
     pub(super) fn clusters_as(&self, other: &Self) -> bool {
-        (self.prototypes, &self.by_hand) == (other.prototypes, &other.by_hand)
-            && self.prune.total_cmp(&other.prune).is_eq()
+        let of = |draft: &Self| (draft.way.method.start(), draft.prototypes);
+        (of(self), &self.by_hand) == (of(other), &other.by_hand) && self.prune.total_cmp(&other.prune).is_eq()
     }
 
     fn apply(&mut self, decision: &Decision) {
@@ -245,6 +255,7 @@ impl Draft {
             Decision::Own { basis, prototype, settings } => set(&mut self.own, (basis, prototype), settings),
             Decision::Prefix(words) => self.prefix = words,
             Decision::Rank(n) => self.rank = n,
+            Decision::Method(way) => self.way = way,
             Decision::Runs(n) => self.protocol.runs = n,
             Decision::Epochs(n) => self.protocol.epochs = n,
             Decision::Encoders(names) => self.protocol.encoders = names,
@@ -278,6 +289,11 @@ impl History {
     /// What holds where nothing was decided.
     pub fn base(&self) -> &Draft {
         &self.base
+    }
+
+    /// Lets `share` of the pairs be left out where nothing was decided.
+    pub(super) fn propose(&mut self, share: f64) {
+        self.base.prune = share;
     }
 
     /// What holds now.

@@ -2,7 +2,7 @@
 
 use super::{
     action::Action,
-    decision::{Decision, Draft, Protocol},
+    decision::{Decision, Draft},
     job::{JobId, Outcome},
     key::Key,
     model::{Measured, Picture, Protos, Rows, Score, Summary},
@@ -162,8 +162,8 @@ pub enum Work {
         pairs: Vec<Wanted>,
         /// How many of their captions a person chose.
         edited: usize,
-        /// How to judge.
-        protocol: Protocol,
+        /// The settings that they were made by.
+        draft: Box<Draft>,
     },
     /// Judge as many pairs got in another way.
     Yardstick {

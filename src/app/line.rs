@@ -10,6 +10,7 @@ use super::{
     modal::Modal,
     state::State,
 };
+use crate::{error::Error, pipeline::methods::Way};
 use std::ops::RangeInclusive;
 
 /// Something that takes a value.
@@ -38,6 +39,17 @@ pub const SETTINGS: &[Setting] = &[
     s("prune", "PERCENT", "Share of pairs pruned", |state, v| {
         Ok(state.update(Action::ThresholdAt(within(v.trim_end_matches('%').trim(), 0..=95)?)))
     }),
+    s(
+        "method",
+        "NAME",
+        "How pairs are got: pds, need, joint, coverage, +mean, +caption, +solved, +soft",
+        |state, v| {
+            let way: Way = v.parse().map_err(|e: Error| e.to_string())?;
+            let decision = Decision::Method(way);
+            decision.check()?;
+            Ok(state.decide(decision))
+        },
+    ),
     s("steps", "N", "Denoising steps", |state, v| {
         let n = within(v, bounds::STEPS)?;
         Ok(state.adjust(|s| s.steps = n))

@@ -41,6 +41,6 @@ pub use line::{SETTINGS, Setting, completions};
 pub use lists::{Cursor, SortBy};
 pub use marks::Marks;
 pub use modal::{Asks, Modal};
-pub use model::{Cloud, EncoderScore, Measured, Near, Picture, Proto, Protos, Rows, Score, Summary};
+pub use model::{Cloud, EncoderScore, Measured, Near, Noise, Picture, Proto, Protos, Rows, Score, Summary};
 pub use set::{ImageState, Synthesis};
 pub use state::{CELL, LogLine, State, gallery_columns};

@@ -1,6 +1,9 @@
 //! What the panes show, as plain data: translated once from the pipeline's types, never recomputed while drawing.
 
-use crate::fingerprint::Fingerprint;
+use crate::{
+    fingerprint::Fingerprint,
+    pipeline::methods::{Start, Way},
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -25,25 +28,49 @@ impl Rows {
     }
 }
 
-/// The cosine of every pair, and the rows from the worst to the best.
+/// What every pair is worth, and the rows from the worst to the best.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Measured {
     /// One cosine per row.
     pub cosines: Vec<f32>,
-    /// Rows, ascending by cosine; of equals the earlier row first, as pruning has it.
+    /// What rows are ranked by: their scores if the pairs were judged, else their cosines.
+    pub scores: Vec<f32>,
+    /// Rows, ascending by score; of equals the earlier row first, as pruning has it.
     pub order: Vec<u32>,
     /// The place of each row in `order`.
     pub rank: Vec<u32>,
+    /// What was found about mismatched pairs, if the pairs were judged.
+    pub noise: Option<Noise>,
+}
+
+/// Mismatched pairs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Noise {
+    /// How likely each row is matched.
+    pub trust: Vec<f32>,
+    /// Scores of some captions that were re-paired at random, ascending.
+    pub null: Vec<f32>,
+    /// Their share of all pairs.
+    pub share: f64,
+    /// It is no larger than this, with 95 % confidence.
+    pub upper: f64,
+    /// What says so.
+    pub witness: &'static str,
+    /// How many are left among the pairs that stay.
+    pub expected: f64,
+    /// The share of pairs to leave out.
+    pub proposed: f64,
 }
 
 impl Measured {
-    /// Ranks `cosines`.
-    pub fn new(cosines: Vec<f32>) -> Self {
-        let mut order: Vec<u32> = (0..cosines.len() as u32).collect();
-        order.sort_by(|&a, &b| cosines[a as usize].total_cmp(&cosines[b as usize]).then(a.cmp(&b)));
+    /// Ranks by `cosines`, or by the scores of what was found.
+    pub fn new(cosines: Vec<f32>, noise: Option<(Vec<f32>, Noise)>) -> Self {
+        let (scores, noise) = noise.map_or((cosines.clone(), None), |(scores, noise)| (scores, Some(noise)));
+        let mut order: Vec<u32> = (0..scores.len() as u32).collect();
+        order.sort_by(|&a, &b| scores[a as usize].total_cmp(&scores[b as usize]).then(a.cmp(&b)));
         let mut rank = vec![0; order.len()];
         order.iter().enumerate().for_each(|(place, &row)| rank[row as usize] = place as u32);
-        Self { cosines, order, rank }
+        Self { cosines, scores, order, rank, noise }
     }
 }
 
@@ -134,7 +161,7 @@ pub struct EncoderScore {
 /// What an evaluation found, and of which set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// `pds` for the set on screen, or the name of a yardstick.
+    /// The way of the set on screen (`pds`, `need` …), or the name of a yardstick.
     pub method: String,
     /// The set that was judged.
     pub set: Fingerprint,
@@ -155,6 +182,12 @@ impl Score {
     pub fn is_of(&self, other: &Self) -> bool {
         let way = |s: &Self| s.encoders.iter().map(|e| (e.encoder.clone(), e.runs)).collect::<Vec<_>>();
         (&self.method, &self.set, self.epochs, way(self)) == (&other.method, &other.set, other.epochs, way(other))
+    }
+
+    /// Whether it is of a set that was made here, and not of a yardstick.
+    pub fn is_own(&self) -> bool {
+        let own = |way: Way| way.draws() && way.method.start() != Start::Pairs;
+        self.method.parse().is_ok_and(own)
     }
 
     /// Whether its numbers are what an evaluation can find.

@@ -31,6 +31,10 @@ impl State {
             }
             News::Measured(measured) => {
                 self.partial = Embedded::default();
+                if let Some(noise) = &measured.noise {
+                    self.history.propose(noise.proposed);
+                    self.draft = self.history.draft();
+                }
                 self.measured = Some(measured);
                 let mut effects = self.cluster();
                 effects.push(self.spawn(Work::Describe));

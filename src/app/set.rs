@@ -7,7 +7,10 @@ use super::{
     model::{Picture, Protos},
     state::State,
 };
-use crate::{fingerprint::Fingerprint, pipeline::workbench::image_seed};
+use crate::{
+    fingerprint::Fingerprint,
+    pipeline::{methods::Method, workbench::image_seed},
+};
 use serde::{Deserialize, Serialize};
 
 /// How pictures are synthesised.
@@ -108,7 +111,11 @@ impl State {
     pub fn set(&self) -> Option<Fingerprint> {
         let protos = self.protos.as_ref()?;
         let keys: Vec<&Fingerprint> = self.pairs.iter().map(|p| &p.key).collect();
-        Some(Fingerprint::of_stage("set", &keys, &[&protos.basis]))
+        let name = Fingerprint::of_stage("set", &keys, &[&protos.basis]);
+        // Other targets make another set of the same pictures.
+        let way = self.draft.way;
+        let same = way == Method::Pds.into();
+        Some(if same { name } else { Fingerprint::of_stage("set", &way, &[&name]) })
     }
 
     /// What there is of a prototype's picture.

@@ -298,15 +298,15 @@ impl State {
             effects = self.synthesise(Which::Stale);
         }
         let Some(set) = self.set() else { return effects };
-        let same = |w: &Work| matches!(w, Work::Evaluate { set: s, protocol: p, .. } if *s == set && *p == self.draft.protocol);
+        let same = |w: &Work| matches!(w, Work::Evaluate { set: s, draft: d, .. } if *s == set && d.protocol == self.draft.protocol);
         if self.is_judged(&set) || self.jobs.iter().any(|j| j.is_alive() && same(&j.work)) {
             self.tell("this set is judged already, or about to be; other runs, epochs or encoders judge it anew");
             return effects;
         }
         let edited = |p: &&Wanted| self.draft.captions.contains_key(&(basis.clone(), p.prototype));
         let edited = self.pairs.iter().filter(edited).count();
-        let (pairs, protocol) = (self.pairs.clone(), self.draft.protocol.clone());
-        let work = Work::Evaluate { basis, set, pairs, edited, protocol };
+        let (pairs, draft) = (self.pairs.clone(), Box::new(self.draft.clone()));
+        let work = Work::Evaluate { basis, set, pairs, edited, draft };
         effects.push(self.spawn(work));
         effects
     }

@@ -112,9 +112,13 @@ pub struct Distill {
     /// Number of pairs (prototypes)
     #[arg(long, value_name = "M")]
     pub pairs: Option<usize>,
-    /// How to get pairs: pds, random, kcenter, herding, clip-score, nearest-image, nearest-text
+    /// How to get pairs: pds, need, joint, coverage, random, kcenter, herding, clip-score, nearest-image or nearest-text,
+    /// and what is otherwise about it: `need+real`, `pds+solved`
     #[arg(long, value_name = "NAME")]
     pub method: Option<String>,
+    /// What is otherwise about it.
+    #[command(flatten)]
+    pub otherwise: Otherwise,
     /// Where the distilled set goes
     #[arg(long, value_name = "DIR", default_value = "distilled")]
     pub out: PathBuf,
@@ -139,6 +143,24 @@ pub struct Distill {
     /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// What of a method may be changed.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Otherwise {
+    /// Where pictures come from: drawn or real [default: the method's own]
+    #[arg(long, value_name = "FROM")]
+    pub pictures: Option<String>,
+    /// What students match pictures with: mean (of the captions behind a prototype), caption or solved (from all trusted
+    /// pairs) [default: the method's own]
+    #[arg(long, value_name = "WHAT")]
+    pub targets: Option<String>,
+    /// Which pairs the student's loss takes to be alike: none, or soft (changes the protocol)
+    #[arg(long, value_name = "WHICH", default_value = "none")]
+    pub correspondence: String,
+    /// Which pairs are left out: trust (those more likely mismatched than not) or clip-score (a share, `prune.ratio`)
+    #[arg(long, value_name = "RULE")]
+    pub prune: Option<String>,
 }
 
 /// Options of `stats`.
@@ -185,6 +207,9 @@ pub struct Protocol {
     /// Runs with different initialisation
     #[arg(long, value_name = "R")]
     pub runs: Option<usize>,
+    /// Split that recall is measured on: test, or val to tune on
+    #[arg(long, value_name = "SPLIT")]
+    pub split: Option<String>,
     /// Which epoch counts: last, validation, best-on-test
     #[arg(long, value_name = "RULE")]
     pub selection: Option<String>,
@@ -196,9 +221,12 @@ pub struct Compare {
     /// Number of pairs
     #[arg(long, value_name = "M")]
     pub pairs: Option<usize>,
-    /// Ways to get pairs, separated by commas
-    #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "pds,random,kcenter,nearest-image")]
+    /// Ways to get pairs, separated by commas, each as for `distill --method`
+    #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "need,pds,random,kcenter")]
     pub methods: Vec<String>,
+    /// What is otherwise about all of them.
+    #[command(flatten)]
+    pub otherwise: Otherwise,
     /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -4,6 +4,7 @@ use super::{
     Needs,
     args::{Compare, Global},
     config,
+    distill::otherwise,
     evaluate::{apply, row, scores},
     onlooker, plan, print_json, progress,
     table::render,
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    pipeline::{select::Method, workbench::Recipe},
+    pipeline::{methods::Way, workbench::Recipe},
 };
 use serde_json::{Value, json};
 
@@ -21,7 +22,8 @@ pub fn run(global: &Global, args: &Compare) -> Result<()> {
         config.cluster.prototypes = pairs;
     }
     apply(&mut config, &args.protocol)?;
-    let methods = args.methods.iter().map(|name| name.parse()).collect::<Result<Vec<Method>>>()?;
+    let mut way = |name: &String| otherwise(&mut config, &args.otherwise, name.parse()?);
+    let methods = args.methods.iter().map(&mut way).collect::<Result<Vec<Way>>>()?;
     let config = config.checked()?;
     let needs = Needs::of(methods.iter().copied(), true);
     let recipes: Vec<Recipe> = methods.into_iter().map(|method| Recipe { method, ..config.recipe() }).collect();
@@ -43,7 +45,7 @@ pub fn run(global: &Global, args: &Compare) -> Result<()> {
                     .concat(),
             );
             let mut row = row(&recall);
-            row["method"] = json!(method.name());
+            row["method"] = json!(method);
             row["pairs"] = json!(set.pairs.len());
             rows.push(row);
         }

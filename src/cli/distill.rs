@@ -2,19 +2,20 @@
 
 use super::{
     Needs,
-    args::{Distill, Global},
+    args::{Distill, Global, Otherwise},
     config, onlooker, plan, print_json, progress,
     table::render,
     workbench,
 };
 use crate::{
     config::Config,
-    error::Result,
+    error::{Error, Result},
     fsio::{printable, try_place},
     pipeline::{
         Ctx,
         distilled::{DistilledSet, replaceable},
         export::Form,
+        methods::Way,
         plan::Plan,
     },
 };
@@ -71,6 +72,8 @@ fn settings(global: &Global, args: &Distill) -> Result<Config> {
     if let Some(method) = &args.method {
         config.method = method.parse()?;
     }
+    let way = config.method;
+    config.method = otherwise(&mut config, &args.otherwise, way)?;
     if let Some(steps) = args.steps {
         config.synthesis.steps = steps;
     }
@@ -84,6 +87,30 @@ fn settings(global: &Global, args: &Distill) -> Result<Config> {
         config.synthesis.noise_level = level;
     }
     config.checked()
+}
+
+/// A way with what the command line changes about it.
+pub fn otherwise(config: &mut Config, args: &Otherwise, way: Way) -> Result<Way> {
+    if let Some(rule) = &args.prune {
+        let unknown = |_| Error::setting("--prune", format!("`{rule}` is neither trust nor clip-score"));
+        config.prune.method = serde_json::from_value(json!(rule)).map_err(unknown)?;
+    }
+    let soft = match args.correspondence.as_str() {
+        "none" => None,
+        "soft" => Some("soft"),
+        other => return Err(Error::setting("--correspondence", format!("`{other}` is neither none nor soft"))),
+    };
+    let all = [("--pictures", args.pictures.as_deref()), ("--targets", args.targets.as_deref()), ("", soft)];
+    all.into_iter().try_fold(way, |way, (flag, option)| match (flag, option) {
+        ("--pictures", Some(other)) if !["drawn", "real"].contains(&other) => {
+            Err(Error::setting(flag, format!("`{other}` is neither drawn nor real")))
+        }
+        ("--targets", Some(other)) if !["mean", "caption", "solved"].contains(&other) => {
+            Err(Error::setting(flag, format!("`{other}` is none of mean, caption, solved")))
+        }
+        (_, Some(option)) => way.with(option),
+        (_, None) => Ok(way),
+    })
 }
 
 /// The first few pairs, so that one sees what one got.

@@ -81,6 +81,10 @@ pub fn apply(config: &mut Config, protocol: &Protocol) -> Result<()> {
     if let Some(runs) = protocol.runs {
         config.evaluation.runs = runs;
     }
+    if let Some(split) = &protocol.split {
+        let unknown = |_| Error::setting("--split", format!("`{split}` is neither test nor val"));
+        config.evaluation.split = serde_json::from_value(json!(split)).map_err(unknown)?;
+    }
     if let Some(rule) = &protocol.selection {
         config.evaluation.selection = serde_json::from_value(json!(rule)).map_err(|_| {
             Error::setting("--selection", format!("`{rule}` is none of last, validation, best-on-test"))

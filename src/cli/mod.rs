@@ -23,7 +23,7 @@ use crate::{
     models::{demo as shipped, device::Backend, hub::Hub, weights::Checkpoint},
     pipeline::{
         Ctx,
-        select::Method,
+        methods::Way,
         store::Store,
         workbench::{Checkpoints, Workbench},
     },
@@ -110,8 +110,8 @@ impl Needs {
     const ALL: Self = Self { decoder: true, encoders: true };
 
     /// To make sets by these methods.
-    fn of(mut methods: impl Iterator<Item = Method>, encoders: bool) -> Self {
-        Self { decoder: methods.any(|method| method == Method::Pds), encoders }
+    fn of(mut ways: impl Iterator<Item = Way>, encoders: bool) -> Self {
+        Self { decoder: ways.any(Way::draws), encoders }
     }
 }
 

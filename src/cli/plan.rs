@@ -7,8 +7,8 @@ use crate::{
     machine,
     pipeline::{
         Ctx,
+        methods::Start,
         plan::{Plan, Stage},
-        select::Method,
         workbench::{Recipe, Workbench},
     },
 };
@@ -68,11 +68,11 @@ pub fn compare(bench: &Workbench, recipes: &[Recipe], config: &crate::config::Co
     let (mut plan, ctx) = (Plan::default(), Ctx::quiet());
     for recipe in recipes {
         bench.plan(recipe, &mut plan, &ctx)?;
-        let drawn = recipe.method == Method::Pds;
+        let drawn = recipe.method.draws();
         let needed = |s: &&Stage| {
             let name = &s.stage;
             name.starts_with("embed ") && !name.contains("test") && !name.contains("val")
-                || recipe.method.needs_prototypes() && name.starts_with("cluster ")
+                || recipe.method.method.start() == Start::Clusters && name.starts_with("cluster ")
                 || drawn && name == "synthesise"
         };
         // Features that do not fit would be copied to disk.

@@ -173,7 +173,7 @@ mod tests {
         for dropout in [0.0, 0.4] {
             let loss = |head: &Head| {
                 let (y, tape) = head.forward_train(text.view(), dropout, &mut rng(7));
-                let (loss, slope) = symmetric_info_nce(image.view(), y, 0.5);
+                let (loss, slope) = symmetric_info_nce(image.view(), y, 0.5, None);
                 (loss, tape, slope)
             };
             let (_, tape, slope) = loss(&head);

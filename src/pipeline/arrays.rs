@@ -41,6 +41,11 @@ impl Arrays {
         self
     }
 
+    /// Whether there is a float array of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.floats.contains_key(name)
+    }
+
     /// The float array `name` with as many axes as `D`.
     ///
     /// # Errors

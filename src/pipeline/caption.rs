@@ -61,6 +61,11 @@ pub struct CaptionChoice {
 }
 
 impl CaptionChoice {
+    /// The training row of the one chosen.
+    pub fn row(&self) -> Option<u32> {
+        self.candidates.get(self.chosen).map(|c| c.row)
+    }
+
     /// The words, given the training pairs.
     pub fn text<'a>(&'a self, pairs: &'a [Pair]) -> &'a str {
         self.candidates.get(self.chosen).map_or("", |c| &pairs[c.row as usize].caption)

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
     fsio::{Claim, disk, printable, refusal, replace_folder, write_new},
-    pipeline::{arrays::Arrays, dense, export::Form, prototype::Prototype, select::Method, store::encode_png},
+    pipeline::{arrays::Arrays, dense, export::Form, methods::Method, prototype::Prototype, store::encode_png},
 };
 use image::RgbImage;
 use ndarray::{Array2, ArrayView1, Ix2};
@@ -50,6 +50,8 @@ pub struct DistilledSet {
     pub image_prototypes: Array2<f32>,
     /// Raw text embeddings, `[M, d]`: the students' targets.
     pub text_prototypes: Array2<f32>,
+    /// How far pair i's picture and pair j's target belong together, `[M, M]`, symmetric; none: each to its own alone.
+    pub correspondence: Option<Array2<f32>>,
 }
 
 /// A set as read, and what the folder says about it.
@@ -93,7 +95,8 @@ impl DistilledSet {
             similarity: p.similarity,
         };
         let pairs = pairs.into_iter().map(pair).collect();
-        Ok(Self { method: Method::Pds.name().to_owned(), pairs, image_prototypes, text_prototypes })
+        let method = Method::Pds.name().to_owned();
+        Ok(Self { method, pairs, image_prototypes, text_prototypes, correspondence: None })
     }
 
     /// The training target of pair `i`, `[d]`.
@@ -116,7 +119,16 @@ impl DistilledSet {
             let expected = format!("[{m}, d]");
             return Err(Error::Shape { what: "image prototypes", expected, found: format!("{found:?}") });
         }
-        for (name, array) in [("image", &self.image_prototypes), ("text", &self.text_prototypes)] {
+        let soft = self.correspondence.as_ref();
+        if let Some(found) = soft.map(Array2::dim).filter(|&dim| dim != (m, m)) {
+            let expected = format!("[{m}, {m}]");
+            return Err(Error::Shape { what: "correspondence", expected, found: format!("{found:?}") });
+        }
+        if soft.is_some_and(|s| s.iter().any(|&v| v < 0.0) || s.rows().into_iter().any(|row| row.sum() <= 0.0)) {
+            return Err(Error::input(place, "array \"correspondence\" has a negative number or a row of zeros"));
+        }
+        let both = [("image", &self.image_prototypes), ("text", &self.text_prototypes)];
+        for (name, array) in both.into_iter().chain(soft.map(|s| ("correspondence", s))) {
             if let Some(((row, column), value)) = array.indexed_iter().find(|(_, v)| !v.is_finite()) {
                 return Err(Error::input(place, format!("array \"{name}\", row {row}, column {column} is {value}")));
             }
@@ -177,6 +189,10 @@ impl DistilledSet {
         }
         put(METADATA.into(), lines.as_bytes())?;
         let arrays = Arrays::new().with_f32("image", &self.image_prototypes).with_f32("text", &self.text_prototypes);
+        let arrays = match &self.correspondence {
+            Some(soft) => arrays.with_f32("correspondence", soft),
+            None => arrays,
+        };
         put(PROTOTYPES.into(), &arrays.to_bytes()?)?;
         for form in forms {
             put(form.file().into(), &form.bytes(&self.pairs, &pngs)?)?;
@@ -231,6 +247,7 @@ impl DistilledSet {
             pairs: read_pairs(dir, &ours.files)?,
             image_prototypes: found.f32::<Ix2>("image")?,
             text_prototypes: found.f32::<Ix2>("text")?,
+            correspondence: found.has("correspondence").then(|| found.f32::<Ix2>("correspondence")).transpose()?,
         };
         let shape = |e: Error| match e {
             Error::Shape { .. } => Error::input(&arrays, e.to_string()),

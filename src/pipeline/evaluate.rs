@@ -49,6 +49,26 @@ pub struct Settings {
     pub drop_at: usize,
     /// Which epoch is reported.
     pub selection: Selection,
+    /// Which split recall is measured on.
+    pub split: Measured,
+}
+
+/// A split that recall is measured on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Measured {
+    /// The one that results are reported on.
+    #[default]
+    Test,
+    /// The one to tune on.
+    Val,
+}
+
+impl Measured {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        if self == Self::Val { "val" } else { "test" }
+    }
 }
 
 /// Which epoch's student a run reports.
@@ -93,6 +113,7 @@ impl Default for Settings {
             dropout,
             drop_at,
             selection,
+            split: Measured::default(),
         }
     }
 }
@@ -148,6 +169,8 @@ pub struct Images<'a> {
 pub struct Texts<'a> {
     /// The distilled pairs' text targets (prototypes), `[M, d]`.
     pub train: ArrayView2<'a, f32>,
+    /// How far each distilled picture belongs to each target, `[M, M]`, where it is not to its own alone.
+    pub soft: Option<ArrayView2<'a, f32>>,
     /// The test captions.
     pub test: Captions<'a>,
     /// The validation captions, where selection needs them.
@@ -251,6 +274,7 @@ struct Student<'a> {
     settings: &'a Settings,
     image: Array2<f32>,
     text: ArrayView2<'a, f32>,
+    soft: Option<ArrayView2<'a, f32>>,
     test: Gallery<'a>,
     val: Option<Gallery<'a>>,
 }
@@ -264,6 +288,10 @@ impl<'a> Student<'a> {
         }
         finite("the distilled images' features", images.train)?;
         finite("the distilled pairs' text targets", texts.train)?;
+        if let Some(soft) = texts.soft {
+            same("rows of the correspondence", texts.train.nrows(), soft.nrows())?;
+            same("columns of the correspondence", texts.train.nrows(), soft.ncols())?;
+        }
         let widths = (images.train.ncols(), texts.train.ncols());
         let val = match (settings.selection, images.val, texts.val) {
             (Selection::Validation, Some(images), Some(captions)) => Some(Gallery::new(images, captions, widths)?),
@@ -275,7 +303,7 @@ impl<'a> Student<'a> {
         let mut image = images.train.to_owned();
         normalise_rows(&mut image);
         let test = Gallery::new(images.test, texts.test, widths)?;
-        Ok(Self { name: images.encoder, settings, image, text: texts.train, test, val })
+        Ok(Self { name: images.encoder, settings, image, text: texts.train, soft: texts.soft, test, val })
     }
 
     /// Trains one head; the epoch that is reported and its recall on the test split.
@@ -288,7 +316,7 @@ impl<'a> Student<'a> {
         let mut best: Option<(f64, usize, Head, Option<Recall>)> = None;
         for epoch in 0..settings.epochs {
             let batches = training.batches(self.text.nrows(), &mut rng);
-            let loss = trainer.epoch(epoch, &batches, self.image.view(), self.text, &mut rng);
+            let loss = trainer.epoch(epoch, &batches, (self.image.view(), self.text), self.soft, &mut rng);
             progress.epoch()?;
             progress.point(series("loss"), epoch, loss);
             // The last epoch is taken whatever it is worth; on the way there, its recall is only watched.

@@ -161,7 +161,13 @@ mod tests {
         };
         let rows = || ndarray::Array2::zeros((m, 2));
         let pairs = (0..m).map(pair).collect();
-        DistilledSet { method: "random".into(), pairs, image_prototypes: rows(), text_prototypes: rows() }
+        DistilledSet {
+            method: "random".into(),
+            pairs,
+            image_prototypes: rows(),
+            text_prototypes: rows(),
+            correspondence: None,
+        }
     }
 
     #[test]

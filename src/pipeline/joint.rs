@@ -13,6 +13,7 @@ use ndarray::{Array2, ArrayView2, s};
 use rand::{SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// Images of a chunk, whose sums are added up in order.
 const CHUNK: usize = 2048;
@@ -26,7 +27,7 @@ const TOLERANCE: f64 = 1e-5;
 const SAMPLE: usize = 8192;
 
 /// Pairs whose image and caption both lie near together.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JointCluster {
     /// Weighted mean raw image embedding, `[d]`.
     pub image: Vec<f32>,

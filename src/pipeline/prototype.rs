@@ -133,13 +133,14 @@ fn build(
     } else {
         let images = rows.iter().map(|&r| data.image.row(data.image_of[r as usize] as usize));
         let texts = rows.iter().map(|&r| data.text.row(r as usize));
-        (average(images, data.image.ncols()), average(texts, data.text.ncols()))
+        (mean(images, data.image.ncols()), mean(texts, data.text.ncols()))
     };
     let similarity = dense::cosine(ArrayView1::from(&image), ArrayView1::from(&text)) as f32;
     Prototype { image, text, support: rows.len() as u32, similarity, image_cluster, text_cluster, rows }
 }
 
-fn average<'a>(rows: impl ExactSizeIterator<Item = ArrayView1<'a, f32>>, d: usize) -> Vec<f32> {
+/// The mean of rows, `[d]`.
+pub(super) fn mean<'a>(rows: impl ExactSizeIterator<Item = ArrayView1<'a, f32>>, d: usize) -> Vec<f32> {
     let (count, mut sum) = (rows.len() as f64, vec![0f64; d]);
     rows.for_each(|row| sum.iter_mut().zip(row).for_each(|(s, &v)| *s += f64::from(v)));
     sum.into_iter().map(|s| (s / count) as f32).collect()

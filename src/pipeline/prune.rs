@@ -1,6 +1,10 @@
 //! Leaves out the pairs whose image and caption agree least.
 
-use super::{Ctx, dense, embed::Embeddings};
+use super::{
+    Ctx, dense,
+    embed::Embeddings,
+    trust::{TrustSettings, trust},
+};
 use crate::error::{Error, Result};
 use ndarray::Axis;
 use rayon::prelude::*;
@@ -10,8 +14,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PruneMethod {
-    /// The cosine between the image's and the caption's embedding.
+    /// Whether it is more likely matched than re-paired at random (see [`crate::pipeline::trust`]): as many are dropped as
+    /// are mismatched.
     #[default]
+    Trust,
+    /// The cosine between the image's and the caption's embedding: a share is dropped, mismatched or not (the paper's).
     ClipScore,
 }
 
@@ -19,7 +26,7 @@ pub enum PruneMethod {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PruneSettings {
-    /// The share of pairs dropped, from 0 to below 1.
+    /// The share of pairs that `clip-score` drops, from 0 to below 1.
     pub ratio: f64,
     /// The judge.
     pub method: PruneMethod,
@@ -27,7 +34,7 @@ pub struct PruneSettings {
 
 impl Default for PruneSettings {
     fn default() -> Self {
-        Self { ratio: 0.2, method: PruneMethod::ClipScore }
+        Self { ratio: 0.2, method: PruneMethod::default() }
     }
 }
 
@@ -94,13 +101,16 @@ pub(crate) fn fits(data: &Embeddings) -> Result<()> {
     dense::finite("text embeddings", data.text.view())
 }
 
-/// Drops the `floor(ratio · N)` pairs of lowest similarity; of equals the earlier row goes first.
+/// Drops the pairs that are not trusted, or the `floor(ratio · N)` of lowest similarity; of equals the earlier row goes first.
 ///
 /// # Errors
 /// As [`similarities`], and [`Error::Setting`] as [`PruneSettings::check`].
 pub fn prune(data: &Embeddings, settings: &PruneSettings, ctx: &Ctx) -> Result<Kept> {
     settings.check()?;
-    Ok(lowest_dropped(&similarities(data, ctx)?, settings.ratio))
+    match settings.method {
+        PruneMethod::Trust => Ok(trust(data, &TrustSettings::default(), ctx)?.kept()),
+        PruneMethod::ClipScore => Ok(lowest_dropped(&similarities(data, ctx)?, settings.ratio)),
+    }
 }
 
 /// The rows left when the `floor(ratio · N)` lowest `scores` are dropped: what a threshold slider shows at once.

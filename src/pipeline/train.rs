@@ -71,14 +71,15 @@ impl Trainer {
         Self { velocity: head.zeros_like(), head, settings }
     }
 
-    /// One epoch over `batches` of rows of `image` `[M, c]` (unit rows) and `text` `[M, d]`; dropout is drawn from `rng`.
-    /// Returns the mean loss of the epoch, each batch's before its step.
+    /// One epoch over `batches` of rows of `image` `[M, c]` (unit rows), `text` `[M, d]` and their correspondence `soft`
+    /// `[M, M]` if they have one; dropout is drawn from `rng`. Returns the mean loss of the epoch, each batch's before its
+    /// step.
     pub fn epoch(
         &mut self,
         epoch: usize,
         batches: &[Vec<usize>],
-        image: ArrayView2<'_, f32>,
-        text: ArrayView2<'_, f32>,
+        (image, text): (ArrayView2<'_, f32>, ArrayView2<'_, f32>),
+        soft: Option<ArrayView2<'_, f32>>,
         rng: &mut ChaCha8Rng,
     ) -> f64 {
         let settings = self.settings;
@@ -91,7 +92,13 @@ impl Trainer {
         for batch in batches {
             let (image, text): (Array2<f32>, Array2<f32>) = (image.select(Axis(0), batch), text.select(Axis(0), batch));
             let (projected, tape) = self.head.forward_train(text.view(), settings.dropout as f32, rng);
-            let (loss, slope) = symmetric_info_nce(image.view(), projected, settings.temperature as f32);
+            let soft = soft.map(|s| s.select(Axis(0), batch).select(Axis(1), batch));
+            let (loss, slope) = symmetric_info_nce(
+                image.view(),
+                projected,
+                settings.temperature as f32,
+                soft.as_ref().map(Array2::view),
+            );
             let gradient = self.head.backward(text.view(), &tape, slope);
             self.head.descend(&gradient, &mut self.velocity, sgd);
             total += loss * batch.len() as f64;
@@ -138,7 +145,7 @@ mod tests {
         let losses: Vec<f64> = (0..30)
             .map(|epoch| {
                 let batches = settings.batches(40, &mut rng);
-                trainer.epoch(epoch, &batches, image.view(), text.view(), &mut rng)
+                trainer.epoch(epoch, &batches, (image.view(), text.view()), None, &mut rng)
             })
             .collect();
         assert!(losses[29] < 0.1 * losses[0], "{losses:?}");

@@ -22,10 +22,11 @@ pub fn replay(held: Held, open: Open, out: &Path, ctx: &Ctx) -> Result<usize> {
     state.restore(held.entries);
     state.start();
     let rows = std::sync::Mutex::new(None);
-    work::open(&shared, ctx, &|name, found| *super::lock(&rows) = Some((name, found)))?;
+    let measured = work::open(&shared, ctx, &|name, found| *super::lock(&rows) = Some((name, found)))?;
     if let Some((name, rows)) = super::lock(&rows).take() {
         state.handle(Event::Job(JobId(0), News::Opened { name, rows }));
     }
+    state.handle(Event::Job(JobId(0), News::Measured(measured)));
     let (basis, found) = work::prototypes(&shared, &state.draft, ctx)?;
     let bench = shared.bench()?;
     let protos = translate::protos(&found, &bench.embeddings(ctx)?.0, basis.clone());
@@ -35,6 +36,6 @@ pub fn replay(held: Held, open: Open, out: &Path, ctx: &Ctx) -> Result<usize> {
     }
     let silent: work::Tell = Arc::new(|_| {});
     work::synthesise(&shared, &basis, &state.pairs, ctx, &silent)?;
-    work::export(&shared, &basis, &state.pairs, &state.draft, out)?;
+    work::export(&shared, &basis, &state.pairs, &state.draft, out, ctx)?;
     Ok(state.pairs.len())
 }

@@ -1,7 +1,7 @@
 //! From the pipeline's types to what the panes show.
 
 use crate::{
-    app::{Cloud, EncoderScore, Near, Proto, Protos, Rows, Score, Summary},
+    app::{Cloud, EncoderScore, Near, Noise, Proto, Protos, Rows, Score, Summary},
     data::Dataset,
     fingerprint::Fingerprint,
     pipeline::{
@@ -10,7 +10,8 @@ use crate::{
         evaluate::EncoderRecall,
         prototype::Prototype,
         stats::{Plane, Stats},
-        workbench::Prototyped,
+        trust::{Trust, Witness},
+        workbench::{Matched, Prototyped},
     },
 };
 use ndarray::ArrayView1;
@@ -40,6 +41,26 @@ pub fn summary(stats: &Stats, plane: Plane) -> Summary {
         doubtful: stats.doubtful,
         cloud: Arc::new(Cloud { image: plane.image, text: plane.text }),
     }
+}
+
+/// Scores of all pairs, and what is to be believed of them.
+pub fn noise(trust: &Trust) -> (Vec<f32>, Noise) {
+    let (n, kept) = (trust.weights.len(), trust.kept().0.len());
+    let noise = Noise {
+        trust: trust.weights.clone(),
+        null: trust.null.clone(),
+        share: trust.share,
+        upper: trust.upper,
+        witness: match trust.witness {
+            Witness::Shuffle => "by captions re-paired at random",
+            Witness::Neighbours => "by captions re-paired among like images",
+            Witness::Mixture => "by two humps of the scores",
+        },
+        expected: trust.expected,
+        // A little more than the share, so that no rounding leaves one pair less.
+        proposed: if kept == n { 0.0 } else { ((n - kept) as f64 + 0.5) / n as f64 },
+    };
+    (trust.scores.clone(), noise)
 }
 
 pub fn cosine(a: ArrayView1<f32>, b: ArrayView1<f32>) -> f32 {
@@ -76,14 +97,15 @@ pub fn protos(found: &Prototyped, data: &Embeddings, basis: Fingerprint) -> Prot
             chosen: choice.chosen,
         }
     };
-    let table = found.matching.table.view();
-    let shared =
-        |a: &Prototype| list.iter().map(|b| table[[a.image_cluster.0 as usize, b.text_cluster.0 as usize]]).collect();
+    let shared = |a: &Prototype, clusters: &Matched| {
+        list.iter().map(|b| clusters.matching.shared(a.image_cluster, b.text_cluster)).collect()
+    };
+    let table = found.clusters.as_ref().map(|c| list.iter().map(|a| shared(a, c)).collect());
     Protos {
         list: list.par_iter().enumerate().map(proto).collect(),
         empty: found.prototypes.empty,
         basis,
-        table: list.iter().map(shared).collect(),
+        table: table.unwrap_or_default(),
     }
 }
 

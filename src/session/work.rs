@@ -8,10 +8,11 @@ use crate::{
     fingerprint::Fingerprint,
     pipeline::{
         Ctx, Report,
+        caption::CaptionChoice,
         distilled::DistilledSet,
         embed, evaluate,
-        prune::{self, Kept},
-        select::Method,
+        methods::Start,
+        prune::{self, Kept, PruneMethod},
         stats,
         synthesize::{self, Request},
         workbench::{Prototyped, Recipe},
@@ -55,17 +56,17 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
             tell(News::Looked(look(shared, basis, pairs, ctx)?));
             Ok(())
         }
-        Work::Evaluate { basis, set, pairs, edited, protocol } => {
-            let distilled = distilled(shared, basis, pairs)?;
-            let score = Score { edited: *edited, ..score(shared, &distilled, Some(set), protocol, ctx)? };
+        Work::Evaluate { basis, set, pairs, edited, draft } => {
+            let distilled = aimed(shared, basis, pairs, draft, ctx)?;
+            let score = Score { edited: *edited, ..score(shared, &distilled, Some(set), &draft.protocol, ctx)? };
             tell(News::Scored(score));
             Ok(())
         }
         Work::Yardstick { method, draft } => {
             let recipe = Recipe { method: method.parse()?, ..recipe(shared, draft) };
-            let distilled = if recipe.method.needs_prototypes() {
+            let distilled = if recipe.method.method.start() == Start::Clusters {
                 // Those on screen: of the pairs that a person keeps, too.
-                shared.bench()?.nearest(recipe.method, &prototypes(shared, draft, ctx)?.1, ctx)?
+                shared.bench()?.of_prototypes(&recipe, &prototypes(shared, draft, ctx)?.1, ctx)?
             } else {
                 shared.bench()?.distil(&recipe, ctx)?
             };
@@ -73,7 +74,7 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
             Ok(())
         }
         Work::Export { basis, pairs, draft, dir } => {
-            export(shared, basis, pairs, draft, dir)?;
+            export(shared, basis, pairs, draft, dir, ctx)?;
             tell(News::Exported(dir.clone()));
             Ok(())
         }
@@ -97,7 +98,11 @@ pub fn open(shared: &Shared, ctx: &Ctx, opened: &dyn Fn(String, Arc<crate::app::
     let _ = shared.rows.set(rows.fingerprint());
     opened(bench.dataset().name.clone(), rows);
     let embedded = bench.embeddings(ctx)?;
-    let measured = Arc::new(Measured::new(prune::similarities(&embedded.0, ctx)?));
+    let noise = match shared.config.prune.method {
+        PruneMethod::Trust => Some(translate::noise(&*bench.trust(ctx)?)),
+        PruneMethod::ClipScore => None,
+    };
+    let measured = Arc::new(Measured::new(prune::similarities(&embedded.0, ctx)?, noise));
     *lock(&shared.measured) = Some(measured.clone());
     Ok(measured)
 }
@@ -105,7 +110,7 @@ pub fn open(shared: &Shared, ctx: &Ctx, opened: &dyn Fn(String, Arc<crate::app::
 /// The recipe that a draft comes to.
 pub fn recipe(shared: &Shared, draft: &Draft) -> Recipe {
     let mut recipe = shared.config.recipe();
-    recipe.method = Method::Pds;
+    recipe.method = draft.way;
     recipe.prune.ratio = draft.prune;
     recipe.cluster.prototypes = draft.prototypes;
     recipe.caption.distinct = draft.distinct;
@@ -124,10 +129,11 @@ fn glimpse(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<Option<Prototype
     let (kept, recipe) = (Kept(kept_rows(&measured, draft)), recipe(shared, draft));
     let before = {
         let all = lock(&shared.found);
-        let known = |f: &Prototyped| f.kept == kept && f.images.0.centroids.nrows() == draft.prototypes;
+        let many = |f: &Prototyped| f.clusters.as_ref().map(|c| c.images.0.centroids.nrows());
+        let known = |f: &Prototyped| f.kept == kept && many(f) == Some(draft.prototypes);
         if all.iter().any(|(_, f)| known(f)) { None } else { all.back().map(|(_, f)| f.clone()) }
     };
-    before.map(|before| bench.glimpse(kept, &before, &recipe, ctx)).transpose()
+    before.map_or(Ok(None), |before| bench.glimpse(kept, &before, &recipe, ctx))
 }
 
 /// Prototypes of the pairs that stay, and the name of what captions and pictures belong to.
@@ -139,7 +145,11 @@ pub fn prototypes(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<(Fingerpr
     let found = Arc::new(bench.prototypes_of(kept, &recipe, ctx)?);
     let rows = shared.rows.get().ok_or(Error::Cancelled)?;
     let of = (&found.kept, &recipe.cluster, &recipe.prototype);
-    let basis = Fingerprint::of_content("clustering", &of, &[rows, &bench.origin(ctx)?]);
+    let mut basis = Fingerprint::of_content("clustering", &of, &[rows, &bench.origin(ctx)?]);
+    let start = recipe.method.method.start();
+    if start != Start::Clusters {
+        basis = Fingerprint::of_content("choice", &(start, recipe.prune.method), &[&basis]);
+    }
     shared.remember(basis.clone(), found.clone());
     Ok((basis, found))
 }
@@ -244,6 +254,19 @@ pub fn distilled(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted]) -> Resu
     DistilledSet::drawn(drawn.collect::<Result<_>>()?)
 }
 
+/// The same with the targets that the draft asks for.
+fn aimed(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], draft: &Draft, ctx: &Ctx) -> Result<DistilledSet> {
+    let (set, found) = (distilled(shared, basis, pairs)?, shared.found(basis)?);
+    let rows = |w: &Wanted| match draft.captions.get(&(basis.clone(), w.prototype)) {
+        Some(own) => own.row,
+        None if !draft.prefix.is_empty() => None,
+        None if draft.rank == 0 => found.captions.get(w.prototype).and_then(CaptionChoice::row),
+        None => found.captions.get(w.prototype).and_then(|c| c.candidates.get(draft.rank)).map(|c| c.row),
+    };
+    let rows: Vec<Option<u32>> = pairs.iter().map(rows).collect();
+    shared.bench()?.aim(set, &rows, &found.kept, &recipe(shared, draft), ctx)
+}
+
 /// CLIP's cosine of each picture to its image prototype and to its caption.
 fn look(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], ctx: &Ctx) -> Result<Vec<(Fingerprint, [f32; 2])>> {
     let set = distilled(shared, basis, pairs)?;
@@ -275,10 +298,18 @@ fn score(
 }
 
 /// Writes the set as `distill` does, with the decisions in the manifest.
-pub fn export(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], draft: &Draft, dir: &Path) -> Result<()> {
-    let (set, bench) = (distilled(shared, basis, pairs)?, shared.bench()?);
+pub fn export(
+    shared: &Shared,
+    basis: &Fingerprint,
+    pairs: &[Wanted],
+    draft: &Draft,
+    dir: &Path,
+    ctx: &Ctx,
+) -> Result<()> {
+    let (set, bench) = (aimed(shared, basis, pairs, draft, ctx)?, shared.bench()?);
     let recipe = recipe(shared, draft);
     let mut config = shared.config.clone();
+    config.method = recipe.method;
     (config.prune, config.cluster, config.caption) = (recipe.prune, recipe.cluster, recipe.caption);
     // As `distill` writes it: how often one looked makes no set.
     config.synthesis = synthesize::Settings { preview_every: 0, ..recipe.synthesis };

@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub fn draft() -> Draft {
     Draft {
+        way: protostill::pipeline::methods::Method::Pds.into(),
         prototypes: 6,
         prune: 0.2,
         by_hand: BTreeMap::new(),
@@ -36,7 +37,7 @@ pub fn rows() -> Rows {
 
 pub fn measured() -> Measured {
     // Row 7 matches worst, then 14, 21 …: an order that is not the rows' own.
-    Measured::new((0..40u32).map(|i| 0.1 + 0.02 * ((i * 23 + 39) % 40) as f32).collect())
+    Measured::new((0..40u32).map(|i| 0.1 + 0.02 * ((i * 23 + 39) % 40) as f32).collect(), None)
 }
 
 pub fn protos(name: &str, n: usize) -> Protos {

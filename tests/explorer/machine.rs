@@ -201,7 +201,7 @@ impl Machine {
         let mut there = state.clone();
         there.modal = None;
         let undone = there.update(protostill::app::Action::Undo);
-        if undone.iter().any(|e| *e == Effect::Append(Entry::Undo)) {
+        if undone.contains(&Effect::Append(Entry::Undo)) {
             there.update(protostill::app::Action::Redo);
             assert_eq!((&there.history, &there.draft, &there.pairs), (&state.history, &state.draft, &state.pairs));
         }

@@ -13,7 +13,13 @@ fn set(tint: u8) -> DistilledSet {
     };
     let rows = || Array2::from_elem((2, 2), f32::from(tint));
     let pairs = vec![pair(0), pair(1)];
-    DistilledSet { method: "pds".into(), pairs, image_prototypes: rows(), text_prototypes: rows() }
+    DistilledSet {
+        method: "pds".into(),
+        pairs,
+        image_prototypes: rows(),
+        text_prototypes: rows(),
+        correspondence: None,
+    }
 }
 
 fn write(dir: &Path, tint: u8) -> Result<()> {

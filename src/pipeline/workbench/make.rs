@@ -12,11 +12,16 @@ use crate::{
         weights::{DIFFUSERS, MODEL},
     },
     pipeline::{
-        Ctx, Report, dense,
+        Ctx, Report,
+        caption::CaptionChoice,
+        dense,
         distilled::{DistilledPair, DistilledSet},
         embed::{self, Embeddings},
+        methods::{
+            Method, Start, Way,
+            select::{self, SelectedPair},
+        },
         prototype::Prototype,
-        select::{self, Method, SelectedPair},
         synthesize::{self, Request},
     },
 };
@@ -120,37 +125,56 @@ impl Workbench {
     /// # Errors
     /// Those of the stages.
     pub fn distil(&self, recipe: &Recipe, ctx: &Ctx) -> Result<DistilledSet> {
-        let m = recipe.cluster.prototypes;
-        if recipe.method == Method::Pds {
-            if let Some(ready) = &self.dataset.train.ready {
-                ready.fits_decoder(unclip::width_of(&self.checkpoints.decoder)?)?;
-            }
-            let found = self.prototypes(recipe, ctx)?;
-            return self.synthetic(recipe, &found, ctx);
+        let way = recipe.method;
+        if way.draws()
+            && let Some(ready) = &self.dataset.train.ready
+        {
+            ready.fits_decoder(unclip::width_of(&self.checkpoints.decoder)?)?;
         }
-        if recipe.method.needs_prototypes() {
-            return self.nearest(recipe.method, &self.prototypes(recipe, ctx)?, ctx);
+        if way.method.start() != Start::Pairs {
+            return self.of_prototypes(recipe, &self.prototypes(recipe, ctx)?, ctx);
         }
-        let embedded = self.embeddings(ctx)?;
-        let chosen = select::real_pairs(recipe.method, &embedded.0, m, recipe.seed, ctx)?;
-        self.real(recipe.method, &embedded.0, &chosen)
+        let (embedded, m) = (self.embeddings(ctx)?, recipe.cluster.prototypes);
+        let chosen = select::real_pairs(way.method, &embedded.0, m, recipe.seed, ctx)?;
+        let kept = self.kept(&recipe.prune, ctx)?;
+        self.aim(self.real(&embedded.0, &chosen)?, &rows(&chosen), &kept, recipe, ctx)
     }
 
-    /// The real pairs nearest to prototypes, out of those that made them.
+    /// The set that these prototypes come to.
     ///
     /// # Errors
-    /// Those of [`select::nearest_pairs`].
-    pub fn nearest(&self, method: Method, found: &Prototyped, ctx: &Ctx) -> Result<DistilledSet> {
+    /// Those of the stages.
+    pub fn of_prototypes(&self, recipe: &Recipe, found: &Prototyped, ctx: &Ctx) -> Result<DistilledSet> {
+        let way = recipe.method;
+        if way.draws() {
+            let rows: Vec<_> = found.captions.iter().map(CaptionChoice::row).collect();
+            return self.aim(self.synthetic(recipe, found, ctx)?, &rows, &found.kept, recipe, ctx);
+        }
         let data = &self.embeddings(ctx)?.0;
-        let chosen = select::nearest_pairs(method, data, &found.kept, &found.prototypes.list, ctx)?;
-        self.real(method, data, &chosen)
+        let chosen = match way.method.start() {
+            Start::Clusters => select::nearest_pairs(by_image(way), data, &found.kept, &found.prototypes.list, ctx)?,
+            _ => self.nearest_images(data, found, ctx)?,
+        };
+        self.aim(self.real(data, &chosen)?, &rows(&chosen), &found.kept, recipe, ctx)
+    }
+
+    /// The real image of each prototype, with the caption that the prototype has and its target.
+    fn nearest_images(&self, data: &Embeddings, found: &Prototyped, ctx: &Ctx) -> Result<Vec<SelectedPair>> {
+        let list = &found.prototypes.list;
+        let mut pairs = select::nearest_pairs(Method::NearestImage, data, &found.kept, list, ctx)?;
+        for (pair, caption) in pairs.iter_mut().zip(&found.captions) {
+            // Its own words where they describe this image, else the first that do.
+            let own = |row: &u32| data.image_of[*row as usize] == data.image_of[pair.row as usize];
+            pair.row = caption.candidates.iter().map(|c| c.row).find(own).unwrap_or(pair.row);
+        }
+        Ok(pairs)
     }
 
     /// Synthesises every prototype with its chosen caption.
     ///
     /// # Errors
     /// Those of [`Self::synthesise`].
-    pub fn synthetic(&self, recipe: &Recipe, found: &Prototyped, ctx: &Ctx) -> Result<DistilledSet> {
+    fn synthetic(&self, recipe: &Recipe, found: &Prototyped, ctx: &Ctx) -> Result<DistilledSet> {
         let pairs = &self.dataset.train.pairs;
         let list = &found.prototypes.list;
         let captions: Vec<&str> = found.captions.iter().map(|c| c.text(pairs)).collect();
@@ -166,13 +190,13 @@ impl Workbench {
         DistilledSet::drawn(drawn.map(|((p, image), caption)| (p, image, caption.to_owned())).collect())
     }
 
-    fn real(&self, method: Method, data: &Embeddings, chosen: &[SelectedPair]) -> Result<DistilledSet> {
-        let (train, d) = (&self.dataset.train, data.width());
+    fn real(&self, data: &Embeddings, chosen: &[SelectedPair]) -> Result<DistilledSet> {
+        let train = &self.dataset.train;
         let image_row = |c: &SelectedPair| data.image.row(data.image_of[c.row as usize] as usize).to_vec();
         let pair = |c: &SelectedPair| {
             let Pair { image, caption } = &train.pairs[c.row as usize];
-            let text = data.text.row(c.row as usize);
-            let similarity = dense::cosine(ArrayView1::from(&image_row(c)), text) as f32;
+            let (image_row, text) = (image_row(c), data.text.row(c.row as usize));
+            let similarity = dense::cosine(ArrayView1::from(&image_row), text) as f32;
             DistilledPair {
                 image: train.images[image.index()].clone(),
                 caption: caption.clone(),
@@ -182,12 +206,22 @@ impl Workbench {
         };
         let images: Vec<Vec<f32>> = chosen.iter().map(image_row).collect();
         Ok(DistilledSet {
-            method: method.name().to_owned(),
+            method: String::new(),
             pairs: chosen.iter().map(pair).collect(),
-            image_prototypes: dense::stack(images.iter().map(Vec::as_slice), d)?,
-            text_prototypes: dense::stack(chosen.iter().map(|c| c.text.as_slice()), d)?,
+            image_prototypes: dense::stack(images.iter().map(Vec::as_slice), data.image.ncols())?,
+            text_prototypes: dense::stack(chosen.iter().map(|c| c.text.as_slice()), data.text.ncols())?,
+            correspondence: None,
         })
     }
+}
+
+fn rows(chosen: &[SelectedPair]) -> Vec<Option<u32>> {
+    chosen.iter().map(|c| Some(c.row)).collect()
+}
+
+/// By which side a real pair is the nearest to a prototype.
+fn by_image(way: Way) -> Method {
+    if way.method == Method::NearestText { Method::NearestText } else { Method::NearestImage }
 }
 
 /// Who says which candidate is kept: a picture shall be near its prototype and show what its caption says, which the mean

@@ -1,5 +1,7 @@
 //! A data set, checkpoints and a store, and the stages in order. What was computed before is taken from the store.
 
+mod aim;
+mod choose;
 mod make;
 mod plan;
 mod score;
@@ -11,13 +13,14 @@ use super::{
     caption::{self, CaptionChoice, CaptionSettings},
     cluster::{self, ClusterSettings, Clusters, ImageClusters, TextClusters},
     embed::{self, Embeddings},
+    methods::{Start, TargetSettings, Way},
     prototype::{self, PrototypeSettings, Prototypes},
-    prune::{self, Kept, PruneSettings},
+    prune::{Kept, PruneSettings},
     rows::Rows,
-    select::Method,
     stats::{self, Stats, StatsSettings},
     store::Store,
     synthesize,
+    trust::Trust,
 };
 use crate::{
     data::{Dataset, embeddings::Picked},
@@ -39,7 +42,7 @@ pub struct Recipe {
     /// Seed of everything random.
     pub seed: u64,
     /// How pairs are got.
-    pub method: Method,
+    pub method: Way,
     /// Dropping mismatched pairs.
     pub prune: PruneSettings,
     /// Clustering; its `prototypes` is M for every method.
@@ -50,6 +53,8 @@ pub struct Recipe {
     pub caption: CaptionSettings,
     /// Decoding prototypes to images.
     pub synthesis: synthesize::Settings,
+    /// What students match pictures with.
+    pub targets: TargetSettings,
 }
 
 /// The checkpoints a workbench works with.
@@ -77,18 +82,25 @@ impl Checkpoints {
 pub struct Prototyped {
     /// Rows that survived pruning.
     pub kept: Kept,
+    /// What they were matched from, where they were.
+    pub clusters: Option<Matched>,
+    /// Matched prototypes are sorted by similarity, others by when they were chosen.
+    pub prototypes: Prototypes,
+    /// Ranked captions of each prototype.
+    pub captions: Vec<CaptionChoice>,
+    /// Names what made all this.
+    pub fingerprint: Fingerprint,
+}
+
+/// Clusters of both sides.
+#[derive(Clone, Debug)]
+pub struct Matched {
     /// Clusters of the kept rows' images.
     pub images: ImageClusters,
     /// Clusters of the kept rows' captions.
     pub texts: TextClusters,
     /// How many kept rows each image cluster shares with each text cluster, and which were matched.
     pub matching: Matching,
-    /// Matched, averaged, sorted by similarity.
-    pub prototypes: Prototypes,
-    /// Ranked captions of each prototype.
-    pub captions: Vec<CaptionChoice>,
-    /// Names what made all this.
-    pub fingerprint: Fingerprint,
 }
 
 /// Everything the stages need; each part is loaded and computed at most once.
@@ -101,6 +113,7 @@ pub struct Workbench {
     decoder: Once<Unclip>,
     decoder_name: Once<Fingerprint>,
     embeddings: Once<(Embeddings, Fingerprint)>,
+    trust: Once<Trust>,
     seconds: Mutex<BTreeMap<String, f64>>,
     memory: u64,
 }
@@ -117,6 +130,7 @@ impl Workbench {
             decoder: Once::default(),
             decoder_name: Once::default(),
             embeddings: Once::default(),
+            trust: Once::default(),
             seconds: Mutex::default(),
             memory: machine::memory().map_or(u64::MAX, |m| m.available),
         }
@@ -253,8 +267,7 @@ impl Workbench {
     /// # Errors
     /// As [`Self::embeddings`].
     pub fn stats(&self, prune: &PruneSettings, ctx: &Ctx) -> Result<Stats> {
-        let embedded = self.embeddings(ctx)?;
-        let kept = prune::prune(&embedded.0, prune, ctx)?;
+        let (embedded, kept) = (self.embeddings(ctx)?, self.kept(prune, ctx)?);
         stats::stats(&embedded.0, &kept, &StatsSettings::default(), ctx)
     }
 
@@ -263,8 +276,7 @@ impl Workbench {
     /// # Errors
     /// As [`Self::embeddings`]; [`crate::error::Error::Setting`] for more prototypes than there are rows to make them of.
     pub fn prototypes(&self, recipe: &Recipe, ctx: &Ctx) -> Result<Prototyped> {
-        let kept = prune::prune(&self.embeddings(ctx)?.0, &recipe.prune, ctx)?;
-        self.prototypes_of(kept, recipe, ctx)
+        self.prototypes_of(self.kept(&recipe.prune, ctx)?, recipe, ctx)
     }
 
     /// The same for rows that were chosen otherwise, by a person for instance.
@@ -272,6 +284,9 @@ impl Workbench {
     /// # Errors
     /// As [`Self::prototypes`].
     pub fn prototypes_of(&self, kept: Kept, recipe: &Recipe, ctx: &Ctx) -> Result<Prototyped> {
+        if !matches!(recipe.method.method.start(), Start::Clusters | Start::Pairs) {
+            return self.chosen(recipe.method.method.start(), kept, recipe, ctx);
+        }
         let embedded = self.embeddings(ctx)?;
         let (data, source) = (&embedded.0, &embedded.1);
         let rows = kept_name(&kept, source);
@@ -288,19 +303,23 @@ impl Workbench {
         self.put_together(kept, (ImageClusters(images), TextClusters(texts)), recipe, fingerprint, ctx)
     }
 
-    /// A first look at [`Self::prototypes_of`], from clusters found `before` with other settings: it takes a fraction of the
-    /// time, but depends on what was found before, so nothing is made of it and nothing kept.
+    /// A first look at [`Self::prototypes_of`], from clusters found `before` with other settings, if there were any: it takes
+    /// a fraction of the time, but depends on what was found before, so nothing is made of it and nothing kept.
     ///
     /// # Errors
     /// As [`Self::prototypes`].
-    pub fn glimpse(&self, kept: Kept, before: &Prototyped, recipe: &Recipe, ctx: &Ctx) -> Result<Prototyped> {
+    pub fn glimpse(&self, kept: Kept, before: &Prototyped, recipe: &Recipe, ctx: &Ctx) -> Result<Option<Prototyped>> {
+        let Some(clusters) = before.clusters.as_ref().filter(|_| recipe.method.method.start() == Start::Clusters)
+        else {
+            return Ok(None);
+        };
         let embedded = self.embeddings(ctx)?;
         let (images, texts) = rayon::join(
-            || cluster::cluster_images(&embedded.0, &kept, Some(&before.images), &recipe.cluster, ctx),
-            || cluster::cluster_texts(&embedded.0, &kept, Some(&before.texts), &recipe.cluster, ctx),
+            || cluster::cluster_images(&embedded.0, &kept, Some(&clusters.images), &recipe.cluster, ctx),
+            || cluster::cluster_texts(&embedded.0, &kept, Some(&clusters.texts), &recipe.cluster, ctx),
         );
         let fingerprint = Fingerprint::of_stage("glimpse", &(&kept, &recipe.cluster), &[&before.fingerprint]);
-        self.put_together(kept, (images?, texts?), recipe, fingerprint, ctx)
+        self.put_together(kept, (images?, texts?), recipe, fingerprint, ctx).map(Some)
     }
 
     /// Matches clusters, averages them, ranks captions.
@@ -318,7 +337,8 @@ impl Workbench {
         let prototypes = prototype::prototypes(data, &kept, (&images, &texts), &matching, &recipe.prototype, ctx)?;
         let pairs = &self.dataset.train.pairs;
         let captions = caption::captions(&prototypes.list, data, pairs, &recipe.caption, ctx)?;
-        Ok(Prototyped { kept, images, texts, matching, prototypes, captions, fingerprint })
+        let clusters = Some(Matched { images, texts, matching });
+        Ok(Prototyped { kept, clusters, prototypes, captions, fingerprint })
     }
 
     /// A stage's result, from the store or computed and kept; what it cost is remembered either way.

@@ -6,7 +6,9 @@ mod score;
 mod tries;
 
 use super::{
-    Recipe, Workbench, cluster_name, kept_name,
+    Recipe, Workbench,
+    choose::Choice,
+    cluster_name, kept_name,
     make::{image_name, requests},
     matrix,
 };
@@ -20,9 +22,10 @@ use crate::{
         assign, caption,
         cluster::{Clusters, ImageClusters, TextClusters},
         embed::{self, Embeddings},
+        methods::{Method, Start, Way, select},
         plan::{Cost, Plan, Stage, cost, line},
-        prototype, prune,
-        select::{self, Method},
+        prototype,
+        prune::{self, PruneMethod},
         store::encode_png,
         synthesize::{self, Request},
     },
@@ -52,22 +55,23 @@ impl Workbench {
         let known = self.known(recipe.method, ctx)?;
         let pairs = self.dataset.train.pairs.len();
         let m = recipe.cluster.prototypes;
-        if !recipe.method.needs_prototypes() {
+        let (way, start) = (recipe.method, recipe.method.method.start());
+        if start == Start::Pairs {
             let sample = self.sample(&known, SAMPLE.max(FEW * m))?;
             let few = m.min(FEW);
-            let (_, one) = cost(|| select::real_pairs(recipe.method, &sample, few, recipe.seed, ctx))?;
+            let (_, one) = cost(|| select::real_pairs(way.method, &sample, few, recipe.seed, ctx))?;
             let steps =
-                if matches!(recipe.method, Method::Kcenter | Method::Herding) { m as f64 / few as f64 } else { 1.0 };
+                if matches!(way.method, Method::Kcenter | Method::Herding) { m as f64 / few as f64 } else { 1.0 };
             let seconds = one.seconds * pairs as f64 / sample.pairs() as f64 * steps;
-            plan.add(Stage::new(recipe.method.name(), (m, "pairs"), false).costs(seconds, self.held(&known), 0));
+            plan.add(Stage::new(way.method.name(), (m, "pairs"), false).costs(seconds, self.held(&known), 0));
             return self.plan_writing(m, sample.width(), (None, self.held(&known)), plan);
         }
-        let (found, width) = self.plan_prototypes(recipe, &known, plan, ctx)?;
-        let held = self.held(&known);
-        let picture = match recipe.method {
-            Method::Pds => self.plan_pictures(recipe, found, held, plan, ctx)?,
-            _ => None,
+        let (found, width) = match start {
+            Start::Clusters => self.plan_prototypes(recipe, &known, plan, ctx)?,
+            _ => self.plan_choice(recipe, &known, plan, ctx)?,
         };
+        let held = self.held(&known);
+        let picture = if way.draws() { self.plan_pictures(recipe, found, held, plan, ctx)? } else { None };
         self.plan_writing(m, width, (picture, held), plan)
     }
 
@@ -122,12 +126,13 @@ impl Workbench {
     }
 
     /// The embeddings, where the store has them, or where they tell what else it has and are read without writing.
-    pub(super) fn known(&self, method: Method, ctx: &Ctx) -> Result<Known> {
+    pub(super) fn known(&self, way: Way, ctx: &Ctx) -> Result<Known> {
         let there = match &self.dataset.train.ready {
             None => self.store.cost::<Arrays>(&self.embedding_name(&*self.clip()?)).is_some(),
             Some(ready) => {
                 let (image, text) = (ready.images()?, ready.texts());
-                let clustered = method.needs_prototypes() && self.store.knows("cluster images");
+                let clustered = way.method.start() != Start::Pairs && self.store.knows("trust")
+                    || way.method.start() == Start::Clusters && self.store.knows("cluster images");
                 clustered && (self.fits(image, text) || image.in_place().is_some() && text.in_place().is_some())
             }
         };
@@ -180,11 +185,14 @@ impl Workbench {
         ctx: &Ctx,
     ) -> Result<((Vec<Request>, bool), usize)> {
         let (pairs, m, held) = (self.dataset.train.pairs.len(), recipe.cluster.prototypes, self.held(known));
-        let kept = pairs - (recipe.prune.ratio * pairs as f64).floor() as usize;
+        let kept = match recipe.prune.method {
+            PruneMethod::ClipScore => pairs - (recipe.prune.ratio * pairs as f64).floor() as usize,
+            PruneMethod::Trust => pairs,
+        };
         let done = self.clusters_there(recipe, known, ctx)?;
         let sample = self.sample(known, (2 * SAMPLE).max(4 * m).min(kept))?;
         let s = sample.pairs();
-        let (_, one) = cost(|| prune::similarities(&sample, ctx))?;
+        let (_, one) = cost(|| prune::prune(&sample, &recipe.prune, ctx))?;
         plan.add(Stage::new("prune", (pairs, "pairs"), false).costs(each(one, s, pairs), held, 0));
         let images = pairs.min(self.dataset.train.images.len()).min(kept);
         let tried = |side: &str, rows: ArrayView2<f32>, n: usize, done: bool, plan: &mut Plan| -> Result<Clusters> {
@@ -212,6 +220,32 @@ impl Workbench {
             let words: Vec<&str> = found.captions.iter().map(|c| c.text(&self.dataset.train.pairs)).collect();
             return Ok(((requests(recipe.seed, &found.prototypes.list, &words), true), sample.width()));
         }
+        let words: Vec<&str> = captions.iter().map(|c| c.text(first)).collect();
+        Ok(((requests(recipe.seed, &list, &words), false), sample.width()))
+    }
+
+    /// The same where no clusters are matched.
+    #[allow(clippy::type_complexity)]
+    fn plan_choice(
+        &self,
+        recipe: &Recipe,
+        known: &Known,
+        plan: &mut Plan,
+        ctx: &Ctx,
+    ) -> Result<((Vec<Request>, bool), usize)> {
+        let (pairs, m, held) = (self.dataset.train.pairs.len(), recipe.cluster.prototypes, self.held(known));
+        let sample = self.sample(known, (2 * SAMPLE).max(4 * m).min(pairs))?;
+        let s = sample.pairs();
+        let (_, one) = cost(|| prune::prune(&sample, &recipe.prune, ctx))?;
+        plan.add(Stage::new("prune", (pairs, "pairs"), self.store.knows("trust")).costs(each(one, s, pairs), held, 0));
+        let (all, weights) = (prune::Kept((0..s as u32).collect()), vec![1.0; s]);
+        let start = recipe.method.method.start();
+        let (choice, one) = cost(|| Choice::new(start, &sample, &weights, (m, recipe.seed), ctx))?;
+        plan.add(Stage::new("choose", (m, "pairs"), false).costs(each(one, s, pairs), held, 0));
+        let (list, first) = (choice.prototypes(&sample, &all), &self.dataset.train.pairs[..s]);
+        let settings = caption::CaptionSettings { distinct: false, ..recipe.caption.clone() };
+        let (captions, one) = cost(|| caption::captions(&list, &sample, first, &settings, ctx))?;
+        plan.add(Stage::new("rank captions", (pairs, "captions"), false).costs(each(one, s, pairs), held, 0));
         let words: Vec<&str> = captions.iter().map(|c| c.text(first)).collect();
         Ok(((requests(recipe.seed, &list, &words), false), sample.width()))
     }
@@ -305,7 +339,7 @@ impl Workbench {
     pub fn plan_stats(&self, settings: &prune::PruneSettings, plan: &mut Plan, ctx: &Ctx) -> Result<()> {
         use crate::pipeline::stats::{StatsSettings, stats};
         self.plan_embeddings(plan, ctx)?;
-        let known = self.known(Method::Random, ctx)?;
+        let known = self.known(Method::Random.into(), ctx)?;
         let pairs = self.dataset.train.pairs.len();
         let sample = self.sample(&known, 2 * SAMPLE)?;
         let timed = |n: usize| {

@@ -40,12 +40,13 @@ impl Workbench {
     ) -> Result<Vec<EncoderRecall>> {
         settings.check()?;
         let images: Vec<ImageSource> = set.pairs.iter().map(|p| p.image.clone()).collect();
+        let on = settings.split.name();
         let val = settings.selection == evaluate::Selection::Validation;
         let mut sides = Vec::new();
         for name in &settings.encoders {
             let encoder = Student::load(&self.checkpoints.encoders, &self.checkpoints.hub, name)?;
             let train = encode_features(&encoder.network, settings.features, &images, ctx)?;
-            let test = self.features(&encoder, settings.features, "test", ctx)?;
+            let test = self.features(&encoder, settings.features, on, ctx)?;
             let val = if val { Some(self.features(&encoder, settings.features, "val", ctx)?) } else { None };
             sides.push((name, train, test, val));
         }
@@ -56,10 +57,11 @@ impl Workbench {
             computed = true;
             let curves = Curves::default();
             let ctx = &curves.collect(ctx);
-            let text = self.captions("test", &self.dataset.test, ctx)?;
-            let val_text = if val { Some(self.captions("val", &self.dataset.val, ctx)?) } else { None };
+            let text = self.captions(on, self.split(on)?, ctx)?;
+            let val_text = if val { Some(self.captions("val", self.split("val")?, ctx)?) } else { None };
             let texts = evaluate::Texts {
                 train: set.text_prototypes.view(),
+                soft: set.correspondence.as_ref().map(Array2::view),
                 test: evaluate::Captions { text: text.0.view(), image_of: &text.1 },
                 val: val_text.as_ref().map(|v| evaluate::Captions { text: v.0.view(), image_of: &v.1 }),
             };
@@ -83,6 +85,13 @@ impl Workbench {
         Ok(scored.recalls)
     }
 
+    /// The split of that name, which must have pairs.
+    pub(super) fn split(&self, part: &str) -> Result<&Split> {
+        let split = if part == "val" { &self.dataset.val } else { &self.dataset.test };
+        must_have(part, split)?;
+        Ok(split)
+    }
+
     /// Names the scores of `set`, whose images have these features.
     pub(super) fn scores_name(
         &self,
@@ -92,6 +101,9 @@ impl Workbench {
         seed: u64,
     ) -> Result<Fingerprint> {
         let mut content = Arrays::new().with_f32("text", &set.text_prototypes);
+        if let Some(soft) = &set.correspondence {
+            content = content.with_f32("correspondence", soft);
+        }
         for (name, train) in train {
             content = content.with_f32(name, train);
         }
@@ -102,7 +114,6 @@ impl Workbench {
 
     /// Captions of a split that recall is measured on: embeddings `[T, d]` and the image of each.
     fn captions(&self, part: &str, split: &Split, ctx: &Ctx) -> Result<(Array2<f32>, Vec<ImageId>)> {
-        must_have(part, split)?;
         let image_of = split.pairs.iter().map(|p| p.image).collect();
         if let Some(ready) = &split.ready {
             return Ok((ready.texts().read()?, image_of));
@@ -127,8 +138,7 @@ impl Workbench {
 
     /// Features `[I, c]` of a split's images.
     fn features(&self, encoder: &Student, kind: Features, part: &str, ctx: &Ctx) -> Result<Array2<f32>> {
-        let split = if part == "val" { &self.dataset.val } else { &self.dataset.test };
-        must_have(part, split)?;
+        let split = self.split(part)?;
         if let Some(ready) = split.features.get(model(&encoder.name)) {
             return ready.read();
         }
@@ -176,7 +186,7 @@ pub(super) fn model(name: &str) -> &str {
     name.rsplit_once('/').map_or(name, |(_, model)| model)
 }
 
-pub(super) fn must_have(part: &str, split: &Split) -> Result<()> {
+fn must_have(part: &str, split: &Split) -> Result<()> {
     if split.pairs.is_empty() {
         return Err(Error::setting("data.source", format!("has no {part} split to measure recall on")));
     }

@@ -81,7 +81,8 @@ fn coming(canvas: &mut Canvas, area: Rect, rows: &Embedded) {
     let ends = rows.cosines.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(a, b), &v| (a.min(v), b.max(v)));
     let remark = format!("{} so far, median {:.3}", count(rows.cosines.len()), median(&rows.cosines));
     canvas.title(area, "Cosine of image and caption", &remark);
-    histogram(canvas, Rect { y: area.y + 1, height: area.height - 2, ..area }, &rows.cosines, ends, None);
+    let plot = Rect { y: area.y + 1, height: area.height - 2, ..area };
+    histogram(canvas, plot, (&rows.cosines, &[]), ends, None);
     let y = area.bottom() - 1;
     canvas.put(area.x, y, 8, &format!("{:.2}", ends.0), theme.dim);
     canvas.right(area.x, y, area.width, &format!("{:.2}", ends.1), theme.dim);
@@ -126,7 +127,12 @@ fn summary(canvas: &mut Canvas, area: Rect, state: &State) {
         ("effective rank", format!("image {:.1}  text {:.1}", s.ranks[0], s.ranks[1])),
         ("modality gap", format!("{:.3}", s.gap)),
         ("near-duplicates", format!("{} of {} images", count(s.duplicates.0 as usize), count(s.duplicates.1))),
-        ("doubtful pairs", format!("{:.1} % by mixture", s.doubtful * 100.0)),
+        match state.measured.as_ref().and_then(|m| m.noise.as_ref()) {
+            Some(noise) => {
+                ("mismatched", format!("{:.1} %, at most {:.1} %", noise.share * 100.0, noise.upper * 100.0))
+            }
+            None => ("doubtful pairs", format!("{:.1} % by mixture", s.doubtful * 100.0)),
+        },
     ];
     for ((label, value), y) in lines.iter().zip(area.y + 1..area.bottom()) {
         canvas.put(area.x, y, 16, label, theme.dim);
@@ -137,16 +143,22 @@ fn summary(canvas: &mut Canvas, area: Rect, state: &State) {
 fn threshold(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured) {
     let theme = *canvas.theme;
     let all = measured.order.len();
-    canvas.title(area, "Cosine of image and caption", "");
+    match &measured.noise {
+        Some(_) => canvas.title(area, "Trust in each pair", "behind: captions re-paired"),
+        None => canvas.title(area, "Cosine of image and caption", ""),
+    }
     let cut = below(measured, &state.draft);
     let (plot, foot) =
         rows(Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, area.height.saturating_sub(5));
-    let at = |place: usize| measured.order.get(place).map_or(0.0, |&r| measured.cosines[r as usize]);
+    let at = |place: usize| measured.order.get(place).map_or(0.0, |&r| measured.scores[r as usize]);
     let last = all.saturating_sub(1);
-    histogram(canvas, plot, &measured.cosines, (at(0), at(last)), (cut > 0).then(|| at(cut.min(last))));
-    canvas.put(foot.x, foot.y, 8, &format!("{:.2}", at(0)), theme.dim);
-    canvas.right(foot.x, foot.y, foot.width, &format!("{:.2}", at(last)), theme.dim);
-    let (low, high) = (f64::from(at(0)), f64::from(at(last)));
+    let null = measured.noise.as_ref().map_or(&[][..], |n| &n.null);
+    let ends =
+        (null.first().map_or(at(0), |&low| low.min(at(0))), null.last().map_or(at(last), |&high| high.max(at(last))));
+    histogram(canvas, plot, (&measured.scores, null), ends, (cut > 0).then(|| at(cut.min(last))));
+    canvas.put(foot.x, foot.y, 8, &format!("{:.2}", ends.0), theme.dim);
+    canvas.right(foot.x, foot.y, foot.width, &format!("{:.2}", ends.1), theme.dim);
+    let (low, high) = (f64::from(ends.0), f64::from(ends.1));
     let share = if high > low { (f64::from(at(cut)) - low) / (high - low) } else { 0.0 };
     let mark = format!("{}{:.3}", if canvas.ascii { "^" } else { "▴" }, at(cut));
     let x = foot.x + (share * f64::from(foot.width.saturating_sub(1))) as u16;
@@ -163,26 +175,41 @@ fn slider(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured) {
     canvas.put(area.x, area.y, 11, &label, theme.text);
     let to = |share: f64| Action::ThresholdAt((share * 100.0).round() as u8);
     canvas.slider(area.x + 12, area.y, area.width.saturating_sub(12), state.draft.prune, to);
-    let words = format!("{} of {} pairs stay ({})", count(kept), count(all), percent(kept, all));
+    let mut words = format!("{} of {} pairs stay ({})", count(kept), count(all), percent(kept, all));
+    if let Some(noise) = measured.noise.as_ref().filter(|n| n.proposed == state.draft.prune) {
+        words += &format!(", as trust proposes; {:.0} mismatched among them", noise.expected);
+    }
     let indent = if area.width > 48 { 12 } else { 0 };
     canvas.put(area.x + indent, area.y + 1, area.width - indent, &words, theme.dim);
 }
 
-/// Bars of the counts of cosines between `ends`, a column each: those left of the cut in the signal colour.
-fn histogram(canvas: &mut Canvas, area: Rect, cosines: &[f32], (low, high): (f32, f32), cut: Option<f32>) {
+/// Bars of the counts of scores between `ends`, a column each: those left of the cut in the signal colour. Behind them the
+/// null, as if all pairs were mismatched.
+fn histogram(
+    canvas: &mut Canvas,
+    area: Rect,
+    (scores, null): (&[f32], &[f32]),
+    (low, high): (f32, f32),
+    cut: Option<f32>,
+) {
     let bins = usize::from(area.width);
     if bins == 0 || area.height == 0 {
         return;
     }
     let bin =
         |v: f32| (((v - low) / (high - low).max(f32::MIN_POSITIVE)) * bins as f32).min(bins as f32 - 1.0) as usize;
-    let mut counts = vec![0usize; bins];
-    cosines.iter().for_each(|&v| counts[bin(v)] += 1);
-    let most = counts.iter().copied().max().unwrap_or(1).max(1);
+    let shares = |values: &[f32]| {
+        let mut counts = vec![0usize; bins];
+        values.iter().for_each(|&v| counts[bin(v)] += 1);
+        counts.into_iter().map(|n| n as f64 / values.len().max(1) as f64).collect::<Vec<f64>>()
+    };
+    let (own, behind) = (shares(scores), shares(null));
+    let most = own.iter().chain(&behind).copied().fold(f64::MIN_POSITIVE, f64::max);
     let edge = cut.map_or(0, bin);
-    for (i, n) in counts.into_iter().enumerate() {
+    for (i, (n, null)) in own.into_iter().zip(behind).enumerate() {
         let style = if i < edge { canvas.theme.warn } else { canvas.theme.accent };
-        column(canvas, area, area.x + i as u16, n as f64 / most as f64, style);
+        column(canvas, area, area.x + i as u16, null / most, canvas.theme.faint);
+        column(canvas, area, area.x + i as u16, n / most, style);
     }
 }
 
@@ -191,6 +218,9 @@ fn column(canvas: &mut Canvas, area: Rect, x: u16, share: f64, style: ratatui::s
     let mut eighths = (share * f64::from(area.height) * 8.0).ceil() as u16;
     for y in (area.y..area.bottom()).rev() {
         let part = eighths.min(8);
+        if part == 0 {
+            return;
+        }
         let word = if canvas.ascii { if part > 3 { "#" } else { " " } } else { PARTS[usize::from(part)] };
         canvas.put(x, y, 1, word, style);
         eighths -= part;
@@ -228,7 +258,7 @@ fn pairs(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured) {
             area.x + 1,
             y,
             7,
-            &format!("{:.3}", measured.cosines[row as usize]),
+            &format!("{:.3}", measured.scores[row as usize]),
             if kept { theme.text } else { theme.warn },
         );
         if marks.has(row) || open.as_ref().is_some_and(|o| o.contains(&(top + i))) {
@@ -266,6 +296,12 @@ fn pair(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured) {
         theme.dim,
     );
     canvas.put(right.x, right.y + 1, right.width, verdict.0, verdict.1);
+    let cosine = measured.cosines[row as usize];
+    let why = match &measured.noise {
+        Some(n) => format!("matched {:.0} % · cosine {cosine:.3}", n.trust[row as usize] * 100.0),
+        None => format!("cosine {cosine:.3}"),
+    };
+    canvas.put(right.x, right.y + 2, right.width, &why, theme.dim);
     let words = state.rows.captions.get(row as usize).map_or("", String::as_str);
-    canvas.paragraph(Rect { y: right.y + 3, height: right.height.saturating_sub(3), ..right }, words, theme.text);
+    canvas.paragraph(Rect { y: right.y + 4, height: right.height.saturating_sub(4), ..right }, words, theme.text);
 }

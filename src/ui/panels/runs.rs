@@ -98,8 +98,8 @@ fn scores(canvas: &mut Canvas, area: Rect, state: &State) {
 
 fn head(canvas: &mut Canvas, line: Rect, score: &Score, current: bool) {
     let theme = *canvas.theme;
-    let own = score.method == "pds";
-    let name = if own { "this method".to_owned() } else { score.method.replace('-', " ") };
+    let own = score.is_own();
+    let name = score.method.replace('-', " ");
     let edited = match score.edited {
         0 => String::new(),
         n => format!("  {n} captions by hand"),

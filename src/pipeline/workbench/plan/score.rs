@@ -3,12 +3,12 @@
 use super::{
     super::{
         Workbench,
-        score::{Student, model, must_have},
+        score::{Student, model},
     },
     FEW, each, grown,
 };
 use crate::{
-    data::{ImageId, ImageSource, Split},
+    data::{ImageId, ImageSource},
     error::Result,
     pipeline::{
         Ctx, Report,
@@ -44,12 +44,13 @@ impl Workbench {
     ) -> Result<()> {
         settings.check()?;
         let val = settings.selection == Selection::Validation;
-        let parts = if val { &["test", "val"][..] } else { &["test"] };
+        let mut parts = vec![settings.split.name()];
+        parts.extend(val.then_some("val").filter(|val| parts != [*val]));
         let mut trained = Vec::new();
         let mut done = set.is_some() && self.store.knows("evaluate");
         for name in &settings.encoders {
             let encoder = Student::load(&self.checkpoints.encoders, &self.checkpoints.hub, name)?;
-            for part in parts {
+            for part in &parts {
                 self.plan_features(&encoder, settings, part, plan, ctx)?;
             }
             let pictures: Vec<ImageSource> = match set {
@@ -67,7 +68,7 @@ impl Workbench {
                 trained.push((name.as_str(), random(pairs.min(settings.batch), width)));
             }
         }
-        for part in parts {
+        for part in &parts {
             self.plan_captions(part, plan, ctx)?;
         }
         if let (true, Some(set)) = (done, set) {
@@ -132,15 +133,9 @@ impl Workbench {
         Ok(())
     }
 
-    fn split(&self, part: &str) -> Result<&Split> {
-        let split = if part == "val" { &self.dataset.val } else { &self.dataset.test };
-        must_have(part, split)?;
-        Ok(split)
-    }
-
     /// Seconds of one run: a few epochs and recalls are done on random features of the real sizes.
     fn try_training(&self, train: &Array2<f32>, pairs: usize, settings: &Settings, ctx: &Ctx) -> Result<f64> {
-        let (test, m) = (&self.dataset.test, train.nrows());
+        let (test, m) = (self.split(settings.split.name())?, train.nrows());
         let width = match &test.ready {
             Some(ready) => ready.texts().dim().1,
             None => self.clip()?.width(),
@@ -151,7 +146,7 @@ impl Workbench {
             (random(m, width), Settings { runs: 1, epochs: FEW, selection: Selection::Last, ..settings.clone() });
         let images = [Images { encoder: "", train: train.view(), test: images.view(), val: None }];
         let captions = Captions { text: texts.view(), image_of: &image_of };
-        let texts = Texts { train: own.view(), test: captions, val: None };
+        let texts = Texts { train: own.view(), soft: None, test: captions, val: None };
         // An epoch ends with a step, a recall with a point of R-mean.
         let seen: Arc<Mutex<Vec<(bool, Instant)>>> = Arc::default();
         let watcher = seen.clone();

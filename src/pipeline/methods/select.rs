@@ -1,81 +1,20 @@
-//! Which pairs to distil into: prototypes, or real pairs as yardsticks.
+//! Real pairs: yardsticks that know no prototypes, and the pairs nearest to prototypes.
 
-use super::{
-    Ctx, dense,
-    embed::Embeddings,
-    nearest,
-    prototype::Prototype,
-    prune::{self, Kept},
+use super::Method;
+use crate::{
+    error::{Error, Result},
+    pipeline::{
+        Ctx, dense,
+        embed::Embeddings,
+        nearest,
+        prototype::Prototype,
+        prune::{self, Kept},
+    },
 };
-use crate::error::{Error, Result};
 use ndarray::{ArrayView1, ArrayView2, Axis, s};
 use rand::{Rng, SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
-
-/// A way to get pairs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// Synthetic images of the prototypes: the method itself.
-    #[default]
-    Pds,
-    /// Real pairs, drawn at random.
-    Random,
-    /// Real pairs, each the farthest from those before (Sener and Savarese 2018).
-    Kcenter,
-    /// Real pairs whose mean follows the mean of all (Welling 2009).
-    Herding,
-    /// Real pairs of highest image-text cosine.
-    ClipScore,
-    /// The real image nearest to each image prototype; the text target stays the text prototype.
-    NearestImage,
-    /// The real caption nearest to each text prototype as the target, with its own image.
-    NearestText,
-}
-
-impl Method {
-    /// Every method, in the order of the help.
-    pub const ALL: [Self; 7] =
-        [Self::Pds, Self::Random, Self::Kcenter, Self::Herding, Self::ClipScore, Self::NearestImage, Self::NearestText];
-
-    /// Its name in settings and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pds => "pds",
-            Self::Random => "random",
-            Self::Kcenter => "kcenter",
-            Self::Herding => "herding",
-            Self::ClipScore => "clip-score",
-            Self::NearestImage => "nearest-image",
-            Self::NearestText => "nearest-text",
-        }
-    }
-
-    /// Whether it starts from prototypes.
-    pub fn needs_prototypes(self) -> bool {
-        matches!(self, Self::Pds | Self::NearestImage | Self::NearestText)
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Method {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|m| m.name() == name).ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.map(Self::name).into();
-            Error::setting("method", format!("unknown method `{name}`; one of {}", names.join(", ")))
-        })
-    }
-}
 
 /// A real pair and what the student is to match it with.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,9 +42,7 @@ pub fn real_pairs(method: Method, data: &Embeddings, m: usize, seed: u64, ctx: &
         Method::ClipScore => top(&scores, m),
         Method::Kcenter => k_center(&Joint::new(data), m, &mut rng, ctx)?,
         Method::Herding => herding(&Joint::new(data), m, ctx)?,
-        Method::Pds | Method::NearestImage | Method::NearestText => {
-            return Err(Error::setting("method", format!("{method} needs prototypes")));
-        }
+        other => return Err(Error::setting("method", format!("{other} needs prototypes"))),
     };
     Ok(rows.into_iter().map(|row| SelectedPair { row, text: data.text.row(row as usize).to_vec() }).collect())
 }

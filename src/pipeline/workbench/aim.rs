@@ -1,0 +1,95 @@
+//! What students match a set's pictures with, found once the pictures are there.
+
+use super::{Recipe, Workbench};
+use crate::{
+    data::ImageSource,
+    error::{Error, Result},
+    fingerprint::Fingerprint,
+    pipeline::{
+        Ctx,
+        arrays::Arrays,
+        dense,
+        distilled::DistilledSet,
+        embed,
+        methods::{Pictures, Targets, Way},
+        prune::Kept,
+        targets,
+    },
+};
+use ndarray::Array2;
+
+impl Workbench {
+    /// Gives a set the targets that its way asks for; `rows` are the training rows of its captions, where they have one,
+    /// and `kept` the pairs that teach.
+    ///
+    /// # Errors
+    /// As [`Self::embeddings`] and [`targets::solve`]; [`Error::Setting`] for words of people where ready features leave
+    /// no CLIP to embed them.
+    pub fn aim(
+        &self,
+        mut set: DistilledSet,
+        rows: &[Option<u32>],
+        kept: &Kept,
+        recipe: &Recipe,
+        ctx: &Ctx,
+    ) -> Result<DistilledSet> {
+        let (way, data) = (recipe.method, &self.embeddings(ctx)?.0);
+        if way.targets() == Targets::Caption {
+            set.text_prototypes = self.caption_targets(&set, rows, ctx)?;
+        }
+        let solved = way.targets() == Targets::Solved;
+        if solved || way.soft {
+            let weights = self.weights(kept, &recipe.prune, ctx)?;
+            if solved {
+                let pictures = self.seen(&set, way, ctx)?;
+                set.text_prototypes = targets::solve(pictures.view(), data, &weights, &recipe.targets.solve(), ctx)?;
+            }
+            if way.soft {
+                let soft = recipe.targets.soft();
+                set.correspondence =
+                    Some(targets::soft_correspondence(set.text_prototypes.view(), data, &weights, &soft)?);
+            }
+        }
+        set.method = way.to_string();
+        Ok(set)
+    }
+
+    /// The pictures as CLIP sees them, `[m, d]`: real ones are embedded already.
+    fn seen(&self, set: &DistilledSet, way: Way, ctx: &Ctx) -> Result<Array2<f32>> {
+        if way.pictures() == Pictures::Real {
+            return Ok(set.image_prototypes.clone());
+        }
+        let images: Vec<ImageSource> = set.pairs.iter().map(|p| p.image.clone()).collect();
+        let mut pixels = Vec::new();
+        for image in &images {
+            pixels.extend_from_slice(Fingerprint::of_bytes(image.decode()?.as_raw()).as_str().as_bytes());
+        }
+        let clip = self.clip()?;
+        let name = Fingerprint::of_stage("embed pictures", &Fingerprint::of_bytes(&pixels), &[clip.fingerprint()]);
+        let mut found = self.staged("embed pictures", &name, || {
+            Ok(Arrays::new().holding("image", embed::embed_images(&images, &clip, ctx)?))
+        })?;
+        found.take("image")
+    }
+
+    fn caption_targets(&self, set: &DistilledSet, rows: &[Option<u32>], ctx: &Ctx) -> Result<Array2<f32>> {
+        let data = &self.embeddings(ctx)?.0;
+        let mut targets = vec![None; set.pairs.len()];
+        rows.iter().zip(&mut targets).for_each(|(row, target)| {
+            *target = row.map(|row| data.text.row(row as usize).to_vec());
+        });
+        let typed: Vec<usize> = (0..targets.len()).filter(|&i| targets[i].is_none()).collect();
+        if !typed.is_empty() {
+            if self.dataset.train.ready.is_some() {
+                let message = "captions written by hand have no ready features to be targets";
+                return Err(Error::setting("method", message));
+            }
+            let words: Vec<_> =
+                typed.iter().map(|&i| self.dataset.train.pre_caption.read(&set.pairs[i].caption)).collect();
+            let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+            let found = embed::embed_captions(&words, &*self.clip()?, ctx)?;
+            typed.iter().zip(found.rows()).for_each(|(&i, row)| targets[i] = Some(row.to_vec()));
+        }
+        dense::stack(targets.iter().flatten().map(Vec::as_slice), data.text.ncols())
+    }
+}

@@ -1,0 +1,129 @@
+//! From pairs to prototypes: which pairs are trusted, and what each method starts from.
+
+use super::{Prototyped, Recipe, Workbench, kept_name};
+use crate::{
+    error::Result,
+    fingerprint::Fingerprint,
+    pipeline::{
+        Ctx, caption,
+        cluster::{ImageCluster, TextCluster},
+        dense,
+        embed::Embeddings,
+        joint::{JointCluster, joint_clusters},
+        methods::{Start, coverage::coverage},
+        need::by_need,
+        prototype::{Prototype, Prototypes, mean},
+        prune::{self, Kept, PruneMethod, PruneSettings},
+        store::Json,
+        trust::{Trust, TrustSettings, trust},
+    },
+};
+use ndarray::ArrayView1;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The ridge of a choice by need, relative to the mean eigenvalue: of .1 to .3 the best on the demo's validation split.
+const NEED: f64 = 0.3;
+
+impl Workbench {
+    /// What is to be believed of each training pair.
+    ///
+    /// # Errors
+    /// As [`Self::embeddings`].
+    pub fn trust(&self, ctx: &Ctx) -> Result<Arc<Trust>> {
+        self.trust.get(|| {
+            let embedded = self.embeddings(ctx)?;
+            let settings = TrustSettings::default();
+            let name = Fingerprint::of_stage("trust", &settings, &[&embedded.1]);
+            let Json(found) = self.staged("trust", &name, || Ok(Json(trust(&embedded.0, &settings, ctx)?)))?;
+            Ok(found)
+        })
+    }
+
+    /// The rows that are not pruned.
+    ///
+    /// # Errors
+    /// As [`Self::embeddings`], and those of [`prune::prune`].
+    pub fn kept(&self, settings: &PruneSettings, ctx: &Ctx) -> Result<Kept> {
+        match settings.method {
+            PruneMethod::Trust => Ok(self.trust(ctx)?.kept()),
+            PruneMethod::ClipScore => prune::prune(&self.embeddings(ctx)?.0, settings, ctx),
+        }
+    }
+
+    /// What each pair counts where pairs teach: nothing unless it is kept, and as much as it is trusted. `[pairs]`
+    pub(super) fn weights(&self, kept: &Kept, settings: &PruneSettings, ctx: &Ctx) -> Result<Vec<f32>> {
+        let trusted = match settings.method {
+            PruneMethod::Trust => Some(self.trust(ctx)?),
+            PruneMethod::ClipScore => None,
+        };
+        let mut weights = vec![0.0; self.embeddings(ctx)?.0.pairs()];
+        for &row in &kept.0 {
+            // One that a person keeps is trusted, whatever its score.
+            weights[row as usize] = trusted.as_ref().map_or(1.0, |t| t.weights[row as usize].max(0.5));
+        }
+        Ok(weights)
+    }
+
+    /// Prototypes that no matched clusters are needed for.
+    pub(super) fn chosen(&self, start: Start, kept: Kept, recipe: &Recipe, ctx: &Ctx) -> Result<Prototyped> {
+        let embedded = self.embeddings(ctx)?;
+        let (data, source) = (&embedded.0, &embedded.1);
+        let (m, seed) = (recipe.cluster.prototypes, recipe.seed);
+        let weights = self.weights(&kept, &recipe.prune, ctx)?;
+        let of = (start, kept_name(&kept, source), recipe.prune.method, m, seed);
+        let name = Fingerprint::of_stage("choose", &of, &[source]);
+        let Json(choice) =
+            self.staged("choose", &name, || Ok(Json(Choice::new(start, data, &weights, (m, seed), ctx)?)))?;
+        let list = choice.prototypes(data, &kept);
+        let prototypes = Prototypes { list, empty: 0 };
+        let captions = caption::captions(&prototypes.list, data, &self.dataset.train.pairs, &recipe.caption, ctx)?;
+        let fingerprint = Fingerprint::of_stage("prototypes", &(&recipe.caption, name), &[source]);
+        Ok(Prototyped { kept, clusters: None, prototypes, captions, fingerprint })
+    }
+}
+
+/// What a method chose.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Choice {
+    /// Images by number.
+    Images(Vec<u32>),
+    /// Clusters of pairs.
+    Clusters(Vec<JointCluster>),
+}
+
+impl Choice {
+    /// Chooses `m` by what each pair counts.
+    pub fn new(start: Start, data: &Embeddings, weights: &[f32], (m, seed): (usize, u64), ctx: &Ctx) -> Result<Self> {
+        Ok(match start {
+            Start::Joint => Self::Clusters(joint_clusters(data, weights, m, seed, ctx)?),
+            Start::Coverage => Self::Images(coverage(data, weights, m, seed, ctx)?),
+            Start::Need | Start::Clusters | Start::Pairs => Self::Images(by_need(data, weights, m, NEED, ctx)?),
+        })
+    }
+
+    /// In the order of choice; an image is a prototype with the mean of its kept captions.
+    pub fn prototypes(self, data: &Embeddings, kept: &Kept) -> Vec<Prototype> {
+        let images = match self {
+            Self::Clusters(clusters) => return clusters.into_iter().enumerate().map(prototype).collect(),
+            Self::Images(images) => images,
+        };
+        let mut rows_of = vec![Vec::new(); data.image.nrows()];
+        kept.0.iter().for_each(|&row| rows_of[data.image_of[row as usize] as usize].push(row));
+        let one = |image: u32| {
+            let rows = std::mem::take(&mut rows_of[image as usize]);
+            let text = mean(rows.iter().map(|&row| data.text.row(row as usize)), data.text.ncols());
+            JointCluster { image: data.image.row(image as usize).to_vec(), text, rows }
+        };
+        images.into_iter().map(one).enumerate().map(prototype).collect()
+    }
+}
+
+fn prototype((i, JointCluster { image, text, rows }): (usize, JointCluster)) -> Prototype {
+    let similarity = match image.len() == text.len() {
+        true => dense::cosine(ArrayView1::from(&image), ArrayView1::from(&text)) as f32,
+        false => 0.0,
+    };
+    let (image_cluster, text_cluster) = (ImageCluster(i as u32), TextCluster(i as u32));
+    Prototype { image, text, support: rows.len() as u32, similarity, image_cluster, text_cluster, rows }
+}
