@@ -16,7 +16,7 @@ use super::{
     ridge::{Space, Texts},
 };
 use crate::error::Result;
-use null::Null;
+use null::{Mismatched, Sorted};
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -139,23 +139,45 @@ pub fn trust_by(data: &Embeddings, draws: &Draws, ctx: &Ctx) -> Result<Trust> {
     dense::finite("text embeddings", data.text.view())?;
     let space = Space::new(data, Texts::Unit);
     let mut weights = vec![1f32; data.pairs()];
-    let mut found = None;
-    for round in 0..ROUNDS {
+    for round in 0.. {
         ctx.step("trust", round, ROUNDS)?;
-        let judged = Judged::new(&space, &weights, draws, ctx)?;
-        let Some(null) = Null::new(&judged.null) else { break };
-        let share = null.share(&judged.scores);
-        weights = null.weights(&judged.scores, share);
-        found = Some((judged, null, share));
+        let last = round + 1 == ROUNDS;
+        let judged = Judged::new(&space, &weights, draws, last, ctx)?;
+        let (Some(scores), Some(null)) = (Sorted::new(&judged.scores), Sorted::new(&judged.null)) else { break };
+        let share = null::share(&scores, &null);
+        let random = Mismatched(vec![(share, null)]);
+        if last {
+            return verdict(data, judged, &scores, random);
+        }
+        weights = random.weights(&judged.scores, &scores);
     }
-    let Some((judged, null, share)) = found else { return Ok(unknown(data.pairs())) };
-    let images = data.image.nrows();
-    let upper = null.upper(&judged.scores, images).max(share);
+    Ok(unknown(data.pairs()))
+}
+
+/// Hears the other witnesses, and believes the one of the largest share.
+fn verdict(data: &Embeddings, judged: Judged, scores: &Sorted, random: Mismatched) -> Result<Trust> {
+    let (images, mut witness, mut wrong) = (data.image.nrows(), Witness::Shuffle, random);
+    let mut behind = images;
+    if let Some(near) = Sorted::new(&judged.near)
+        && let [(share, null)] = &wrong.0[..]
+        && let Some(more) = neighbours::speaks(scores, null, &near, *share)
+    {
+        (witness, behind) = (Witness::Neighbours, near.len() / DRAWS);
+        wrong.0.push((more, near));
+    }
+    let mut upper = wrong.upper(scores, [images, behind]);
+    if let Some((share, hump)) = mixture::lower(scores)?
+        && share > upper
+    {
+        (witness, wrong) = (Witness::Mixture, Mismatched(vec![(share, hump)]));
+        upper = wrong.upper(scores, [images, images]);
+    }
+    let weights = wrong.weights(&judged.scores, scores);
     let lowest =
         (0..weights.len()).filter(|&r| weights[r] >= 0.5).map(|r| judged.scores[r]).fold(f32::INFINITY, f32::min);
-    let expected = share * weights.len() as f64 * null.above(lowest);
-    let shown = null.sample(SHOWN);
-    Ok(Trust { weights, scores: judged.scores, null: shown, share, upper, witness: Witness::Shuffle, expected })
+    let (share, expected) = (wrong.share(), weights.len() as f64 * wrong.above(lowest));
+    let null = wrong.0.last().map_or_else(Vec::new, |part| part.1.sample(SHOWN));
+    Ok(Trust { weights, scores: judged.scores, null, share, upper, witness, expected })
 }
 
 /// What is said of too little.

@@ -1,6 +1,6 @@
 //! The two tracks: each fitted on one half of the images, each judging the other half.
 
-use super::{DRAWS, Draws, blocks, halves};
+use super::{DRAWS, Draws, blocks, halves, neighbours};
 use crate::{
     error::Result,
     pipeline::{
@@ -24,11 +24,13 @@ pub(super) struct Judged {
     pub scores: Vec<f32>,
     /// Of captions with images of others, in no order.
     pub null: Vec<f32>,
+    /// Of trusted captions with images near to their own; only in the last round.
+    pub near: Vec<f32>,
 }
 
 impl Judged {
-    pub fn new(space: &Space, weights: &[f32], draws: &Draws, ctx: &Ctx) -> Result<Self> {
-        let mut judged = Self { scores: vec![0.0; weights.len()], null: Vec::new() };
+    pub fn new(space: &Space, weights: &[f32], draws: &Draws, last: bool, ctx: &Ctx) -> Result<Self> {
+        let mut judged = Self { scores: vec![0.0; weights.len()], null: Vec::new(), near: Vec::new() };
         let halves = halves(&draws.order);
         let mut taught = weights.to_vec();
         for (half, other) in [(halves[0], halves[1]), (halves[1], halves[0])] {
@@ -38,13 +40,17 @@ impl Judged {
                 continue;
             }
             let track = Track::new(space, &taught, ctx)?;
-            judged.half(space, &track, half, draws, ctx)?;
+            let scale = judged.half(space, &track, half, draws, ctx)?;
+            if last {
+                let near = neighbours::judge(space, &track, half, &judged.scores, ctx)?;
+                judged.near.extend(near.iter().map(|&pair| scale.score(pair)));
+            }
         }
         Ok(judged)
     }
 
     /// Judges the pairs of `half`.
-    fn half(&mut self, space: &Space, track: &Track, half: &[u32], draws: &Draws, ctx: &Ctx) -> Result<()> {
+    fn half(&mut self, space: &Space, track: &Track, half: &[u32], draws: &Draws, ctx: &Ctx) -> Result<Scale> {
         let mut place = vec![0u32; draws.order.len()];
         let (mut rows, mut own, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for images in blocks(half) {
@@ -64,7 +70,7 @@ impl Judged {
         let scale = Scale::new(&others);
         rows.iter().zip(&own).for_each(|(&r, &pair)| self.scores[r as usize] = scale.score(pair));
         self.null.extend(others.iter().map(|&pair| scale.score(pair)));
-        Ok(())
+        Ok(scale)
     }
 }
 
