@@ -85,7 +85,7 @@ fn protocol() {
     let (ctx, settings) = (Ctx::quiet(), evaluate::Settings::default());
     let of = |encoder| Images { encoder, train: images.view(), test: test_images.view(), val: None };
     let test = Captions { text: test_text.view(), image_of: &image_of };
-    let texts = Texts { train: text.view(), test, val: None };
+    let texts = Texts { train: text.view(), soft: None, test, val: None };
     time("protocol, 768 to 1,000, 100 pairs, 2 encoders x 5 runs", || {
         let both = [of("a"), of("b")];
         evaluate::evaluate(&both, &texts, &settings, 0, &ctx).unwrap()

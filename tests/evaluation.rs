@@ -43,7 +43,7 @@ fn judge(world: &World, settings: &Settings, seed: u64, ctx: &Ctx) -> protostill
     let [train, val, test] = [&world.train, &world.val, &world.test];
     let images = |encoder| Images { encoder, train: train[0].view(), test: test[0].view(), val: Some(val[0].view()) };
     let of = |text| Captions { text, image_of: &world.image_of };
-    let texts = Texts { train: train[1].view(), test: of(test[1].view()), val: Some(of(val[1].view())) };
+    let texts = Texts { train: train[1].view(), soft: None, test: of(test[1].view()), val: Some(of(val[1].view())) };
     evaluate(&[images("vit"), images("nf_resnet")], &texts, settings, seed, ctx)
 }
 

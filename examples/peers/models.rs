@@ -94,7 +94,12 @@ fn protocol(at: &Path) -> Array2<f32> {
     let image_of: Vec<ImageId> = (0..captions.nrows()).map(|t| ImageId((t / each) as u32)).collect();
     let (settings, ctx) = (Settings::default(), Ctx::quiet());
     let images = [Images { encoder: "peer", train: train.view(), test: test.view(), val: None }];
-    let texts = Texts { train: text.view(), test: Captions { text: captions.view(), image_of: &image_of }, val: None };
+    let texts = Texts {
+        train: text.view(),
+        soft: None,
+        test: Captions { text: captions.view(), image_of: &image_of },
+        val: None,
+    };
     let mean = |found: &Vec<EncoderRecall>| (found[0].r_mean, found[0].runs.len());
     let found = measured(|| evaluate(&images, &texts, &settings, 0, &ctx).unwrap(), mean);
     let all: Vec<f32> = found[0].runs.iter().flat_map(|run| run.all()).map(|v| v as f32).collect();

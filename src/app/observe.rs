@@ -20,6 +20,7 @@ impl State {
         match news {
             News::Opened { name, rows } => {
                 (self.name, self.rows) = (Some(name), rows);
+                self.refresh();
                 self.recognise()
             }
             News::Embedded(more) => {

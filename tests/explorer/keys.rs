@@ -352,7 +352,7 @@ fn the_protocol_is_a_decision_and_goes_with_every_run() {
     let effects = keys(&mut state, "5 R R p o Enter");
     let works = effects.iter().filter_map(|e| if let Effect::Start(_, w) = e { Some(w) } else { None });
     let judged: Vec<_> =
-        works.filter_map(|w| if let Work::Evaluate { protocol, .. } = w { Some(protocol) } else { None }).collect();
+        works.filter_map(|w| if let Work::Evaluate { draft, .. } = w { Some(&draft.protocol) } else { None }).collect();
     assert_eq!((judged[0].runs, judged[0].epochs, judged[0].encoders.as_slice()), (7, 50, &["vit".to_owned()][..]));
     keys(&mut state, "o");
     assert_eq!(state.draft.protocol.encoders, ["nf_resnet"]);

@@ -28,6 +28,8 @@ pub const DRAWS: usize = 5;
 const BLOCK: usize = 2048;
 /// Fits and judgements, each with the weights that the one before gave.
 const ROUNDS: usize = 2;
+/// A bound above which nothing is told: nearly all pairs may be mismatched.
+const UNTOLD: f64 = 0.95;
 /// Most scores of the null that are kept to be drawn.
 const SHOWN: usize = 4096;
 
@@ -122,7 +124,8 @@ fn blocks(half: &[u32]) -> impl Iterator<Item = &[u32]> {
     half.chunks(half.len().div_ceil(many).max(1))
 }
 
-/// Judges every pair. With too few images to re-pair captions, every pair is trusted and the bound is 1.
+/// Judges every pair. Where all may be mismatched for what can be told (few images, an embedding that tells nothing), every
+/// pair is kept and the bound says so.
 ///
 /// # Errors
 /// [`crate::error::Error::Shape`] for arrays that do not fit, [`crate::error::Error::Cancelled`].
@@ -171,6 +174,12 @@ fn verdict(data: &Embeddings, judged: Judged, scores: &Sorted, random: Mismatche
     {
         (witness, wrong) = (Witness::Mixture, Mismatched(vec![(share, hump)]));
         upper = wrong.upper(scores, [images, images]);
+    }
+    if upper >= UNTOLD {
+        // All pairs look like re-paired ones: few of them, or an embedding that does not tell them apart.
+        tracing::warn!("matched pairs cannot be told from mismatched ones here; all are kept");
+        let (n, share) = (data.pairs(), wrong.share());
+        return Ok(Trust { scores: judged.scores, share, upper, expected: share * n as f64, ..unknown(n) });
     }
     let weights = wrong.weights(&judged.scores, scores);
     let lowest =
