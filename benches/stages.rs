@@ -1,6 +1,9 @@
 //! Seconds of every stage: the demo from nothing to recall, and the heavy parts at the size of Flickr30k.
-//! `cargo bench --bench stages`
+//! `cargo bench --bench stages`; of it the part on pairs in the wild alone with `-- wild`, on a million with `-- million`.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+#[path = "stages/wild.rs"]
+mod wild;
 
 use ndarray::{Array2, Axis};
 use protostill::{
@@ -27,9 +30,14 @@ fn main() {
         return;
     }
     println!("threads: {}", rayon::current_num_threads());
+    let asked = |part| std::env::args().any(|a| a == part);
+    if asked("wild") || asked("million") {
+        return wild::wild(asked("million"));
+    }
     the_demo();
     clustering();
     protocol();
+    wild::wild(false);
 }
 
 fn time<T>(what: &str, work: impl FnOnce() -> T) -> T {

@@ -245,3 +245,70 @@ impl Pairs<'_> {
         JointCluster { image, text, rows }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::fingerprint::Fingerprint;
+    use ndarray::Array2;
+
+    /// Pairs about five directions, the image of the one and the caption of the other side, `copies` of each.
+    fn planted(copies: usize) -> Embeddings {
+        let n = 5 * copies;
+        let value = |i: usize, j: usize, width: usize| {
+            let noise = ((i * 7919 + j * 104_729) % 101) as f32 / 1010.0;
+            noise + 3.0 * f32::from(i % 5 == j % width)
+        };
+        let (image, text) = (
+            Array2::from_shape_fn((n, 6), |(i, j)| value(i, j, 6)),
+            Array2::from_shape_fn((n, 5), |(i, j)| value(i, j, 5)),
+        );
+        let image_of = (0..n as u32).collect();
+        Embeddings { image: image.into(), text: text.into(), image_of, fingerprint: Fingerprint::of_bytes(b"") }
+    }
+
+    #[test]
+    fn planted_clusters_are_found_and_their_means_are_weighted_and_raw() {
+        let data = planted(40);
+        let weights: Vec<f32> = (0..200).map(|r| if r == 7 { 0.4 } else { 0.5 + (r % 3) as f32 / 4.0 }).collect();
+        let mut found = joint_clusters(&data, &weights, 5, 3, &Ctx::quiet()).unwrap();
+        found.sort_by_key(|c| c.rows[0] % 5);
+        for (k, cluster) in (0..5).zip(&found) {
+            let rows: Vec<u32> = (0..200).filter(|r| r % 5 == k && *r != 7).collect();
+            assert_eq!(cluster.rows, rows);
+            let total: f32 = rows.iter().map(|&r| weights[r as usize]).sum();
+            let mean: f32 =
+                rows.iter().map(|&r| weights[r as usize] * data.text.row(r as usize)[2]).sum::<f32>() / total;
+            assert!((cluster.text[2] - mean).abs() < 1e-5 && cluster.image.len() == 6);
+        }
+    }
+
+    #[test]
+    fn no_cluster_is_empty_even_if_there_are_as_many_as_pairs() {
+        let data = planted(4);
+        let mut rows: Vec<u32> = Vec::new();
+        for cluster in joint_clusters(&data, &[1.0; 20], 20, 3, &Ctx::quiet()).unwrap() {
+            assert_eq!(cluster.rows.len(), 1);
+            rows.extend(cluster.rows);
+        }
+        rows.sort_unstable();
+        assert_eq!(rows, (0..20).collect::<Vec<u32>>());
+        assert!(joint_clusters(&data, &[1.0; 20], 21, 3, &Ctx::quiet()).is_err());
+        assert!(joint_clusters(&data, &[0.4; 20], 1, 3, &Ctx::quiet()).is_err());
+    }
+
+    #[test]
+    fn a_centre_that_runs_dry_begins_anew_where_a_pair_is_worst_off() {
+        let data = planted(40);
+        let (space, weights) = (Space::new(&data, Texts::Unit), vec![1.0; 200]);
+        let pairs = Pairs { space, weights: &weights };
+        let mut centres = Array2::zeros((3, 11));
+        centres.row_mut(2).fill(-1.0);
+        let before = pairs.round(&centres, &Ctx::quiet()).unwrap();
+        assert!(before.total[2] == 0.0);
+        pairs.moved(&before, &mut centres);
+        let after = pairs.round(&centres, &Ctx::quiet()).unwrap();
+        assert!(after.total.iter().filter(|t| **t > 0.0).count() > 1 && after.inertia < before.inertia);
+    }
+}

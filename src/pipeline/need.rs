@@ -140,13 +140,15 @@ impl<'a> Need<'a> {
         let (z, square) = (self.left.dot(&asked), v.dot(&asked));
         let column = v.view().insert_axis(Axis(1));
         self.left -= &(column.dot(&column.t()) / s);
-        let (mean, factor, space) = (&self.mean, self.factor, self.space);
-        let both = self.above.par_chunks_mut(BLOCK).zip(self.below.par_chunks_mut(BLOCK)).enumerate();
-        both.for_each(|(b, (above, below))| {
-            let mut row = vec![0f32; d];
+        let (factor, space) = (f64::from(self.factor), self.space);
+        let [v, z] = [&v, &z].map(|v| v.as_slice().unwrap_or(&[]));
+        let (mean_v, mean_z) = both(&self.mean, v, z);
+        let blocks = self.above.par_chunks_mut(BLOCK).zip(self.below.par_chunks_mut(BLOCK)).enumerate();
+        blocks.for_each(|(b, (above, below))| {
             for (k, (above, below)) in above.iter_mut().zip(below).enumerate() {
-                space.image(b * BLOCK + k, mean, factor, &mut row);
-                let (gv, gz) = simd::run(Both(&row, v.as_slice().unwrap_or(&[]), z.as_slice().unwrap_or(&[])));
+                let (row, scale) = space.image_row(b * BLOCK + k);
+                let (row_v, row_z) = both(row, v, z);
+                let [gv, gz] = [(row_v, mean_v), (row_z, mean_z)].map(|(row, mean)| factor * (scale * row - mean));
                 let h = gv / s;
                 *below -= h * gv;
                 *above += h * (h * square - 2.0 * gz);
@@ -155,7 +157,11 @@ impl<'a> Need<'a> {
     }
 }
 
-/// Inner products of a row with two others, each in eight sums.
+/// Inner products of a row with two others.
+fn both(row: &[f32], v: &[f64], z: &[f64]) -> (f64, f64) {
+    simd::run(Both(row, v, z))
+}
+
 struct Both<'a>(&'a [f32], &'a [f64], &'a [f64]);
 
 impl WithSimd for Both<'_> {
@@ -164,15 +170,51 @@ impl WithSimd for Both<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> (f64, f64) {
         let ((rows, row), (firsts, first), (seconds, second)) =
-            (self.0.as_chunks::<8>(), self.1.as_chunks::<8>(), self.2.as_chunks::<8>());
-        let mut sums = [[0f64; 8]; 2];
+            (self.0.as_chunks::<16>(), self.1.as_chunks::<16>(), self.2.as_chunks::<16>());
+        let mut sums = [[0f64; 16]; 2];
         for ((x, a), b) in rows.iter().zip(firsts).zip(seconds) {
-            for k in 0..8 {
+            for k in 0..16 {
                 sums[0][k] += f64::from(x[k]) * a[k];
                 sums[1][k] += f64::from(x[k]) * b[k];
             }
         }
         let rest = |other: &[f64]| row.iter().zip(other).map(|(&x, y)| f64::from(x) * y).sum::<f64>();
         (sums[0].iter().sum::<f64>() + rest(first), sums[1].iter().sum::<f64>() + rest(second))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::pipeline::ridge::sample;
+
+    #[test]
+    fn forms_kept_up_to_date_are_those_of_what_is_left() {
+        let (data, _) = sample::pairs(50, 2, [9, 6], 0.0, 5);
+        let (space, weights) = (Space::new(&data, Texts::Unit), vec![1.0; 100]);
+        let pairs = Weighted::new(&space, &weights).unwrap();
+        let mut need = Need::new(&space, &pairs, 0.2, &Ctx::quiet()).unwrap();
+        [3, 17, 4].into_iter().for_each(|i| need.take(i));
+        let (a, c) = (&need.left, &need.wanted);
+        for i in 0..50 {
+            let mut row = vec![0f32; 9];
+            need.image(i, &mut row);
+            let f: Array1<f64> = row.iter().map(|&v| f64::from(v)).collect();
+            let af = a.dot(&f);
+            assert!((need.below[i] - f.dot(&af)).abs() < 1e-5 && (need.above[i] - af.dot(&c.dot(&af))).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn images_without_a_trusted_caption_are_not_chosen_and_too_many_are_refused() {
+        let (data, _) = sample::pairs(30, 2, [6, 6], 0.0, 6);
+        let weights: Vec<f32> = (0..60).map(|r| if r < 30 { 0.4 } else { 0.9 }).collect();
+        let mut chosen = by_need(&data, &weights, 15, 0.3, &Ctx::quiet()).unwrap();
+        chosen.sort_unstable();
+        assert_eq!(chosen, (15..30).collect::<Vec<u32>>());
+        let refused = by_need(&data, &weights, 16, 0.3, &Ctx::quiet()).unwrap_err().to_string();
+        assert!(refused.contains("at most 15"), "{refused}");
+        assert!(by_need(&data, &weights, 5, 0.0, &Ctx::quiet()).is_err());
     }
 }

@@ -88,6 +88,11 @@ impl<'a> Space<'a> {
         }
     }
 
+    /// Image `i` as it lies, and what scales it.
+    pub fn image_row(&self, i: usize) -> (&[f32], f64) {
+        (self.data.image.row(i).to_slice().unwrap_or(&[]), f64::from(self.image[i]))
+    }
+
     /// `factor (image i - mean)`.
     pub fn image(&self, i: usize, mean: &[f32], factor: f32, out: &mut [f32]) {
         shifted(self.data.image.row(i), self.image[i], mean, factor, out);
@@ -239,4 +244,90 @@ fn mean(rows: ArrayView2<f32>, chosen: &[u32], factor: impl Fn(usize) -> f64 + S
     let mut sum = vec![0.0; rows.ncols()];
     parts.iter().for_each(|part| sum.iter_mut().zip(part).for_each(|(s, v)| *s += v));
     sum
+}
+
+#[cfg(test)]
+pub(crate) mod sample {
+    use super::*;
+    use crate::fingerprint::Fingerprint;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::{Distribution, StandardNormal};
+
+    /// Images of `widths[0]` numbers with `per` captions of `widths[1]` each, both of eight hidden ones and noise, in one space if
+    /// the widths are equal; a share of the captions is with the image of another.
+    pub fn pairs(images: usize, per: usize, widths: [usize; 2], share: f64, seed: u64) -> (Embeddings, Vec<bool>) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut normal = |shape| {
+            Array2::from_shape_simple_fn(shape, || {
+                <StandardNormal as Distribution<f32>>::sample(&StandardNormal, &mut rng)
+            })
+        };
+        let hidden = normal((images, 8));
+        let own: Vec<usize> = (0..images * per).map(|r| r / per).collect();
+        let mix = widths.map(|d| normal((8, d)));
+        let image = hidden.dot(&mix[0]) + normal((images, widths[0])) * 0.5 + 1.0;
+        let mix = if widths[0] == widths[1] { &mix[0] } else { &mix[1] };
+        let text = hidden.select(ndarray::Axis(0), &own).dot(mix);
+        let text = text + normal((images * per, widths[1])) * 0.5 - 2.0;
+        let moved = |r: usize| (r * 7919 % 1000) as f64 / 1000.0 < share;
+        let shown = |r: usize| if moved(r) { (own[r] + rng.random_range(1..images)) % images } else { own[r] };
+        let image_of: Vec<u32> = (0..own.len()).map(shown).map(|i| i as u32).collect();
+        let wrong = image_of.iter().zip(&own).map(|(&a, &b)| a as usize != b).collect();
+        (
+            Embeddings { image: image.into(), text: text.into(), image_of, fingerprint: Fingerprint::of_bytes(b"") },
+            wrong,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use ndarray::Axis;
+
+    #[test]
+    fn a_ridge_satisfies_its_normal_equations_both_ways() {
+        let (data, _) = sample::pairs(60, 3, [9, 6], 0.2, 3);
+        let weights: Vec<f32> = (0..180).map(|r| (r % 5) as f32 / 4.0).collect();
+        let space = Space::new(&data, Texts::Raw);
+        let pairs = Weighted::new(&space, &weights).unwrap();
+        let cross = pairs.cross(&Ctx::quiet()).unwrap();
+        let both = [
+            (pairs.to_images(pairs.texts(&Ctx::quiet()).unwrap(), &cross, 0.3).unwrap(), false),
+            (pairs.to_texts(pairs.images(&Ctx::quiet()).unwrap(), &cross, 0.3).unwrap(), true),
+        ];
+        let of: Vec<usize> = data.image_of.iter().map(|&i| i as usize).collect();
+        let image = dense::unit(data.image.view()).select(Axis(0), &of).mapv(f64::from);
+        let (text, w) =
+            (data.text.view().mapv(f64::from), Array2::from_shape_fn((180, 1), |(r, _)| f64::from(weights[r])));
+        for (ridge, back) in both {
+            let (a, b) = if back { (&image, &text) } else { (&text, &image) };
+            let centred = |x: &Array2<f64>| x - &((x * &w).sum_axis(Axis(0)) / w.sum());
+            let (a, b) = (centred(a), centred(b));
+            let own = (&a * &w).t().dot(&a) / w.sum();
+            let lam = 0.3 * own.diag().sum() / own.nrows() as f64;
+            let off = (&a * &w).t().dot(&(&b - &a.dot(&ridge.map))) / w.sum() - &ridge.map * lam;
+            assert!(off.iter().all(|v| v.abs() < 1e-5), "{back}");
+        }
+    }
+
+    #[test]
+    fn pairs_of_no_weight_take_no_part_and_weights_out_of_range_are_refused() {
+        let (data, _) = sample::pairs(40, 2, [5, 5], 0.0, 4);
+        let mut weights = vec![1.0; 80];
+        weights[40..].fill(0.0);
+        let of = |data: &Embeddings, weights: &[f32]| {
+            let space = Space::new(data, Texts::Unit);
+            let pairs = Weighted::new(&space, weights)?;
+            Ok::<_, crate::error::Error>((pairs.texts(&Ctx::quiet())?, pairs.cross(&Ctx::quiet())?, pairs.image_mean))
+        };
+        let some = |n: usize| data.text.view().slice_move(ndarray::s![..n, ..]).to_owned();
+        let half = Embeddings { text: some(40).into(), image_of: data.image_of[..40].to_vec(), ..data.clone() };
+        assert_eq!(of(&data, &weights).unwrap(), of(&half, &[1.0; 40]).unwrap());
+        for bad in [vec![1.0; 79], vec![0.0; 80], vec![1.5; 80], vec![f32::NAN; 80]] {
+            assert!(of(&data, &bad).is_err());
+        }
+    }
 }

@@ -148,3 +148,35 @@ pub fn soft_correspondence(
     given.diag_mut().fill(1.0 - settings.eps);
     Ok(((&given + &given.t()) / 2.0).mapv(|v| v as f32))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::pipeline::ridge::sample;
+
+    #[test]
+    fn one_picture_and_pictures_all_alike_get_the_mean_caption_and_no_nan() {
+        let (data, _) = sample::pairs(30, 2, [6, 4], 0.0, 6);
+        let (weights, mean) = (vec![1.0; 60], data.text.view().mean_axis(Axis(0)).unwrap());
+        for m in [1, 3] {
+            let pictures = Array2::from_shape_fn((m, 6), |(_, j)| j as f32);
+            let found = solve(pictures.view(), &data, &weights, &SolveSettings::default(), &Ctx::quiet()).unwrap();
+            assert!(found.dim() == (m, 4) && (found - &mean).iter().all(|v| v.abs() < 1e-4));
+        }
+        let one = data.text.view().slice_move(ndarray::s![..1, ..]);
+        let soft = soft_correspondence(one, &data, &weights, &SoftSettings::default()).unwrap();
+        assert_eq!(soft, Array2::from_elem((1, 1), 0.7));
+    }
+
+    #[test]
+    fn targets_vary_as_much_as_captions_do() {
+        let (data, _) = sample::pairs(80, 2, [6, 4], 0.0, 7);
+        let pictures = data.image.view().slice_move(ndarray::s![..20, ..]);
+        let found = solve(pictures, &data, &[1.0; 160], &SolveSettings::default(), &Ctx::quiet()).unwrap();
+        let mean = data.text.view().mean_axis(Axis(0)).unwrap();
+        let spread = |rows: &Array2<f32>| (rows - &mean).mapv(|v| v * v).sum() / rows.nrows() as f32;
+        let (ours, theirs) = (spread(&found), spread(&data.text.view().to_owned()));
+        assert!((ours / theirs - 1.0).abs() < 1e-3, "{ours} {theirs}");
+    }
+}

@@ -123,3 +123,74 @@ fn margin(row: &[f32], mean: ArrayView1<f64>, chosen: ArrayView1<f64>) -> f64 {
     let length = apart.dot(&apart).sqrt();
     if length > 1e-6 { apart.dot(&mean) / length } else { f64::INFINITY }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::pipeline::{
+        cluster::{ImageCluster, TextCluster},
+        nearest::Candidate,
+        ridge::sample,
+    };
+    use proptest::prelude::*;
+
+    fn prototype(rows: Vec<u32>) -> Prototype {
+        let (image_cluster, text_cluster, support) = (ImageCluster(0), TextCluster(0), rows.len() as u32);
+        Prototype { image: vec![], text: vec![], support, similarity: 0.0, image_cluster, text_cluster, rows }
+    }
+
+    /// The caption of largest inner product with the mean of unit rows.
+    fn nearest(rows: &[Array1<f64>], captions: &[Array1<f64>]) -> usize {
+        let mean = rows.iter().fold(Array1::zeros(rows[0].len()), |sum, row| sum + row);
+        let product = |k: &usize| captions[*k].dot(&mean);
+        (0..captions.len()).max_by(|a, b| product(a).total_cmp(&product(b)).then(b.cmp(a))).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn as_many_rows_as_certified_can_be_replaced_by_anything(
+            seed in 0u64..1000, images in 3usize..9, support in 5usize..60, d in 2usize..9,
+        ) {
+            let (data, _) = sample::pairs(images, 8, [d, d], 0.0, seed);
+            let captions: Vec<_> = data.text.view().outer_iter().map(direction).collect();
+            // Captions of one image and some others.
+            let rows: Vec<u32> = (0..support as u32).map(|k| if k % 5 < 4 { k % 8 } else { k % data.pairs() as u32 }).collect();
+            let mut own: Vec<_> = rows.iter().map(|&r| captions[r as usize].clone()).collect();
+            let first = nearest(&own, &captions);
+            let candidate = Candidate { row: first as u32, similarity: 1.0 };
+            let choice = CaptionChoice { candidates: vec![candidate], chosen: 0 };
+            let weights = vec![0.75; data.pairs()];
+            let found = certificates(&[prototype(rows)], &[choice], &data, &weights, &Ctx::quiet()).unwrap()[0];
+            prop_assert!((found.expected_mismatched - support as f64 / 4.0).abs() < 1e-9);
+            prop_assert!(2 * found.replaceable < support as u32);
+            for other in 0..captions.len() {
+                // Towards the other caption and away from the first, the rows that help the first most first.
+                let away = &captions[other] - &captions[first];
+                let length = away.dot(&away).sqrt();
+                if length > 1e-6 {
+                    let away = away / length;
+                    own.sort_by(|a, b| a.dot(&away).total_cmp(&b.dot(&away)));
+                    let mut changed = own.clone();
+                    changed.iter_mut().take(found.replaceable as usize).for_each(|row| row.assign(&away));
+                    let now = nearest(&changed, &captions);
+                    prop_assert!(captions[now].dot(&captions[first]) > 1.0 - 1e-9, "{found:?} {now} {first}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_unanimous_support_withstands_nearly_half_and_a_caption_not_the_nearest_nothing() {
+        let text = ndarray::array![[1.0f32, 0.0], [-1.0, 0.0], [0.0, 1.0]];
+        let data = Embeddings::new(text.clone(), text, vec![0, 1, 2]).unwrap();
+        let of = |row: u32| {
+            let choice = CaptionChoice { candidates: vec![Candidate { row, similarity: 1.0 }], chosen: 0 };
+            certificates(&[prototype(vec![0; 101])], &[choice], &data, &[1.0; 3], &Ctx::quiet()).unwrap()[0]
+        };
+        // The nearest rival is at a right angle: <c - b, m> / |c - b| = 1 / sqrt 2.
+        assert!((f64::from(of(0).margin) - 0.5f64.sqrt()).abs() < 1e-6);
+        assert_eq!((of(0).replaceable, of(0).expected_mismatched), (35, 0.0));
+        assert_eq!((of(2).replaceable, of(2).margin), (0, 0.0));
+    }
+}

@@ -30,6 +30,8 @@ const BLOCK: usize = 2048;
 const ROUNDS: usize = 2;
 /// A bound above which nothing is told: nearly all pairs may be mismatched.
 const UNTOLD: f64 = 0.95;
+/// With fewer images nothing can be said.
+const FEWEST: usize = 32;
 /// Most scores of the null that are kept to be drawn.
 const SHOWN: usize = 4096;
 
@@ -142,7 +144,8 @@ pub fn trust_by(data: &Embeddings, draws: &Draws, ctx: &Ctx) -> Result<Trust> {
     dense::finite("text embeddings", data.text.view())?;
     let space = Space::new(data, Texts::Unit);
     let mut weights = vec![1f32; data.pairs()];
-    for round in 0.. {
+    let rounds = if data.image.nrows() < FEWEST { 0..0 } else { 0..ROUNDS };
+    for round in rounds {
         ctx.step("trust", round, ROUNDS)?;
         let last = round + 1 == ROUNDS;
         let judged = Judged::new(&space, &weights, draws, last, ctx)?;
@@ -193,4 +196,57 @@ fn verdict(data: &Embeddings, judged: Judged, scores: &Sorted, random: Mismatche
 fn unknown(n: usize) -> Trust {
     let (weights, scores) = (vec![1.0; n], vec![0.0; n]);
     Trust { weights, scores, null: Vec::new(), share: 0.0, upper: 1.0, witness: Witness::Shuffle, expected: 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::pipeline::{joint::joint_clusters, need::by_need, ridge::sample, targets};
+
+    fn judged(data: &Embeddings) -> Trust {
+        trust(data, &TrustSettings { seed: 1 }, &Ctx::quiet()).unwrap()
+    }
+
+    #[test]
+    fn the_share_of_captions_at_other_images_is_found_and_most_of_them_are_not_kept() {
+        for (widths, share) in [([16, 16], 0.0), ([16, 16], 0.3), ([24, 16], 0.3), ([16, 16], 0.7)] {
+            let (data, wrong) = sample::pairs(600, 3, widths, share, 11);
+            let (found, n) = (judged(&data), data.pairs() as f64);
+            let truth = wrong.iter().filter(|w| **w).count() as f64 / n;
+            assert_eq!(found.witness, Witness::Shuffle);
+            assert!((found.share - truth).abs() < 0.05 && found.upper > truth, "{widths:?} {share}: {}", found.share);
+            let kept = found.kept().0;
+            let among = kept.iter().filter(|&&r| wrong[r as usize]).count() as f64;
+            assert!(kept.len() as f64 > 0.9 * (1.0 - truth) * n, "{widths:?} {share}: {}", kept.len());
+            assert!(among <= 0.25 * truth * n && among < 2.0 * found.expected + 10.0, "{among} {}", found.expected);
+        }
+    }
+
+    #[test]
+    fn every_number_is_the_same_on_one_thread_and_on_three() {
+        let (data, _) = sample::pairs(700, 7, [40, 33], 0.3, 12);
+        let all = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let (found, ctx) = (judged(&data), Ctx::quiet());
+                let chosen = by_need(&data, &found.weights, 9, 0.3, &ctx).unwrap();
+                let pictures = data.image.view().slice_move(ndarray::s![..12, ..]);
+                let targets = targets::solve(pictures, &data, &found.weights, &Default::default(), &ctx).unwrap();
+                let joint = joint_clusters(&data, &found.weights, 9, 1, &ctx).unwrap();
+                (found, chosen, targets, joint)
+            })
+        };
+        assert!(all(1) == all(3));
+    }
+
+    #[test]
+    fn with_too_few_images_every_pair_is_trusted_and_the_bound_says_nothing() {
+        for images in [1, 2, 3, 31] {
+            let (data, _) = sample::pairs(images.max(2), 2, [4, 4], 0.0, 13);
+            let data = if images == 1 { Embeddings { image_of: vec![0; 4], ..data } } else { data };
+            let found = judged(&data);
+            assert!(found.upper == 1.0 && found.kept().0.len() == data.pairs(), "{images}: {}", found.upper);
+        }
+    }
 }

@@ -82,3 +82,41 @@ pub(super) fn speaks(scores: &Sorted, null: &Sorted, near: &Sorted, share: f64) 
     let sure = surest.0 - 3.0 * surest.1 > LEAST && found > LEAST;
     (sure && read.iter().all(|(ratio, error)| ratio + 2.0 * error > found / 2.0)).then_some(found)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::{Distribution, Normal};
+
+    fn drawn(n: usize, mean: f32, deviation: f32) -> Vec<f32> {
+        let normal = Normal::new(mean, deviation).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(n as u64);
+        (0..n).map(|_| normal.sample(&mut rng)).collect()
+    }
+
+    /// What the second null says of 10,000 scores, of which some are drawn as each null is; matched pairs score 4.
+    fn said(random: usize, near: usize, mean: f32) -> Option<f64> {
+        let matched = drawn(10_000 - random - near, 4.0, 0.45);
+        let scores = [drawn(random, 0.0, 1.0), drawn(near, mean, 0.65), matched].concat();
+        let [scores, null, near] =
+            [scores, drawn(50_000, 0.0, 1.0), drawn(10_001, mean, 0.65)].map(|s| Sorted::new(&s).unwrap());
+        speaks(&scores, &null, &near, random as f64 / 1e4)
+    }
+
+    #[test]
+    fn captions_at_images_near_to_their_own_are_heard_of_besides_those_at_random_ones() {
+        for (random, near) in [(0, 1000), (0, 4000), (1500, 2500)] {
+            let found = said(random, near, 2.0).unwrap();
+            assert!((found - near as f64 / 1e4).abs() < 0.03, "{random} {near}: {found}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_said_of_clean_pairs_of_random_ones_or_where_neighbours_score_like_matched_pairs() {
+        assert_eq!([said(0, 0, 2.0), said(2000, 0, 2.0), said(6000, 0, 2.0)], [None; 3]);
+        assert_eq!([said(0, 0, 3.6), said(0, 2000, 3.6), said(0, 0, 3.0)], [None; 3]);
+    }
+}

@@ -4,8 +4,8 @@
 const BINS: usize = 60;
 /// Of two bounds that are to hold together in 95 of 100 cases.
 const RISK: f64 = 0.025;
-/// Standard errors by which shares read at different scores may differ.
-const AGREE: f64 = 2.0;
+/// Standard errors by which a share may be above another that was read at a lower score.
+const AGREE: f64 = 1.5;
 
 /// Scores, ascending; at least one.
 pub(super) struct Sorted(Vec<f32>);
@@ -44,16 +44,15 @@ impl Sorted {
 
 /// The share of mismatched pairs among `scores`: below a score that matched pairs hardly have, there are so many pairs for each
 /// of the `null`. The lower the score, the surer that is and the fewer there are; it is read at the highest quantile of the
-/// null at which it agrees with what is read at all lower ones (after Lepski 1991).
+/// null at which it is not above what is read at the lower ones (after Lepski 1991).
 pub(super) fn share(scores: &Sorted, null: &Sorted) -> f64 {
-    let (mut low, mut high, mut best) = (0f64, f64::INFINITY, 0.0);
+    let (mut high, mut best) = (f64::INFINITY, 0.0);
     for q in (2..20).map(|k| f64::from(k) / 20.0) {
         let (read, error) = ratio(scores, null, q);
-        (low, high) = (low.max(read - AGREE * error), high.min(read + AGREE * error));
-        if low > high {
+        if read - AGREE * error > high {
             break;
         }
-        best = read;
+        (high, best) = (high.min(read + AGREE * error), read);
     }
     best.clamp(0.0, 1.0)
 }

@@ -67,7 +67,7 @@ impl Judged {
                 others.extend_from_slice(&found[1..]);
             }
         }
-        let scale = Scale::new(&others);
+        let scale = Scale::new(&own, &others);
         rows.iter().zip(&own).for_each(|(&r, &pair)| self.scores[r as usize] = scale.score(pair));
         self.null.extend(others.iter().map(|&pair| scale.score(pair)));
         Ok(scale)
@@ -77,20 +77,31 @@ impl Judged {
 /// What brings cosine and agreement to one score.
 pub(super) struct Scale {
     parts: [(f64, f64); 2],
+    /// Whether the cosine counts.
+    cosine: bool,
     whole: (f64, f64),
 }
 
+/// Where the cosine tells pairs from re-pairings less than this share of what agreement does, it is left out: the sides need not
+/// lie in one space.
+const WORTH: f64 = 0.25;
+
 impl Scale {
     /// The scale on which the scores of `null` have mean 0 and standard deviation 1.
-    pub fn new(null: &[[f32; 2]]) -> Self {
+    pub fn new(own: &[[f32; 2]], null: &[[f32; 2]]) -> Self {
         let parts = [0, 1].map(|side| spread(null.iter().map(|pair| f64::from(pair[side]))));
-        let mut scale = Self { parts, whole: (0.0, 1.0) };
+        let told = [0, 1].map(|side| {
+            let (mean, deviation) = parts[side];
+            own.iter().map(|pair| f64::from(pair[side]) - mean).sum::<f64>() / deviation
+        });
+        let mut scale = Self { parts, cosine: told[0] > WORTH * told[1], whole: (0.0, 1.0) };
         scale.whole = spread(null.iter().map(|&pair| scale.raw(pair)));
         scale
     }
 
     fn raw(&self, pair: [f32; 2]) -> f64 {
-        self.parts.iter().zip(pair).map(|((mean, deviation), v)| (f64::from(v) - mean) / deviation).sum()
+        let [cosine, agreement] = [0, 1].map(|k| (f64::from(pair[k]) - self.parts[k].0) / self.parts[k].1);
+        agreement + if self.cosine { cosine } else { 0.0 }
     }
 
     pub fn score(&self, pair: [f32; 2]) -> f32 {

@@ -129,7 +129,8 @@ fn summary(canvas: &mut Canvas, area: Rect, state: &State) {
         ("near-duplicates", format!("{} of {} images", count(s.duplicates.0 as usize), count(s.duplicates.1))),
         match state.measured.as_ref().and_then(|m| m.noise.as_ref()) {
             Some(noise) => {
-                ("mismatched", format!("{:.1} %, at most {:.1} %", noise.share * 100.0, noise.upper * 100.0))
+                let (share, upper, left) = (noise.share * 100.0, noise.upper * 100.0, noise.expected.round() as usize);
+                ("mismatched", format!("{share:.1} %, at most {upper:.1} %; {} stay", count(left)))
             }
             None => ("doubtful pairs", format!("{:.1} % by mixture", s.doubtful * 100.0)),
         },
@@ -176,8 +177,8 @@ fn slider(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured) {
     let to = |share: f64| Action::ThresholdAt((share * 100.0).round() as u8);
     canvas.slider(area.x + 12, area.y, area.width.saturating_sub(12), state.draft.prune, to);
     let mut words = format!("{} of {} pairs stay ({})", count(kept), count(all), percent(kept, all));
-    if let Some(noise) = measured.noise.as_ref().filter(|n| n.proposed == state.draft.prune) {
-        words += &format!(", as trust proposes; {:.0} mismatched among them", noise.expected);
+    if measured.noise.as_ref().is_some_and(|n| n.proposed == state.draft.prune) {
+        words += " by trust";
     }
     let indent = if area.width > 48 { 12 } else { 0 };
     canvas.put(area.x + indent, area.y + 1, area.width - indent, &words, theme.dim);
