@@ -1,5 +1,4 @@
 //! The headless commands. The only place that prints.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod args;
 mod check;
@@ -29,7 +28,10 @@ use crate::{
     },
 };
 use args::{Cli, Command, Global};
-use std::path::{Path, PathBuf};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 /// Carries out a command.
 ///
@@ -191,7 +193,20 @@ fn threads(wanted: Option<usize>) -> Result<()> {
     pool.build_global().map_err(|e| Error::setting("--threads", e.to_string()))
 }
 
+/// A line of a command's result, on stdout. A reader that has had enough ends nothing, since what is computed may yet be
+/// kept.
+///
+/// # Errors
+/// [`Error::Io`] naming stdout, such as for a full disk.
+pub fn print(line: impl std::fmt::Display) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.map_err(Error::io("stdout")),
+    }
+}
+
 /// A result for machines, on stdout.
-fn print_json(value: &serde_json::Value) {
-    println!("{value:#}");
+fn print_json(value: &serde_json::Value) -> Result<()> {
+    print(format_args!("{value:#}"))
 }
