@@ -2,6 +2,7 @@
 
 use crate::{
     data::{Orientation, Rules, caption::PreCaption},
+    door,
     error::{Error, Result},
     pipeline::{
         caption::CaptionSettings, cluster::ClusterSettings, evaluate, prototype::PrototypeSettings,
@@ -121,7 +122,7 @@ impl Config {
     pub fn load(path: Option<&Path>) -> Result<Self> {
         let (name, text) = match path {
             None => (PathBuf::from("configs/demo.toml"), DEMO.to_owned()),
-            Some(path) => (path.to_owned(), std::fs::read_to_string(path).map_err(Error::io(path))?),
+            Some(path) => (path.to_owned(), door::read_to_string(path, door::SETTINGS).map_err(Error::io(path))?),
         };
         toml::from_str(&text).map_err(|e| Error::input(&name, one_line(&text, &e)))
     }

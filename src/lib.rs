@@ -6,9 +6,11 @@
 
 #[cfg(feature = "tui")]
 pub mod app;
+mod caught;
 pub mod cli;
 pub mod config;
 pub mod data;
+mod door;
 pub mod error;
 pub mod fingerprint;
 pub mod fsio;

@@ -2,12 +2,12 @@
 
 use crate::{
     data::{jpeg, orientation},
+    door,
     error::{Error, Result},
     lfs,
 };
 use image::{DynamicImage, ImageFormat, ImageReader, Limits, RgbImage};
 use std::{
-    fs::File,
     io::{Cursor, Read, Seek, SeekFrom},
     path::Path,
 };
@@ -36,13 +36,9 @@ pub fn decode_rgb(path: &Path) -> Result<RgbImage> {
 /// Reads an image file as it is.
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be read, [`Error::Input`] if it is too large for an image.
+/// [`Error::Io`] if it cannot be read or is too large for an image.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let length = std::fs::metadata(path).map_err(Error::io(path))?.len();
-    if length > MAX_FILE {
-        return Err(Error::input(path, format!("{length} bytes: too large for an image")));
-    }
-    std::fs::read(path).map_err(Error::io(path))
+    door::read(path, MAX_FILE).map_err(Error::io(path))
 }
 
 /// Reads `length` bytes from `offset` of `file`: an image inside a larger file. `name` is for messages.
@@ -54,7 +50,7 @@ pub fn read_part(file: &Path, name: &Path, offset: u64, length: u64) -> Result<V
         return Err(Error::input(name, format!("{length} bytes: too large for an image")));
     }
     let read = || {
-        let mut from = File::open(file)?;
+        let mut from = door::open(file)?;
         from.seek(SeekFrom::Start(offset))?;
         let mut bytes = vec![0; length as usize];
         from.read_exact(&mut bytes)?;

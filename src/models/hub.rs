@@ -6,7 +6,10 @@ mod client;
 mod fetch;
 mod transfer;
 
-use crate::error::{Error, Result};
+use crate::{
+    door,
+    error::{Error, Result},
+};
 pub use fetch::Fetched;
 use std::{path::PathBuf, time::Duration};
 
@@ -127,7 +130,7 @@ impl Hub {
 
     /// The token, if there is one.
     fn token(&self) -> Option<Secret> {
-        let read = || std::fs::read_to_string(self.token_file.as_ref()?).ok();
+        let read = || door::read_to_string(self.token_file.as_ref()?, door::SETTINGS).ok();
         self.token.clone().or_else(|| read().map(|t| Secret(t.trim().to_owned()))).filter(|t| !t.0.is_empty())
     }
 
@@ -139,7 +142,7 @@ impl Hub {
         let model = self.cache.join(name.folder());
         let entry = model.join("refs").join(name.revision());
         // A revision is a branch or tag, which a ref resolves, or a commit.
-        let commit = match std::fs::read_to_string(&entry) {
+        let commit = match door::read_to_string(&entry, door::SETTINGS) {
             Ok(text) => text.trim().to_owned(),
             Err(_) => name.revision().to_owned(),
         };

@@ -3,6 +3,7 @@
 
 use super::hub::{Hub, Name};
 use crate::{
+    door,
     error::{Error, Result, said},
     fingerprint::Fingerprint,
     lfs,
@@ -113,7 +114,7 @@ impl Part<'_> {
             _ if !self.has(file) => Err(self.missing(file)),
             _ => {
                 let path = self.path(file);
-                let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
+                let bytes = door::read(&path, door::SETTINGS).map_err(Error::io(&path))?;
                 lfs::refuse(&path, &bytes).map(|()| bytes)
             }
         }
@@ -173,7 +174,7 @@ impl Part<'_> {
         }
         let paths: Vec<PathBuf> = self.shards(&file)?.iter().map(|shard| self.path(shard)).collect();
         for path in &paths {
-            std::fs::File::open(path).map_err(Error::io(path))?;
+            door::open(path).map_err(Error::io(path))?;
         }
         let told = |e: Error| paths.iter().fold(e, |e, path| lfs::told(path)(e));
         // SAFETY: the map is read-only; a checkpoint that another program truncates meanwhile is outside

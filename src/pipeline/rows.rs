@@ -2,6 +2,7 @@
 //! it has room for. Every stage reads rows in place and cannot tell the difference.
 
 use crate::{
+    door,
     error::{Error, Result},
     models::weights::{Mapped, map},
 };
@@ -39,7 +40,7 @@ impl Rows {
     /// # Errors
     /// [`Error::Io`]; [`Error::Input`] if the file is too short or the numbers lie askew.
     pub fn in_file(path: &Path, offset: u64, shape: (usize, usize)) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path))?;
+        let file = door::open(path).map_err(Error::io(path))?;
         Self::mapped(path, &file, offset, shape)
     }
 
