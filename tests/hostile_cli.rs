@@ -155,6 +155,16 @@ fn a_place_that_cannot_be_written_is_named() {
 }
 
 #[test]
+fn threads_beyond_any_machine_are_refused_before_one_is_started() {
+    let home = tempfile::tempdir().unwrap();
+    for threads in ["0", "1025", "99999"] {
+        let mut command = protostill(home.path());
+        command.args(["info", "--threads", threads]);
+        assert!(complaint(command, 2).contains(&format!("--threads: {threads} is not between 1 and 1024")));
+    }
+}
+
+#[test]
 fn a_store_that_cannot_be_written_is_named() {
     let home = tempfile::tempdir().unwrap();
     let mut command = protostill(home.path());

@@ -1,7 +1,11 @@
 //! Image files to RGB pixels, with limits a hostile file cannot pass.
 
 use crate::{
-    data::{jpeg, orientation},
+    caught::caught,
+    data::{
+        jpeg, orientation,
+        room::{self, Taken},
+    },
     door,
     error::{Error, Result},
     lfs,
@@ -64,11 +68,22 @@ pub fn read_part(file: &Path, name: &Path, offset: u64, length: u64) -> Result<V
 /// # Errors
 /// As [`decode_rgb`].
 pub fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
-    let pixels = stored(path, bytes)?;
-    let Some(turn) = orientation::of(bytes) else { return Ok(pixels) };
-    let mut image = DynamicImage::from(pixels);
-    image.apply_orientation(turn);
-    Ok(image.into_rgb8())
+    held(path, bytes, true).map(|(pixels, _)| pixels)
+}
+
+/// Pixels, and the room that they take.
+pub(super) type Held = (RgbImage, Taken);
+
+/// As [`decode_bytes`], turned `upright` or as the pixels are stored.
+pub(super) fn held(path: &Path, bytes: &[u8], upright: bool) -> Result<Held> {
+    let (mut pixels, mut room) = stored(path, bytes)?;
+    if let Some(turn) = orientation::of(bytes).filter(|_| upright) {
+        let mut image = DynamicImage::from(pixels);
+        image.apply_orientation(turn);
+        pixels = image.into_rgb8();
+    }
+    room.keep(pixels.len() as u64);
+    Ok((pixels, room))
 }
 
 /// Whether the image file `bytes` says that its pixels are not stored upright.
@@ -76,11 +91,8 @@ pub fn is_turned(bytes: &[u8]) -> bool {
     orientation::of(bytes).is_some()
 }
 
-/// As [`decode_bytes`], but the pixels as they are stored.
-///
-/// # Errors
-/// As [`decode_rgb`].
-pub fn stored(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
+/// The pixels as they are stored; the room is taken before anything is made room for.
+fn stored(path: &Path, bytes: &[u8]) -> Result<Held> {
     lfs::refuse(path, bytes)?;
     let unreadable = |e: image::ImageError| Error::input(path, format!("not a readable image: {e}"));
     let format = image::guess_format(bytes).map_err(unreadable)?;
@@ -91,9 +103,10 @@ pub fn stored(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
             format!("claims {width} x {height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS} in all are read"),
         ));
     }
+    let room = room::take(room::PIXEL * u64::from(width) * u64::from(height));
     if format == ImageFormat::Jpeg {
         if let Some(pixels) = jpeg::decode(bytes) {
-            return Ok(pixels);
+            return Ok((pixels, room));
         }
         if !jpeg_is_whole(bytes) {
             return Err(Error::input(path, "not a readable image: the JPEG data ends too early"));
@@ -103,8 +116,11 @@ pub fn stored(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
-    to_rgb(reader.decode().map_err(unreadable)?)
-        .ok_or_else(|| Error::input(path, "not a readable image: its pixels do not fill its frame"))
+    let decoded =
+        caught(|| reader.decode()).ok_or_else(|| Error::input(path, "not a readable image: it is damaged"))?;
+    let pixels = to_rgb(decoded.map_err(unreadable)?);
+    let pixels = pixels.ok_or_else(|| Error::input(path, "not a readable image: its pixels do not fill its frame"))?;
+    Ok((pixels, room))
 }
 
 /// Whether the last scan of a JPEG is followed by its end marker. `image` decodes leniently and fills what is missing
