@@ -19,6 +19,7 @@ pub mod job;
 #[cfg(feature = "tui")]
 pub mod journal;
 pub mod lfs;
+pub mod log;
 pub mod machine;
 pub mod models;
 pub mod pipeline;

@@ -2,6 +2,7 @@
 //! (the commit a name stands for) and `snapshots/COMMIT` (its files, as links to `blobs` or, where there are no links,
 //! the files themselves).
 
+mod brisk;
 mod client;
 mod fetch;
 mod transfer;
@@ -9,6 +10,7 @@ mod transfer;
 use crate::{
     door,
     error::{Error, Result},
+    fsio,
 };
 pub use fetch::Fetched;
 use std::{path::PathBuf, time::Duration};
@@ -103,7 +105,8 @@ impl Hub {
     /// `HF_HOME/token`. No connection is made where `HF_HUB_OFFLINE` is set. A download of which nothing comes for
     /// `HF_HUB_DOWNLOAD_TIMEOUT` seconds is asked for again where it stopped. `var` looks up an environment variable.
     pub fn from_env(var: impl Fn(&str) -> Option<std::ffi::OsString>) -> Self {
-        let path = |name: &str| var(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let plain = |name: &str| var(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let path = |name: &str| plain(name).map(|p| fsio::expanded(p, plain("HOME")));
         let text = |name: &str| path(name).map(|v| v.to_string_lossy().trim().to_owned());
         let user = || path("HOME").or_else(|| path("USERPROFILE")).unwrap_or_else(|| ".".into());
         let cache = || path("XDG_CACHE_HOME").unwrap_or_else(|| user().join(".cache"));
@@ -203,6 +206,7 @@ mod tests {
         for (i, expected) in expected.iter().enumerate() {
             assert_eq!(with(&all[i..]), PathBuf::from(expected));
         }
+        assert_eq!(with(&[("HF_HOME", "~/h"), ("HOME", "/me")]), PathBuf::from("/me/h/hub"));
         assert_eq!(with(&[("HF_HUB_CACHE", ""), ("HF_HOME", "/h")]), PathBuf::from("/h/hub"));
     }
 }

@@ -161,8 +161,7 @@ fn log_to(sender: &mpsc::UnboundedSender<Event>) {
         }
     }
     let sender = sender.clone();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("PROTOSTILL_LOG").unwrap_or_else(|_| "warn".into());
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).without_time();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(crate::log::filter()).with_ansi(false).without_time();
     // A test may have set one already.
     let _ = subscriber.with_writer(move || Lines(sender.clone())).try_init();
 }
