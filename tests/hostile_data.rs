@@ -47,37 +47,6 @@ fn a_cut_off_list_names_file_row_line_and_column() {
     refused(dir.path(), &["x_train.json", "row 2", "line 2 column 21"]);
 }
 
-/// A FIFO that nobody writes to, and what has no end, under every name that a data set or a distilled set is read by.
-#[cfg(unix)]
-#[test]
-fn what_is_no_file_is_named_and_nobody_waits_for_it() {
-    use std::os::unix::fs::symlink;
-    let dir = karpathy(r#"[{"image":"a.jpg","caption":"x"}]"#);
-    let pipe = dir.path().join("pipe");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    for (target, what) in [(pipe.as_path(), "a FIFO"), (Path::new("/dev/zero"), "a device")] {
-        let place = |name: &str| {
-            let path = dir.path().join(name);
-            let _ = fs::remove_file(&path);
-            symlink(target, &path).unwrap();
-            path
-        };
-        assert!(data::open(&place("x.tar")).is_err());
-        for name in ["dataset_x.json", "x.jsonl"] {
-            let said = data::open(&place(name)).unwrap_err().to_string();
-            assert!(said.contains(name) && said.ends_with(&format!("is {what}, not a file")), "{said}");
-        }
-        let said = data::decode::decode_rgb(&place("b.jpg")).unwrap_err().to_string();
-        assert!(said.ends_with(&format!("b.jpg: is {what}, not a file")), "{said}");
-        for name in ["manifest.json", "metadata.jsonl", "prototypes.safetensors", "images/0001.png"] {
-            let (_dir, out) = written();
-            fs::remove_file(out.join(name)).unwrap();
-            symlink(target, out.join(name)).unwrap();
-            unreadable(&out, &format!("{name}: is {what}, not a file"));
-        }
-    }
-}
-
 #[test]
 fn an_image_path_that_climbs_out_is_refused() {
     for path in ["../a.jpg", "x/../../a.jpg", "/etc/passwd", "", "a\\u0000.jpg"] {
