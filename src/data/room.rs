@@ -25,7 +25,7 @@ static ROOM: Mutex<Room> = Mutex::new(Room { taken: 0, most: None });
 static LEFT: Condvar = Condvar::new();
 
 thread_local! {
-    /// What this thread holds. One that helps others while it waits for its own work must not wait for itself.
+    /// What this thread holds; it does not wait for itself.
     static OWN: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -57,6 +57,12 @@ pub(super) fn take(bytes: u64) -> Taken {
     Taken { bytes, here: std::marker::PhantomData }
 }
 
+/// How many lines of a picture are worth another thread's help: `few`, or none while this thread holds room. Help is waited
+/// for by helping others, who might wait for this very room, and where pictures are many each has its thread anyway.
+pub(super) fn lines(few: usize) -> usize {
+    if OWN.get() > 0 { usize::MAX } else { few }
+}
+
 impl Taken {
     /// Gives back all but `bytes`.
     pub fn keep(&mut self, bytes: u64) {
@@ -78,6 +84,8 @@ impl Drop for Taken {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::data::{ImageSource, pixels};
+    use rayon::prelude::*;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     /// The only test that sets the room, which is everybody's: to as much as makes no other one wait for good.
@@ -102,7 +110,22 @@ mod tests {
         assert!((most / 3..=most).contains(&highest.into_inner()));
         let first = take(2 * most);
         drop(take(most));
+        assert_eq!(lines(8), usize::MAX);
         drop(first);
-        assert_eq!(OWN.get(), 0);
+        assert_eq!((OWN.get(), lines(8)), (0, 8));
+        many_pictures_in_little_room();
+        within(most * SHARE);
+    }
+
+    /// Threads that helped each other while they hold room would wait for each other without end.
+    fn many_pictures_in_little_room() {
+        let file = tempfile::Builder::new().suffix(".png").tempfile().unwrap();
+        image::RgbImage::from_fn(64, 200, |x, y| image::Rgb([x as u8, y as u8, 7])).save(file.path()).unwrap();
+        let source = ImageSource::File(file.path().to_owned());
+        within(SHARE * PIXEL * 64 * 200);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(8).build().unwrap();
+        let small = |_| source.with(|image| pixels::evaluation(image, 32)).unwrap().len();
+        let sizes: Vec<usize> = pool.install(|| (0..400).into_par_iter().map(small).collect());
+        assert_eq!(sizes, [3 * 32 * 32; 400]);
     }
 }
