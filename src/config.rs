@@ -2,7 +2,9 @@
 
 use crate::{
     data::{Orientation, Rules, caption::PreCaption},
+    door,
     error::{Error, Result},
+    fsio::expanded,
     pipeline::{
         caption::CaptionSettings,
         cluster::ClusterSettings,
@@ -130,9 +132,16 @@ impl Config {
     pub fn load(path: Option<&Path>) -> Result<Self> {
         let (name, text) = match path {
             None => (PathBuf::from("configs/demo.toml"), DEMO.to_owned()),
-            Some(path) => (path.to_owned(), std::fs::read_to_string(path).map_err(Error::io(path))?),
+            Some(path) => (path.to_owned(), door::read_to_string(path, door::SETTINGS).map_err(Error::io(path))?),
         };
-        toml::from_str(&text).map_err(|e| Error::input(&name, one_line(&text, &e)))
+        let mut config: Self = toml::from_str(&text).map_err(|e| Error::input(&name, one_line(&text, &e)))?;
+        let Models { clip, decoder, encoders } = &mut config.models;
+        for path in [&mut config.data.source, clip, decoder, encoders].into_iter().filter(|path| path.starts_with('~'))
+        {
+            let home = std::env::var_os("HOME").map(PathBuf::from);
+            *path = expanded(PathBuf::from(&*path), home).display().to_string();
+        }
+        Ok(config)
     }
 
     /// What makes a distilled set: the settings without data, checkpoints and protocol.
@@ -179,6 +188,32 @@ fn one_line(text: &str, e: &toml::de::Error) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_tilde_in_a_file_is_the_home_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("home.toml");
+        std::fs::write(&file, "[data]\nsource = \"~/d\"\n[models]\nclip = \"~/clip\"\ndecoder = \"a/~\"\n").unwrap();
+        let found = Config::load(Some(&file)).unwrap();
+        let home = std::env::var("HOME").unwrap_or_else(|_| "~".into());
+        let all = [found.data.source, found.models.clip, found.models.decoder];
+        assert_eq!(all, [format!("{home}/d"), format!("{home}/clip"), "a/~".into()]);
+    }
+
+    #[test]
+    fn settings_that_would_never_end_or_mean_nothing_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("far.toml");
+        for (text, said) in [
+            ("[cluster]\nbreath = 1001", "cluster.breath: 1001 is above"),
+            ("[synthesis]\nguidance = 100.5", "synthesis.guidance: 100.5 is not in 0..=100"),
+            ("[synthesis]\nguidance = nan", "synthesis.guidance: NaN is not in"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let error = Config::load(Some(&file)).and_then(Config::checked).unwrap_err().to_string();
+            assert!(error.starts_with(said), "{error}");
+        }
+    }
 
     #[test]
     fn a_file_that_names_one_setting_leaves_the_others_at_their_defaults() {

@@ -118,8 +118,7 @@ fn replay(global: &Global, args: &Replay) -> Result<()> {
     let open: Open = Box::new(move |ctx| workbench(&config, ctx));
     let pairs = session::replay(held, open, &args.out, &cli::watched(global))?;
     let out = printable(&args.out.display().to_string());
-    let _ = writeln!(std::io::stdout(), "{pairs} pairs rebuilt in {out}");
-    Ok(())
+    cli::print(format_args!("{pairs} pairs rebuilt in {out}"))
 }
 
 /// What the explorer would make of this terminal, for `info`.

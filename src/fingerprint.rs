@@ -1,9 +1,12 @@
 //! Names for artefacts: a hash of everything that made them.
 
-use crate::error::{Error, Result};
+use crate::{
+    door,
+    error::{Error, Result},
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{fmt, fs::File, io, path::Path};
+use std::{fmt, io, path::Path};
 
 /// SHA-256, in hex, of a stage's name, its settings and the fingerprints of its inputs.
 /// Whatever changes a result changes its fingerprint, so no stale result can be taken for a fresh one.
@@ -38,7 +41,7 @@ impl Fingerprint {
     /// [`Error::Io`] naming the file.
     pub fn of_file(path: &Path) -> Result<Self> {
         let mut hash = Sha256::new();
-        let mut feed = || io::copy(&mut io::BufReader::with_capacity(1 << 20, File::open(path)?), &mut hash);
+        let mut feed = || io::copy(&mut io::BufReader::with_capacity(1 << 20, door::open(path)?), &mut hash);
         feed().map_err(Error::io(path))?;
         Ok(Self::of_hash(hash))
     }

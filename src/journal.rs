@@ -4,13 +4,14 @@
 use crate::{
     app::Entry,
     config::Config,
+    door,
     error::{Error, Result},
     fsio::disk::{self, Out},
 };
 use serde::{Deserialize, Serialize};
 use std::{
     fs::TryLockError,
-    io::{Read, Write},
+    io::Write,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread::{self, JoinHandle},
@@ -155,9 +156,7 @@ impl Journal {
     }
 
     fn bytes(&self) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.out.file().read_to_end(&mut bytes).map_err(Error::io(&self.path))?;
-        Ok(bytes)
+        door::whole(self.out.file(), door::TABLE).map_err(Error::io(&self.path))
     }
 }
 
@@ -177,7 +176,7 @@ impl Drop for Journal {
 /// # Errors
 /// As [`Journal::reopen`], whoever has it open.
 pub fn read(path: &Path) -> Result<Held> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = door::read(path, door::TABLE).map_err(Error::io(path))?;
     parse(path, &bytes).map(|(held, _)| held)
 }
 

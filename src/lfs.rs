@@ -1,7 +1,10 @@
 //! Pointers of Git LFS: what a clone without git-lfs has in the place of large files.
 
-use crate::error::{Error, Result};
-use std::{fs::File, io::Read, path::Path};
+use crate::{
+    door,
+    error::{Error, Result},
+};
+use std::{io::Read, path::Path};
 
 /// How a pointer begins, with git-lfs's own and its earlier names.
 const BEGINNINGS: [&[u8]; 3] = [
@@ -33,9 +36,8 @@ pub fn told(path: &Path) -> impl FnOnce(Error) -> Error {
     let path = path.to_owned();
     move |said| {
         let mut head = Vec::new();
-        let read =
-            path.is_file().then(|| File::open(&path)).and_then(|file| file.ok()?.take(64).read_to_end(&mut head).ok());
-        if read.is_some() && is_pointer(&head) { error(&path) } else { said }
+        let read = door::open(&path).and_then(|file| file.take(64).read_to_end(&mut head));
+        if read.is_ok() && is_pointer(&head) { error(&path) } else { said }
     }
 }
 

@@ -6,9 +6,11 @@
 
 #[cfg(feature = "tui")]
 pub mod app;
+mod caught;
 pub mod cli;
 pub mod config;
 pub mod data;
+mod door;
 pub mod error;
 pub mod fingerprint;
 pub mod fsio;
@@ -17,6 +19,7 @@ pub mod job;
 #[cfg(feature = "tui")]
 pub mod journal;
 pub mod lfs;
+pub mod log;
 pub mod machine;
 pub mod models;
 pub mod pipeline;

@@ -36,6 +36,9 @@ fn run(cli: &Cli) -> Result<()> {
 }
 
 fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("PROTOSTILL_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(protostill::log::filter())
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
 }

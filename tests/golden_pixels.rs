@@ -62,6 +62,24 @@ fn clips_processor_and_the_evaluation_transform_give_the_same_numbers() {
 }
 
 #[test]
+fn a_processor_of_transformers_5_is_read_before_an_older_one_and_its_absence_says_where_it_may_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let side = |files: &[(&str, &str)]| {
+        files.iter().for_each(|(name, text)| std::fs::write(dir.path().join(name), text).unwrap());
+        let checkpoint = protostill::models::weights::Checkpoint::Folder(dir.path().into());
+        pixels::Processor::load(&checkpoint.root()).map(|processor| processor.side())
+    };
+    let said = side(&[("processor_config.json", r#"{"processor_class": "CLIPProcessor"}"#)]).unwrap_err().to_string();
+    assert!(said.contains("preprocessor_config.json: is missing, and no processor_config.json beside it"), "{said}");
+    let older = ("preprocessor_config.json", r#"{"size": 32, "crop_size": 32}"#);
+    assert_eq!(side(&[older]).unwrap(), (32, 32));
+    let newer = r#"{"image_processor": {"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}}}"#;
+    assert_eq!(side(&[("processor_config.json", newer)]).unwrap(), (64, 64));
+    let said = side(&[("processor_config.json", r#"{"image_processor": {"resample": 9}}"#)]).unwrap_err().to_string();
+    assert!(said.contains("/processor_config.json: resample must be"), "{said}");
+}
+
+#[test]
 fn other_sizes_padding_and_the_older_forms_of_the_configuration_are_understood() {
     let t = load();
     let with = |config: &str| {

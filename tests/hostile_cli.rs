@@ -155,9 +155,54 @@ fn a_place_that_cannot_be_written_is_named() {
 }
 
 #[test]
+fn threads_beyond_any_machine_are_refused_before_one_is_started() {
+    let home = tempfile::tempdir().unwrap();
+    for threads in ["0", "1025", "99999"] {
+        let mut command = protostill(home.path());
+        command.args(["info", "--threads", threads]);
+        assert!(complaint(command, 2).contains(&format!("--threads: {threads} is not between 1 and 1024")));
+    }
+}
+
+#[test]
 fn a_store_that_cannot_be_written_is_named() {
     let home = tempfile::tempdir().unwrap();
     let mut command = protostill(home.path());
     command.args(["stats", "--store", "/proc/store"]);
     assert!(complaint(command, 2).contains("/proc/store"));
+}
+
+/// What a program that writes to `stdout` ends with, and says on stderr.
+fn into(home: &Path, args: &[&str], stdout: std::process::Stdio) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("protostill"));
+    command.env("XDG_CACHE_HOME", home.join("cache")).current_dir(home).args(args).args(["--progress", "none"]);
+    let run = command.stdout(stdout).stderr(std::process::Stdio::piped()).output().unwrap();
+    (run.status.code(), String::from_utf8(run.stderr).unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reader_that_left_is_no_error_and_a_full_disk_behind_stdout_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    image_folder(home.path(), 12, plain);
+    protostill(home.path());
+    let distill = ["distill", "--data", "data", "--pairs", "3", "--method", "random", "--out", "out"];
+    let world = ["world", "--out", "world", "--pairs", "4"];
+    let commands: [&[&str]; 6] = [
+        &distill,
+        &world,
+        &["info"],
+        &["check", "data"],
+        &["stats", "--data", "data"],
+        &["stats", "--data", "data", "--dry-run"],
+    ];
+    for (command, form) in commands.iter().flat_map(|c| [(c, None), (c, Some("--json"))]) {
+        let args: Vec<&str> = command.iter().copied().chain(form).collect();
+        let (reader, gone) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(into(home.path(), &args, gone.into()), (Some(0), String::new()), "{args:?}");
+        let full = fs::File::create("/dev/full").unwrap();
+        let (code, said) = into(home.path(), &args, full.into());
+        assert!(code == Some(2) && said.starts_with("protostill: stdout: No space left"), "{args:?}: {code:?} {said}");
+    }
 }

@@ -286,7 +286,10 @@ fn the_program_fetches_and_never_shows_the_token() {
     let refusing = Server::start(|_| Reply::status(401));
     for (server, code) in [(&server, 0), (&refusing, 2)] {
         let mut command = program::bare(home.path());
-        command.args(["fetch", "org/clip", "--progress", "plain"]).env("RUST_LOG", "trace").env("HF_TOKEN", TOKEN);
+        command
+            .args(["fetch", "org/clip", "--progress", "plain"])
+            .env("PROTOSTILL_LOG", "trace")
+            .env("HF_TOKEN", TOKEN);
         command.env("HF_ENDPOINT", server.url()).env("HF_HOME", home.path().join("hf"));
         let output = command.output().unwrap();
         let said = [output.stdout, output.stderr].map(|s| String::from_utf8_lossy(&s).into_owned()).concat();

@@ -122,7 +122,7 @@ fn the_commands_say_what_lacks_and_write_what_others_read() {
     assert_eq!(checked["train"]["images"], 60);
     let distill = ["distill", "--data", "d", "--method", "nearest-text", "--format", "webdataset,parquet"];
     run(&[&distill[..], &["--out", "out"]].concat()).success();
-    for file in ["webdataset/train-00000.tar", "parquet/train-00000-of-00001.parquet"] {
+    for file in ["webdataset/00000.tar", "parquet/00000.parquet"] {
         assert!(home.path().join("out").join(file).is_file());
     }
     let evaluate = ["evaluate", "out", "--data", "d", "--runs", "1", "--metrics", "m.jsonl", "--tensorboard", "tb"];

@@ -36,7 +36,7 @@ pub struct Global {
     /// Threads to compute with [default: all cores]
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
-    /// Memory to use, in GB: larger arrays of features are mapped from disk [default: what is available]
+    /// Memory to use, in GB: larger arrays of features are mapped from disk, and pictures are decoded in a quarter of it [default: what is available]
     #[arg(long, global = true, value_name = "GB")]
     pub memory: Option<f64>,
     /// How to show progress, on stderr

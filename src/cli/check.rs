@@ -2,7 +2,7 @@
 
 use super::{
     args::{Check, Global},
-    print_json, progress,
+    print, print_json, progress,
     table::render,
 };
 use crate::{
@@ -25,9 +25,9 @@ pub fn run(global: &Global, args: &Check) -> Result<()> {
     let wide = decoder.and_then(|decoder| unclip::width_of(&decoder)).ok().map(|wide| (wide, problem));
     let checked = check::check(&args.path, rules, wide, &mut |done, total| ctx.step("check images", done, total))?;
     if global.json {
-        print_json(&result(&checked));
+        print_json(&result(&checked))?;
     } else {
-        println!("{}", text(&checked, rules));
+        print(text(&checked, rules))?;
     }
     match checked.stopping() {
         0 => Ok(()),

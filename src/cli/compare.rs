@@ -6,7 +6,7 @@ use super::{
     config,
     distill::otherwise,
     evaluate::{apply, row, scores},
-    onlooker, plan, print_json, progress,
+    onlooker, plan, print, print_json, progress,
     table::render,
     workbench,
 };
@@ -30,8 +30,7 @@ pub fn run(global: &Global, args: &Compare) -> Result<()> {
     if args.dry_run {
         let bench = onlooker(global, &config, needs)?;
         let planned = plan::compare(&bench, &recipes, &config)?;
-        plan::show(global, "compare", &planned, bench.dataset(), bench.store().dir());
-        return Ok(());
+        return plan::show(global, "compare", &planned, bench.dataset(), bench.store().dir());
     }
     let ctx = progress::ctx(global.progress);
     let bench = workbench(global, &config, needs, &ctx)?;
@@ -51,13 +50,12 @@ pub fn run(global: &Global, args: &Compare) -> Result<()> {
         }
     }
     if global.json {
-        print_json(&json!({ "rows": rows.into_iter().map(in_order).collect::<Vec<_>>() }));
+        print_json(&json!({ "rows": rows.into_iter().map(in_order).collect::<Vec<_>>() }))
     } else {
         let header = ["method", "encoder", "pairs", "IR@1", "IR@5", "IR@10", "TR@1", "TR@5", "TR@10", "R-mean"];
-        println!("{}\n", render(&header, &lines));
-        println!("percent, mean ± sd of {} runs, {}", config.evaluation.runs, config.evaluation.selection);
+        let (table, runs) = (render(&header, &lines), config.evaluation.runs);
+        print(format_args!("{table}\n\npercent, mean ± sd of {runs} runs, {}", config.evaluation.selection))
     }
-    Ok(())
 }
 
 /// Keys in the order people read them.

@@ -3,7 +3,7 @@
 use super::{
     Needs,
     args::{Distill, Global, Otherwise},
-    config, onlooker, plan, print_json, progress,
+    config, onlooker, plan, print, print_json, progress,
     table::render,
     workbench,
 };
@@ -29,8 +29,7 @@ pub fn run(global: &Global, args: &Distill) -> Result<()> {
     if args.dry_run {
         let (bench, mut planned) = (onlooker(global, &config, needs)?, Plan::default());
         bench.plan(&config.recipe(), &mut planned, &Ctx::quiet())?;
-        plan::show(global, "distill", &planned, bench.dataset(), &args.out);
-        return Ok(());
+        return plan::show(global, "distill", &planned, bench.dataset(), &args.out);
     }
     // Refused before the first image rather than after the last picture.
     replaceable(&args.out, args.force)?;
@@ -49,19 +48,18 @@ pub fn run(global: &Global, args: &Distill) -> Result<()> {
             "images": args.out.join("images"),
             "also": forms.iter().map(|f| args.out.join(f.file())).collect::<Vec<_>>(),
             "seconds": bench.seconds(),
-        }));
+        }))
     } else {
-        println!("{}\n", summary(&set));
         let also: String = forms.iter().map(|f| format!(", {}", f.file())).collect();
-        println!(
-            "{} pairs by {} in {}: images/, metadata.jsonl, prototypes.safetensors, manifest.json{also}",
+        let out = printable(&args.out.display().to_string());
+        print(format_args!(
+            "{}\n\n{} pairs by {} in {out}: images/, metadata.jsonl, prototypes.safetensors, manifest.json{also}\n\
+             computing them took {seconds:.1} s; score them with: protostill evaluate {out}",
+            summary(&set),
             set.pairs.len(),
-            set.method,
-            args.out.display()
-        );
-        println!("computing them took {seconds:.1} s; score them with: protostill evaluate {}", args.out.display());
+            set.method
+        ))
     }
-    Ok(())
 }
 
 fn settings(global: &Global, args: &Distill) -> Result<Config> {

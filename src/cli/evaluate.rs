@@ -3,7 +3,7 @@
 use super::{
     Needs,
     args::{Evaluate, Global, Protocol},
-    config, metrics, onlooker, plan, print_json, progress,
+    config, metrics, onlooker, plan, print, print_json, progress,
     table::render,
     workbench,
 };
@@ -31,8 +31,7 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
         let (bench, mut planned) = (onlooker(global, &config, needs)?, Plan::default());
         let what = (Some(&read.set), read.set.pairs.len(), "");
         bench.plan_scores(what, &config.evaluation, config.seed, &mut planned, &Ctx::quiet())?;
-        plan::show(global, "evaluate", &planned, bench.dataset(), &args.dir);
-        return Ok(());
+        return plan::show(global, "evaluate", &planned, bench.dataset(), &args.dir);
     }
     let path = args.dir.join(SCORES);
     for place in [Some(&path), args.metrics.as_ref(), args.tensorboard.as_ref()].into_iter().flatten() {
@@ -53,16 +52,17 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
         "seed": config.seed,
         "encoders": recalls.iter().map(row).collect::<Vec<_>>(),
     });
-    // Shown before it is written: what cannot be kept is seen at least.
-    if global.json {
-        print_json(&result);
+    // Shown before it is written, and written before a failure to show it ends the run: what cannot be kept is seen at
+    // least, and the other way round.
+    let shown = if global.json {
+        print_json(&result)
     } else {
         let rows: Vec<Vec<String>> = recalls.iter().map(|r| [vec![r.encoder.clone()], scores(r)].concat()).collect();
-        println!("{}\n", render(&["encoder", "IR@1", "IR@5", "IR@10", "TR@1", "TR@5", "TR@10", "R-mean"], &rows));
+        let table = render(&["encoder", "IR@1", "IR@5", "IR@10", "TR@1", "TR@5", "TR@10", "R-mean"], &rows);
         let (runs, selection) = (config.evaluation.runs, config.evaluation.selection);
         let place = printable(&path.display().to_string());
-        println!("percent, mean ± sd of {runs} runs, {selection}; kept in {place}");
-    }
+        print(format_args!("{table}\n\npercent, mean ± sd of {runs} runs, {selection}; kept in {place}"))
+    };
     write_atomic(&path, format!("{result:#}\n").as_bytes())?;
     if let Some(file) = &args.metrics {
         metrics::json_lines(file, &curves.sorted(), &recalls)?;
@@ -70,7 +70,7 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
     if let Some(dir) = &args.tensorboard {
         metrics::event_files(dir, &curves.sorted(), &recalls)?;
     }
-    Ok(())
+    shown
 }
 
 /// The protocol's flags over the settings.

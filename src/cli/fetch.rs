@@ -3,11 +3,12 @@
 use super::{
     Needs,
     args::{Fetch, Global},
-    config, hub, print_json, progress,
+    config, hub, print, print_json, progress,
 };
 use crate::{
     config::Config,
     error::{Error, Result},
+    fsio::printable,
     models::hub::{Fetched, Hub, Name},
     pipeline::Ctx,
 };
@@ -23,22 +24,15 @@ pub fn run(global: &Global, args: &Fetch) -> Result<()> {
             let mega = |bytes: u64| bytes as f64 / 1e6;
             let to_come =
                 if args.dry_run { format!(", {:.1} MB of them to fetch", mega(lacking)) } else { String::new() };
-            println!(
-                "{name}: {} files, {:.1} MB{to_come}, in {}",
-                found.files,
-                mega(found.bytes),
-                found.folder.display()
-            );
+            let folder = printable(&found.folder.display().to_string());
+            print(format_args!("{name}: {} files, {:.1} MB{to_come}, in {folder}", found.files, mega(found.bytes)))?;
         }
         let Fetched { folder, files, bytes } = found;
         all.push(
             json!({"name": name.to_string(), "files": files, "bytes": bytes, "lacking": lacking, "folder": folder}),
         );
     }
-    if global.json {
-        print_json(&json!(all));
-    }
-    Ok(())
+    if global.json { print_json(&json!(all)) } else { Ok(()) }
 }
 
 /// Fetches what the settings name, the command needs and the cache lacks. Offline it does nothing: opening says what is missing.

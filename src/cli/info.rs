@@ -1,6 +1,6 @@
 //! `protostill info`.
 
-use super::{args::Global, config, print_json, store};
+use super::{args::Global, config, print, print_json, store};
 use crate::{error::Result, fsio::printable, machine, models::device::Backend};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ pub fn run(global: &Global, terminal: &[(&str, String)]) -> Result<()> {
     let memory = machine::memory();
     let file = global.config.as_ref().map_or("built in".to_owned(), |p| p.display().to_string());
     if global.json {
-        print_json(&json!({
+        return print_json(&json!({
             "protostill": env!("CARGO_PKG_VERSION"),
             "device": device,
             "precision": precision,
@@ -27,29 +27,28 @@ pub fn run(global: &Global, terminal: &[(&str, String)]) -> Result<()> {
             "models": config.models,
             "terminal": terminal.iter().cloned().collect::<BTreeMap<_, _>>(),
         }));
-        return Ok(());
     }
-    println!("protostill  {}", env!("CARGO_PKG_VERSION"));
-    println!(
-        "device      {device}, {precision}, {threads} threads{}",
-        if candle_core::utils::with_avx() { ", AVX" } else { "" }
-    );
-    gpus.iter().for_each(|gpu| println!("gpu         {gpu}"));
-    if let Some(memory) = memory {
-        let gigabytes = |bytes| bytes as f64 / 1e9;
-        println!("memory      {:.1} GB, {:.1} GB available", gigabytes(memory.total), gigabytes(memory.available));
-    }
-    println!("config      {file}");
-    println!("data        {}", config.data.source);
-    println!(
-        "models      clip {}, decoder {}, encoders {}",
-        config.models.clip, config.models.decoder, config.models.encoders
-    );
-    println!("store       {} ({} artefacts, {:.1} MB)", usage.path.display(), usage.count, usage.bytes as f64 / 1e6);
-    for (name, value) in terminal {
-        println!("{name:<14} {}", printable(value));
-    }
-    Ok(())
+    let models = &config.models;
+    let gigabytes = |bytes| bytes as f64 / 1e9;
+    let avx = if candle_core::utils::with_avx() { ", AVX" } else { "" };
+    let mut rows = vec![
+        ("protostill", env!("CARGO_PKG_VERSION").to_owned()),
+        ("device", format!("{device}, {precision}, {threads} threads{avx}")),
+    ];
+    rows.extend(gpus.into_iter().map(|gpu| ("gpu", gpu)));
+    let of_memory =
+        |m: machine::Memory| format!("{:.1} GB, {:.1} GB available", gigabytes(m.total), gigabytes(m.available));
+    rows.extend(memory.map(|memory| ("memory", of_memory(memory))));
+    let store = (usage.path.display(), usage.count, usage.bytes as f64 / 1e6);
+    rows.extend([
+        ("config", file),
+        ("data", config.data.source),
+        ("models", format!("clip {}, decoder {}, encoders {}", models.clip, models.decoder, models.encoders)),
+        ("store", format!("{} ({} artefacts, {:.1} MB)", store.0, store.1, store.2)),
+    ]);
+    let lines = rows.iter().map(|(name, value)| format!("{name:<11} {}", printable(value)));
+    let of_terminal = terminal.iter().map(|(name, value)| format!("{name:<14} {}", printable(value)));
+    print(lines.chain(of_terminal).collect::<Vec<_>>().join("\n"))
 }
 
 /// NVIDIA's GPUs with their memory, as the driver's own tool tells them; none where there is no such tool.

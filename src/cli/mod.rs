@@ -1,5 +1,4 @@
 //! The headless commands. The only place that prints.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod args;
 mod check;
@@ -29,7 +28,10 @@ use crate::{
     },
 };
 use args::{Cli, Command, Global};
-use std::path::{Path, PathBuf};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 /// Carries out a command.
 ///
@@ -37,6 +39,7 @@ use std::path::{Path, PathBuf};
 /// Whatever went wrong, in one sentence that names the place.
 pub fn run(cli: &Cli, terminal: &dyn Fn() -> Vec<(&'static str, String)>) -> Result<()> {
     threads(cli.global.threads)?;
+    memory(cli.global.memory)?;
     let Some(command) = &cli.command else { return Err(no_explorer()) };
     match command {
         #[cfg(feature = "tui")]
@@ -59,6 +62,7 @@ fn no_explorer() -> Error {
 /// What the explorer needs of the command line: settings, and what opens the data set when it is wanted.
 pub fn parts(global: &Global) -> Result<(Config, impl Fn(&Config, &Ctx) -> Result<Workbench> + Send + Sync + 'static)> {
     threads(global.threads)?;
+    memory(global.memory)?;
     // Refused before the screen is taken.
     Backend::open(&global.device, &global.precision)?;
     let mut config = settings(global)?.checked()?;
@@ -138,9 +142,21 @@ fn assemble(global: &Global, config: &Config, needs: Needs, store: Store) -> Res
         hub,
     };
     let bench = Workbench::new(dataset(config)?, checkpoints, store, backend);
-    match global.memory {
-        None => Ok(bench),
-        Some(gigabytes) if gigabytes > 0.0 => Ok(bench.within((gigabytes * 1e9) as u64)),
+    Ok(match memory(global.memory)? {
+        None => bench,
+        Some(bytes) => bench.within(bytes),
+    })
+}
+
+/// Bytes of memory to use, if that was said, for pictures too.
+fn memory(gigabytes: Option<f64>) -> Result<Option<u64>> {
+    match gigabytes {
+        None => Ok(None),
+        Some(gigabytes) if gigabytes > 0.0 => {
+            let bytes = (gigabytes * 1e9) as u64;
+            data::room::within(bytes);
+            Ok(Some(bytes))
+        }
         Some(_) => Err(Error::setting("--memory", "must be above 0")),
     }
 }
@@ -182,16 +198,32 @@ fn checkpoint(name: &str, shipped: fn() -> Checkpoint, hub: &Hub, needed: bool) 
     }
 }
 
+/// Most threads that are started: each takes memory, and no machine has more to compute with.
+const MAX_THREADS: usize = 1024;
+
 /// The size of the one pool of threads that everything computes on.
 fn threads(wanted: Option<usize>) -> Result<()> {
-    if wanted == Some(0) {
-        return Err(Error::setting("--threads", "at least one thread is needed"));
+    if let Some(n) = wanted.filter(|n| !(1..=MAX_THREADS).contains(n)) {
+        return Err(Error::setting("--threads", format!("{n} is not between 1 and {MAX_THREADS}")));
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(wanted.unwrap_or(0));
     pool.build_global().map_err(|e| Error::setting("--threads", e.to_string()))
 }
 
+/// A line of a command's result, on stdout. A reader that has had enough ends nothing, since what is computed may yet be
+/// kept.
+///
+/// # Errors
+/// [`Error::Io`] naming stdout, such as for a full disk.
+pub fn print(line: impl std::fmt::Display) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.map_err(Error::io("stdout")),
+    }
+}
+
 /// A result for machines, on stdout.
-fn print_json(value: &serde_json::Value) {
-    println!("{value:#}");
+fn print_json(value: &serde_json::Value) -> Result<()> {
+    print(format_args!("{value:#}"))
 }

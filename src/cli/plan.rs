@@ -1,6 +1,6 @@
 //! `--dry-run`: what a command would take.
 
-use super::{args::Global, print_json, table::render};
+use super::{args::Global, print, print_json, table::render};
 use crate::{
     data::Dataset,
     error::Result,
@@ -16,7 +16,10 @@ use serde_json::json;
 use std::path::Path;
 
 /// Prints `plan`: what is left of it, what it takes, and whether the machine has that. `out` is where most is written.
-pub fn show(global: &Global, command: &str, plan: &Plan, data: &Dataset, out: &Path) {
+///
+/// # Errors
+/// As [`print`].
+pub fn show(global: &Global, command: &str, plan: &Plan, data: &Dataset, out: &Path) -> Result<()> {
     let given = global.memory.map(|gigabytes| (gigabytes * 1e9) as u64);
     let memory = given.or(machine::memory().map(|m| m.available + machine::resident().unwrap_or(0)));
     let disk = machine::disk(out);
@@ -34,14 +37,15 @@ pub fn show(global: &Global, command: &str, plan: &Plan, data: &Dataset, out: &P
         }));
     }
     let rows: Vec<Vec<String>> = plan.stages.iter().map(row).collect();
-    println!("{}\n", render(&["stage", "items", "", "in store", "seconds", "memory, MB", "disk, MB"], &rows));
+    let header = ["stage", "items", "", "in store", "seconds", "memory, MB", "disk, MB"];
+    print(format_args!("{}\n", render(&header, &rows)))?;
     let (all, peak) = (plan.seconds(), plan.memory() as f64 / 1e9);
-    println!(
+    print(format_args!(
         "about {} in all, {peak:.2} GB of memory, {:.2} GB of disk; nothing was written",
         time(all),
         plan.disk() as f64 / 1e9
-    );
-    warnings.iter().for_each(|warning| println!("warning: {warning}"));
+    ))?;
+    warnings.iter().try_for_each(|warning| print(format_args!("warning: {warning}")))
 }
 
 fn row(stage: &Stage) -> Vec<String> {

@@ -3,7 +3,7 @@
 use super::{
     Needs,
     args::{self, Global},
-    config, onlooker, plan, print_json, progress,
+    config, onlooker, plan, print, print_json, progress,
     table::render,
     workbench,
 };
@@ -25,18 +25,12 @@ pub fn run(global: &Global, args: &args::Stats) -> Result<()> {
     if args.dry_run {
         let (bench, mut planned) = (onlooker(global, &config, needs)?, Plan::default());
         bench.plan_stats(&config.prune, &mut planned, &Ctx::quiet())?;
-        plan::show(global, "stats", &planned, bench.dataset(), bench.store().dir());
-        return Ok(());
+        return plan::show(global, "stats", &planned, bench.dataset(), bench.store().dir());
     }
     let ctx = progress::ctx(global.progress);
     let bench = workbench(global, &config, needs, &ctx)?;
     let stats = bench.stats(&config.prune, &ctx)?;
-    if global.json {
-        print_json(&json!(stats));
-    } else {
-        println!("{}", text(&stats, &bench.dataset().train));
-    }
-    Ok(())
+    if global.json { print_json(&json!(stats)) } else { print(text(&stats, &bench.dataset().train)) }
 }
 
 fn text(s: &Stats, train: &Split) -> String {

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     data::world::{DEFAULT_SEED, WorldSpec, write},
     error::Result,
+    fsio::printable,
 };
 
 pub fn run(global: &Global, args: &World) -> Result<()> {
@@ -16,14 +17,9 @@ pub fn run(global: &Global, args: &World) -> Result<()> {
     if global.json {
         super::print_json(
             &serde_json::json!({ "dir": args.out, "scenes": spec.scenes, "noise": spec.noise, "seed": spec.seed }),
-        );
+        )
     } else {
-        println!(
-            "{} scenes in {}; distil them with: protostill distill --data {}",
-            spec.scenes,
-            args.out.display(),
-            args.out.display()
-        );
+        let out = printable(&args.out.display().to_string());
+        super::print(format_args!("{} scenes in {out}; distil them with: protostill distill --data {out}", spec.scenes))
     }
-    Ok(())
 }

@@ -1,13 +1,17 @@
 //! Image files to RGB pixels, with limits a hostile file cannot pass.
 
 use crate::{
-    data::{jpeg, orientation},
+    caught::caught,
+    data::{
+        jpeg, orientation,
+        room::{self, Taken},
+    },
+    door,
     error::{Error, Result},
     lfs,
 };
 use image::{DynamicImage, ImageFormat, ImageReader, Limits, RgbImage};
 use std::{
-    fs::File,
     io::{Cursor, Read, Seek, SeekFrom},
     path::Path,
 };
@@ -36,13 +40,9 @@ pub fn decode_rgb(path: &Path) -> Result<RgbImage> {
 /// Reads an image file as it is.
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be read, [`Error::Input`] if it is too large for an image.
+/// [`Error::Io`] if it cannot be read or is too large for an image.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let length = std::fs::metadata(path).map_err(Error::io(path))?.len();
-    if length > MAX_FILE {
-        return Err(Error::input(path, format!("{length} bytes: too large for an image")));
-    }
-    std::fs::read(path).map_err(Error::io(path))
+    door::read(path, MAX_FILE).map_err(Error::io(path))
 }
 
 /// Reads `length` bytes from `offset` of `file`: an image inside a larger file. `name` is for messages.
@@ -54,7 +54,7 @@ pub fn read_part(file: &Path, name: &Path, offset: u64, length: u64) -> Result<V
         return Err(Error::input(name, format!("{length} bytes: too large for an image")));
     }
     let read = || {
-        let mut from = File::open(file)?;
+        let mut from = door::open(file)?;
         from.seek(SeekFrom::Start(offset))?;
         let mut bytes = vec![0; length as usize];
         from.read_exact(&mut bytes)?;
@@ -68,11 +68,22 @@ pub fn read_part(file: &Path, name: &Path, offset: u64, length: u64) -> Result<V
 /// # Errors
 /// As [`decode_rgb`].
 pub fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
-    let pixels = stored(path, bytes)?;
-    let Some(turn) = orientation::of(bytes) else { return Ok(pixels) };
-    let mut image = DynamicImage::from(pixels);
-    image.apply_orientation(turn);
-    Ok(image.into_rgb8())
+    held(path, bytes, true).map(|(pixels, _)| pixels)
+}
+
+/// Pixels, and the room that they take.
+pub(super) type Held = (RgbImage, Taken);
+
+/// As [`decode_bytes`], turned `upright` or as the pixels are stored.
+pub(super) fn held(path: &Path, bytes: &[u8], upright: bool) -> Result<Held> {
+    let (mut pixels, mut room) = stored(path, bytes)?;
+    if let Some(turn) = orientation::of(bytes).filter(|_| upright) {
+        let mut image = DynamicImage::from(pixels);
+        image.apply_orientation(turn);
+        pixels = image.into_rgb8();
+    }
+    room.keep(pixels.len() as u64);
+    Ok((pixels, room))
 }
 
 /// Whether the image file `bytes` says that its pixels are not stored upright.
@@ -80,11 +91,8 @@ pub fn is_turned(bytes: &[u8]) -> bool {
     orientation::of(bytes).is_some()
 }
 
-/// As [`decode_bytes`], but the pixels as they are stored.
-///
-/// # Errors
-/// As [`decode_rgb`].
-pub fn stored(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
+/// The pixels as they are stored; the room is taken before anything is made room for.
+fn stored(path: &Path, bytes: &[u8]) -> Result<Held> {
     lfs::refuse(path, bytes)?;
     let unreadable = |e: image::ImageError| Error::input(path, format!("not a readable image: {e}"));
     let format = image::guess_format(bytes).map_err(unreadable)?;
@@ -95,9 +103,10 @@ pub fn stored(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
             format!("claims {width} x {height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS} in all are read"),
         ));
     }
+    let room = room::take(room::PIXEL * u64::from(width) * u64::from(height));
     if format == ImageFormat::Jpeg {
         if let Some(pixels) = jpeg::decode(bytes) {
-            return Ok(pixels);
+            return Ok((pixels, room));
         }
         if !jpeg_is_whole(bytes) {
             return Err(Error::input(path, "not a readable image: the JPEG data ends too early"));
@@ -107,8 +116,11 @@ pub fn stored(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
-    to_rgb(reader.decode().map_err(unreadable)?)
-        .ok_or_else(|| Error::input(path, "not a readable image: its pixels do not fill its frame"))
+    let decoded =
+        caught(|| reader.decode()).ok_or_else(|| Error::input(path, "not a readable image: it is damaged"))?;
+    let pixels = to_rgb(decoded.map_err(unreadable)?);
+    let pixels = pixels.ok_or_else(|| Error::input(path, "not a readable image: its pixels do not fill its frame"))?;
+    Ok((pixels, room))
 }
 
 /// Whether the last scan of a JPEG is followed by its end marker. `image` decodes leniently and fills what is missing

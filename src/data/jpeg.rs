@@ -20,6 +20,8 @@ const ZIGZAG: [u8; 64] = [
 
 /// Most pixels: coefficients, samples and colours take up to 12 bytes for each of them.
 const MAX_PIXELS: usize = 40_000_000;
+/// Most scans: each passes over the whole picture, and can be a few bytes. libjpeg's own script has ten.
+const MAX_SCANS: usize = 100;
 
 type Block = [i16; 64];
 
@@ -56,7 +58,7 @@ struct Decoder {
 /// The picture; `None` if it is of another kind, or not whole.
 pub(super) fn decode(bytes: &[u8]) -> Option<RgbImage> {
     let mut decoder = Decoder::default();
-    let mut at = 2;
+    let (mut at, mut scans) = (2, 0);
     loop {
         while *bytes.get(at)? == 0xff && *bytes.get(at + 1)? == 0xff {
             at += 1;
@@ -74,7 +76,11 @@ pub(super) fn decode(bytes: &[u8]) -> Option<RgbImage> {
         match marker {
             0xc0..=0xc2 => decoder.frame(segment, marker == 0xc2)?,
             0xc4 => decoder.huffman(segment)?,
-            0xda => at += decoder.scan(segment, bytes.get(at..)?)?,
+            0xda if scans == MAX_SCANS => return None,
+            0xda => {
+                scans += 1;
+                at += decoder.scan(segment, bytes.get(at..)?)?;
+            }
             0xdb => decoder.quantisation(segment)?,
             0xdd => decoder.restart = usize::from(u16::from_be_bytes(*segment.first_chunk()?)),
             0xe0 => decoder.jfif |= segment.starts_with(b"JFIF\0"),
@@ -211,5 +217,24 @@ impl Decoder {
             planes.push(samples::Plane::new(&c, (most_h, most_v))?);
         }
         samples::to_rgb(&planes, self.size, ycc)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_picture_of_endless_scans_is_not_decoded() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/decode/422_progressive.jpg");
+        let whole = std::fs::read(path).unwrap();
+        // The first one brings the means of all blocks: any number of them says the same.
+        let first = whole.windows(2).position(|w| w == [0xff, 0xda]).unwrap();
+        let marker = |w: &[u8]| w[0] == 0xff && w[1] != 0;
+        let end = first + 2 + whole[first + 2..].windows(2).position(marker).unwrap();
+        let with = |scans: usize| [&whole[..first], &whole[first..end].repeat(scans), &whole[end..]].concat();
+        assert!(decode(&with(3)).is_some());
+        assert!(decode(&with(MAX_SCANS)).is_none());
     }
 }

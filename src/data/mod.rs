@@ -130,20 +130,32 @@ impl ImageSource {
     pub fn decode(&self) -> Result<image::RgbImage> {
         match self {
             Self::Memory(pixels) => Ok(pixels.clone()),
-            Self::AsStored(of) => match &**of {
-                Self::File(path) => decode::stored(path, &decode::read_file(path)?),
-                Self::Member { file, name, offset, length } => {
-                    decode::stored(name, &decode::read_part(file, name, *offset, *length)?)
-                }
-                other => other.decode(),
-            },
-            Self::File(path) => decode::decode_rgb(path),
+            _ => self.held(true).map(|(pixels, _)| pixels),
+        }
+    }
+
+    /// What `see` makes of the decoded image, which takes of the room for pictures until then: for many at once.
+    ///
+    /// # Errors
+    /// Those of [`Self::decode`] and of `see`.
+    pub fn with<T>(&self, see: impl FnOnce(&image::RgbImage) -> Result<T>) -> Result<T> {
+        match self {
+            Self::Memory(pixels) => see(pixels),
+            _ => self.held(true).and_then(|(pixels, _room)| see(&pixels)),
+        }
+    }
+
+    fn held(&self, upright: bool) -> Result<decode::Held> {
+        match self {
+            Self::Memory(pixels) => Ok((pixels.clone(), room::take(0))),
+            Self::AsStored(of) => of.held(false),
+            Self::File(path) => decode::held(path, &decode::read_file(path)?, upright),
             Self::Absent(name) => Err(Error::input(
                 name,
                 "there are only features of this image; measuring recall, real pairs and pictures need the image itself",
             )),
             Self::Member { file, name, offset, length } => {
-                decode::decode_bytes(name, &decode::read_part(file, name, *offset, *length)?)
+                decode::held(name, &decode::read_part(file, name, *offset, *length)?, upright)
             }
         }
     }
@@ -161,6 +173,7 @@ pub mod npy;
 mod orientation;
 mod parquet;
 pub mod pixels;
+pub mod room;
 pub mod source;
 mod splits;
 mod tarfile;

@@ -5,6 +5,7 @@
 mod header;
 
 use crate::{
+    door,
     error::{Error, Result},
     fsio::printable,
 };
@@ -20,6 +21,8 @@ use std::{
 
 /// Bytes read at once.
 const CHUNK: usize = 1 << 22;
+/// Widest matrix of features, in numbers: of no rows at all a file can claim any width.
+const MAX_WIDTH: usize = 1 << 20;
 
 /// One matrix of a file: `rows` of `width` floats from byte `offset`.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +41,7 @@ impl Matrix {
     /// [`Error::Input`] saying what is wrong with the header: no npy file, another type than float16 or float32
     /// (little-endian), not two axes, Fortran order, a file that is too short; [`Error::Io`].
     pub fn open(path: &Path) -> Result<Self> {
-        let mut file = File::open(path).map_err(Error::io(path))?;
+        let mut file = door::open(path).map_err(Error::io(path))?;
         let end = file.metadata().map_err(Error::io(path))?.len();
         Self::at(path, &mut file, 0, end)
     }
@@ -51,9 +54,9 @@ impl Matrix {
         let wrong = |e: zip::result::ZipError| {
             Error::input(path, format!("not a readable npz file: {}", printable(&e.to_string())))
         };
-        let mut file = File::open(path).map_err(Error::io(path))?;
+        let mut file = door::open(path).map_err(Error::io(path))?;
         let end = file.metadata().map_err(Error::io(path))?.len();
-        let mut archive = zip::ZipArchive::new(File::open(path).map_err(Error::io(path))?).map_err(wrong)?;
+        let mut archive = zip::ZipArchive::new(door::open(path).map_err(Error::io(path))?).map_err(wrong)?;
         let mut found = Vec::new();
         for i in 0..archive.len() {
             let entry = archive.by_index_raw(i).map_err(wrong)?;
@@ -90,7 +93,7 @@ impl Matrix {
             let message = format!("claims {} x {} numbers, but {left} bytes are left", header.rows, header.width);
             return Err(wrong(message));
         }
-        if header.rows > u32::MAX as usize || header.width == 0 {
+        if header.rows > u32::MAX as usize || !(1..=MAX_WIDTH).contains(&header.width) {
             return Err(wrong(format!("{} x {} is no matrix of features", header.rows, header.width)));
         }
         let (rows, width, float) = (header.rows, header.width, header.float);
@@ -194,7 +197,7 @@ impl Table {
     pub(super) fn hash(&self, hash: &mut Sha256) -> Result<()> {
         for part in &self.parts {
             hash.update(format!("{} {} {:?}\n", part.rows, part.width, part.float));
-            let mut file = File::open(&part.path).map_err(Error::io(&part.path))?;
+            let mut file = door::open(&part.path).map_err(Error::io(&part.path))?;
             part.stream(&mut file, 0, part.rows, &mut |bytes| hash.update(bytes))?;
         }
         Ok(())
@@ -208,7 +211,7 @@ impl Table {
         let mut names = Vec::with_capacity(self.rows);
         for part in &self.parts {
             let row = part.width * part.float.bytes();
-            let mut file = File::open(&part.path).map_err(Error::io(&part.path))?;
+            let mut file = door::open(&part.path).map_err(Error::io(&part.path))?;
             part.stream(&mut file, 0, part.rows, &mut |bytes| {
                 names.extend(bytes.chunks_exact(row).map(|row| format!("{:x}", Sha256::digest(row))));
             })?;
@@ -220,7 +223,7 @@ impl Table {
 /// Appends rows `from..to` of `part` to `numbers`.
 fn read_rows(part: &Matrix, from: usize, to: usize, numbers: &mut Vec<f32>) -> Result<()> {
     let before = numbers.len();
-    let mut file = File::open(&part.path).map_err(Error::io(&part.path))?;
+    let mut file = door::open(&part.path).map_err(Error::io(&part.path))?;
     part.stream(&mut file, from, to, &mut |bytes| part.float.decode(bytes, numbers))?;
     match numbers[before..].iter().position(|v| !v.is_finite()) {
         None => Ok(()),

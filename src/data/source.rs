@@ -9,6 +9,7 @@ use crate::{
         splits::{Part, of_list, other_folders, split_folders, split_of},
         text, webdataset,
     },
+    door,
     error::{Error, Result},
     fingerprint::Fingerprint,
     fsio::printable,
@@ -22,9 +23,6 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-/// Largest caption file read, in bytes (COCO's whole original file has 144 MB). Its rows take as much again.
-const MAX_LIST: u64 = 1 << 30;
 
 /// Reads the captioned image set at `path`, a folder or one of its caption files. Understood are, in this order:
 ///
@@ -301,12 +299,7 @@ fn listed(list: &Path, place: String, row: karpathy::Row, roots: &Arc<Vec<PathBu
 
 /// A list's bytes, without a byte order mark and in UTF-8 where one says that they were not.
 pub(super) fn read_list(path: &Path) -> Result<Vec<u8>> {
-    let about = fs::metadata(path).map_err(Error::io(path))?;
-    if !about.is_file() || about.len() > MAX_LIST {
-        let message = format!("{} bytes: a list of captions is a file of at most {MAX_LIST}", about.len());
-        return Err(Error::input(path, message));
-    }
-    let bytes = fs::read(path).map_err(Error::io(path))?;
+    let bytes = door::read(path, door::TABLE).map_err(Error::io(path))?;
     lfs::refuse(path, &bytes)?;
     text::unmarked(bytes).map_err(|what| Error::input(path, what))
 }

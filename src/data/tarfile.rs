@@ -1,6 +1,7 @@
 //! Which files a tar holds and where they begin, so that they can be read in place.
 
 use crate::{
+    door,
     error::{Error, Result},
     fsio::printable,
 };
@@ -36,7 +37,7 @@ pub(super) struct Member {
 /// [`Error::Input`] naming the byte where the file is no tar, ends too early or claims what cannot be;
 /// [`Error::Io`] if it cannot be read.
 pub(super) fn members(path: &Path) -> Result<Vec<Member>> {
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = door::open(path).map_err(Error::io(path))?;
     let end = file.metadata().map_err(Error::io(path))?.len();
     let mut index = Index { path, from: BufReader::new(file), at: 0, end };
     let (mut found, mut long_name) = (Vec::new(), None);

@@ -1,6 +1,7 @@
 //! The few calls that change the disk. Everything written goes through them, so that a test can record what a program
 //! asked for, let any one of it fail, and look at what a crash leaves of it (see `crash`).
 
+use crate::door;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
@@ -73,10 +74,10 @@ impl Out {
         Self::open(path, false, OpenOptions::new().read(true).write(true).create(true))
     }
 
-    fn open(path: &Path, append: bool, how: &OpenOptions) -> io::Result<Self> {
+    fn open(path: &Path, append: bool, how: &mut OpenOptions) -> io::Result<Self> {
         static OPENED: AtomicU64 = AtomicU64::new(0);
         let id = OPENED.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { file: change(Change::Open { path, id }, || how.open(path))?, append, id })
+        Ok(Self { file: change(Change::Open { path, id }, || door::patiently(how, path))?, append, id })
     }
 
     /// Makes it `length` bytes long.

@@ -10,7 +10,7 @@ pub use replace::{Claim, refusal, replace_folder};
 use std::{
     fs,
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -83,6 +83,14 @@ pub fn sweep_litter(dir: &Path) {
     }
 }
 
+/// `path` with `home` in the place of a leading `~`, as a shell has it; settings are read by none.
+pub fn expanded(path: PathBuf, home: Option<PathBuf>) -> PathBuf {
+    match (path.strip_prefix("~"), home) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path,
+    }
+}
+
 /// `text` with every control, escape and bidirectional-override character shown as an escape, so that
 /// foreign text (captions, file names) can do nothing to a terminal, a log or a file name.
 pub fn printable(text: &str) -> String {
@@ -148,6 +156,12 @@ mod tests {
         write_atomic(&dir.path().join("ours"), b"").unwrap();
         let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode("ours"), mode("plain"));
+    }
+
+    #[test]
+    fn a_tilde_is_the_home_folder_only_at_the_beginning_and_alone() {
+        let expanded = |path: &str| expanded(path.into(), Some("/me".into())).display().to_string();
+        assert_eq!(["~/a/b", "a/~", "~you/a", "/a"].map(expanded), ["/me/a/b", "a/~", "~you/a", "/a"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{disk, printable, sweep_litter};
 use crate::{
+    door,
     error::{Error, Result},
     fingerprint::Fingerprint,
 };
@@ -149,7 +150,7 @@ impl Drop for Beside {
 /// Whether nobody works in a temporary folder any more, and nothing in it is missing elsewhere.
 pub(super) fn is_abandoned(folder: &Path) -> bool {
     let free = |mark: File| !matches!(mark.try_lock(), Err(fs::TryLockError::WouldBlock));
-    File::open(folder.join(MARK)).is_ok_and(free) && !folder.join("old").exists()
+    door::open(&folder.join(MARK)).is_ok_and(free) && !folder.join("old").exists()
 }
 
 /// An error about a temporary file, told of the file it stands for.

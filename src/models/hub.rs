@@ -2,13 +2,18 @@
 //! (the commit a name stands for) and `snapshots/COMMIT` (its files, as links to `blobs` or, where there are no links,
 //! the files themselves).
 
+mod brisk;
 mod client;
 mod fetch;
 #[cfg(test)]
 mod tests;
 mod transfer;
 
-use crate::error::{Error, Result};
+use crate::{
+    door,
+    error::{Error, Result},
+    fsio,
+};
 pub use fetch::Fetched;
 use std::{path::PathBuf, time::Duration};
 
@@ -102,7 +107,8 @@ impl Hub {
     /// `HF_HOME/token`. No connection is made where `HF_HUB_OFFLINE` is set. A download of which nothing comes for
     /// `HF_HUB_DOWNLOAD_TIMEOUT` seconds is asked for again where it stopped. `var` looks up an environment variable.
     pub fn from_env(var: impl Fn(&str) -> Option<std::ffi::OsString>) -> Self {
-        let path = |name: &str| var(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let plain = |name: &str| var(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let path = |name: &str| plain(name).map(|p| fsio::expanded(p, plain("HOME")));
         let text = |name: &str| path(name).map(|v| v.to_string_lossy().trim().to_owned());
         let user = || path("HOME").or_else(|| path("USERPROFILE")).unwrap_or_else(|| ".".into());
         let cache = || path("XDG_CACHE_HOME").unwrap_or_else(|| user().join(".cache"));
@@ -129,7 +135,7 @@ impl Hub {
 
     /// The token, if there is one.
     fn token(&self) -> Option<Secret> {
-        let read = || std::fs::read_to_string(self.token_file.as_ref()?).ok();
+        let read = || door::read_to_string(self.token_file.as_ref()?, door::SETTINGS).ok();
         self.token.clone().or_else(|| read().map(|t| Secret(t.trim().to_owned()))).filter(|t| !t.0.is_empty())
     }
 
@@ -141,7 +147,7 @@ impl Hub {
         let model = self.cache.join(name.folder());
         let entry = model.join("refs").join(name.revision());
         // A revision is a branch or tag, which a ref resolves, or a commit.
-        let commit = match std::fs::read_to_string(&entry) {
+        let commit = match door::read_to_string(&entry, door::SETTINGS) {
             Ok(text) => text.trim().to_owned(),
             Err(_) => name.revision().to_owned(),
         };
@@ -202,6 +208,7 @@ mod names {
         for (i, expected) in expected.iter().enumerate() {
             assert_eq!(with(&all[i..]), PathBuf::from(expected));
         }
+        assert_eq!(with(&[("HF_HOME", "~/h"), ("HOME", "/me")]), PathBuf::from("/me/h/hub"));
         assert_eq!(with(&[("HF_HUB_CACHE", ""), ("HF_HOME", "/h")]), PathBuf::from("/h/hub"));
     }
 }

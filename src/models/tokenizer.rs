@@ -1,6 +1,9 @@
 //! CLIP's byte-pair tokenizer, with the ids transformers' `CLIPTokenizerFast` gives.
 
+mod rules;
+
 use crate::{
+    caught::caught,
     error::{Error, Result},
     models::weights::Part,
 };
@@ -37,8 +40,12 @@ impl Tokenizer {
             ("vocab.json", from_vocab(part)?.to_string().into_bytes())
         };
         let wrong = |message: String| Error::input(part.path(file), message);
-        let mut inner =
-            tokenizers::Tokenizer::from_bytes(&bytes).map_err(|e| wrong(format!("not a tokenizer: {e}")))?;
+        rules::check(&bytes).map_err(wrong)?;
+        let parsed = caught(|| tokenizers::Tokenizer::from_bytes(&bytes));
+        let parsed = parsed.ok_or_else(|| wrong("not a tokenizer: its parts do not fit each other".into()))?;
+        let mut inner = parsed.map_err(|e| wrong(format!("not a tokenizer: {e}")))?;
+        // Start and end are ours to add; a template could repeat the text without end.
+        inner.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|e| wrong(e.to_string()))?;
         let id = |token: &str| inner.token_to_id(token).ok_or_else(|| wrong(format!("has no token `{token}`")));
@@ -54,7 +61,9 @@ impl Tokenizer {
     /// [`Error::Setting`] if the tokenizer's own rules fail on the text, which CLIP's do not.
     pub fn ids(&self, caption: &str) -> Result<Vec<u32>> {
         let failed = |e: tokenizers::Error| Error::setting("tokenizer", e.to_string());
-        let encoding = self.inner.encode_fast(capped(caption).as_ref(), false).map_err(failed)?;
+        let encoded = caught(|| self.inner.encode_fast(capped(caption).as_ref(), false));
+        let own = || Error::setting("tokenizer", "its rules fail on a caption");
+        let encoding = encoded.ok_or_else(own)?.map_err(failed)?;
         let body = encoding.get_ids().iter().copied().take(self.max_len - 2);
         Ok(std::iter::once(self.start).chain(body).chain(std::iter::once(self.end)).collect())
     }

@@ -3,6 +3,7 @@
 
 use super::hub::{Hub, Name};
 use crate::{
+    door,
     error::{Error, Result, said},
     fingerprint::Fingerprint,
     lfs,
@@ -34,14 +35,17 @@ pub enum Checkpoint {
 }
 
 /// A file in memory as far as the system has room for it.
-pub type Mapped = memmap2::Mmap;
+pub(crate) type Mapped = memmap2::Mmap;
 
-/// Maps `file`, read-only. It is for files that are too large to read: features, besides weights.
+/// Maps `file`, read-only. It is for files that are too large to read: features, besides weights. Whoever holds the map
+/// must know that the file may be changed by others: its bytes then change, and reading beyond an end that was moved ends
+/// the program.
 ///
 /// # Errors
 /// What the system says.
-pub fn map(file: &std::fs::File) -> std::io::Result<Mapped> {
-    // SAFETY: as for weights below: nobody here writes to what is mapped.
+pub(crate) fn map(file: &std::fs::File) -> std::io::Result<Mapped> {
+    // SAFETY: nobody here writes to what is mapped; any bytes are numbers. That another program changes or cuts the file
+    // meanwhile cannot be ruled out, only made unlikely: `Rows::check` looks before each stage.
     #[allow(unsafe_code)]
     unsafe {
         Mapped::map(file)
@@ -113,7 +117,7 @@ impl Part<'_> {
             _ if !self.has(file) => Err(self.missing(file)),
             _ => {
                 let path = self.path(file);
-                let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
+                let bytes = door::read(&path, door::SETTINGS).map_err(Error::io(&path))?;
                 lfs::refuse(&path, &bytes).map(|()| bytes)
             }
         }
@@ -173,7 +177,7 @@ impl Part<'_> {
         }
         let paths: Vec<PathBuf> = self.shards(&file)?.iter().map(|shard| self.path(shard)).collect();
         for path in &paths {
-            std::fs::File::open(path).map_err(Error::io(path))?;
+            door::open(path).map_err(Error::io(path))?;
         }
         let told = |e: Error| paths.iter().fold(e, |e, path| lfs::told(path)(e));
         // SAFETY: the map is read-only; a checkpoint that another program truncates meanwhile is outside

@@ -21,6 +21,9 @@ use points::{Partition, Points};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
+/// Most centres that a breath adds: each is a pass over all rows, and a few are what helps.
+const MAX_BREATH: usize = 1000;
+
 /// Number of an image cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ImageCluster(pub u32);
@@ -64,6 +67,9 @@ impl ClusterSettings {
             if value == 0 {
                 return Err(Error::setting(format!("cluster.{name}"), "must be at least 1"));
             }
+        }
+        if self.breath > MAX_BREATH {
+            return Err(Error::setting("cluster.breath", format!("{} is above {MAX_BREATH}", self.breath)));
         }
         if !(self.tolerance >= 0.0 && self.tolerance.is_finite()) {
             return Err(Error::setting("cluster.tolerance", format!("must be 0 or more, not {}", self.tolerance)));

@@ -5,6 +5,7 @@ mod tests;
 
 use crate::{
     data::{ImageSource, source::stays_inside},
+    door,
     error::{Error, Result},
     fingerprint::Fingerprint,
     fsio::{Claim, disk, printable, refusal, replace_folder, write_new},
@@ -226,7 +227,7 @@ impl DistilledSet {
                 let message = format!("the path \"{}\" leaves the folder", printable(name));
                 return Err(Error::input(dir.join(MANIFEST), message));
             }
-            let now = Fingerprint::of_bytes(&fs::read(&path).map_err(Error::io(&path))?);
+            let now = Fingerprint::of_file(&path)?;
             if *written != now && name == PROTOTYPES {
                 return Err(Error::input(
                     path,
@@ -240,7 +241,7 @@ impl DistilledSet {
         }
         let fingerprint = Fingerprint::of_stage("distilled set", &(&ours.method, &current), &[]);
         let arrays = dir.join(PROTOTYPES);
-        let bytes = fs::read(&arrays).map_err(Error::io(&arrays))?;
+        let bytes = door::read(&arrays, door::TABLE).map_err(Error::io(&arrays))?;
         let found = Arrays::from_bytes(&arrays, &bytes)?;
         let set = Self {
             method: ours.method,
@@ -272,7 +273,7 @@ struct Format {
 }
 
 fn read_manifest(path: &Path) -> Result<(Value, Ours)> {
-    let bytes = fs::read(path).map_err(Error::io(path))?;
+    let bytes = door::read(path, door::SETTINGS).map_err(Error::io(path))?;
     let wrong = |e: serde_json::Error| Error::input(path, format!("not a manifest of protostill: {e}"));
     let whole: Value = serde_json::from_slice(&bytes).map_err(wrong)?;
     let ours: Ours = serde_json::from_slice(&bytes).map_err(wrong)?;
@@ -289,7 +290,7 @@ fn read_manifest(path: &Path) -> Result<(Value, Ours)> {
 
 fn read_pairs(dir: &Path, files: &BTreeMap<String, Fingerprint>) -> Result<Vec<DistilledPair>> {
     let path = dir.join(METADATA);
-    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let text = door::read_to_string(&path, door::TABLE).map_err(Error::io(&path))?;
     let mut pairs = Vec::new();
     for (i, line) in text.lines().enumerate() {
         let wrong = |what: String| Error::input(&path, format!("line {}: {}", i + 1, printable(&what)));
@@ -341,7 +342,7 @@ fn keep_scores(old: &Path, new: &Path, ours: &Ours) -> Result<()> {
     let same = read_manifest(&old.join(MANIFEST)).is_ok_and(|(_, before)| before == *ours);
     for entry in fs::read_dir(old).into_iter().flatten().flatten() {
         let Some(name) = entry.file_name().to_str().filter(|name| is_score(name)).map(str::to_owned) else { continue };
-        let bytes = fs::read(entry.path()).map_err(Error::io(entry.path()))?;
+        let bytes = door::read(&entry.path(), door::SETTINGS).map_err(Error::io(entry.path()))?;
         let name = if name == SCORES && !same { score_name(&bytes) } else { name };
         put(&new.join(name), &bytes)?;
     }

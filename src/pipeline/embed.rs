@@ -62,6 +62,14 @@ impl Embeddings {
         Ok(Self { image, text, image_of, fingerprint })
     }
 
+    /// As [`Rows::check`], for both.
+    ///
+    /// # Errors
+    /// Its.
+    pub fn check(&self) -> Result<()> {
+        self.image.check().and_then(|()| self.text.check())
+    }
+
     /// Number of pairs.
     pub fn pairs(&self) -> usize {
         self.image_of.len()
@@ -149,7 +157,7 @@ pub fn embed_images(images: &[ImageSource], clip: &Clip, ctx: &Ctx) -> Result<Ar
     std::thread::scope(|scope| {
         // Dropping the receiver, as any error here does, ends the reader at its next batch.
         let (send, batches) = sync_channel(2);
-        scope.spawn(move || {
+        let read = move || {
             for batch in images.chunks(IMAGES) {
                 let pixels = read_batch(batch, clip);
                 let failed = pixels.is_err();
@@ -157,7 +165,9 @@ pub fn embed_images(images: &[ImageSource], clip: &Clip, ctx: &Ctx) -> Result<Ar
                     break;
                 }
             }
-        });
+        };
+        let reader = std::thread::Builder::new().name("images".into());
+        reader.spawn_scoped(scope, read).map_err(Error::io("a thread to read images"))?;
         let side = clip.image_size();
         let mut done = 0;
         ctx.step("embed images", 0, images.len())?;
@@ -188,7 +198,8 @@ pub fn embed_images(images: &[ImageSource], clip: &Clip, ctx: &Ctx) -> Result<Ar
 
 /// The pixels of a batch, one image after the other; the error is the first bad image's, whichever thread met it.
 fn read_batch(batch: &[ImageSource], clip: &Clip) -> Result<Vec<f32>> {
-    let read: Vec<Result<Vec<f32>>> = batch.par_iter().map(|source| clip.preprocess(&source.decode()?)).collect();
+    let read: Vec<Result<Vec<f32>>> =
+        batch.par_iter().map(|source| source.with(|image| clip.preprocess(image))).collect();
     let mut pixels = Vec::new();
     for image in read {
         pixels.extend_from_slice(&image?);

@@ -41,11 +41,12 @@ impl FromStr for Form {
 }
 
 impl Form {
-    /// Where it goes below the set's folder, named as loaders of its kind expect.
+    /// Where it goes below the set's folder. No name says a split: `datasets` would take it for all that there is of it,
+    /// and the folder be no ImageFolder any more.
     pub fn file(self) -> &'static str {
         match self {
-            Self::Webdataset => "webdataset/train-00000.tar",
-            Self::Parquet => "parquet/train-00000-of-00001.parquet",
+            Self::Webdataset => "webdataset/00000.tar",
+            Self::Parquet => "parquet/00000.parquet",
         }
     }
 
@@ -80,12 +81,14 @@ fn shard(pairs: &[DistilledPair], pngs: &[Vec<u8>]) -> std::io::Result<Vec<u8>> 
     tar.into_inner()
 }
 
+/// Nothing is null, but all may be: `datasets` compares a column with what it would have written itself before it believes
+/// the metadata about it.
 const SCHEMA: &str = "message schema {
-    required group image { required binary bytes; required binary path (UTF8); }
-    required binary text (UTF8);
-    required int32 prototype;
-    required int32 support;
-    required float similarity;
+    optional group image { optional binary bytes; optional binary path (UTF8); }
+    optional binary text (UTF8);
+    optional int32 prototype;
+    optional int32 support;
+    optional float similarity;
 }";
 
 /// What Hugging Face's `datasets` reads from a file's metadata, so that `image` is an image and not two columns.
@@ -133,7 +136,9 @@ fn column<T: DataType>(
 ) -> std::result::Result<(), ParquetError> {
     let missing = || ParquetError::General("more columns than the schema has".to_owned());
     let mut column = group.next_column()?.ok_or_else(missing)?;
-    column.typed::<T>().write_batch(&values.collect::<Vec<_>>(), None, None)?;
+    let (values, typed) = (values.collect::<Vec<_>>(), column.typed::<T>());
+    let there = vec![typed.get_descriptor().max_def_level(); values.len()];
+    typed.write_batch(&values, Some(&there), None)?;
     column.close()
 }
 
@@ -147,6 +152,7 @@ mod tests {
     };
     use image::RgbImage;
     use parquet::{
+        basic::Repetition,
         file::reader::{FileReader, SerializedFileReader},
         record::{Field, RowAccessor},
     };
@@ -207,6 +213,22 @@ mod tests {
             seen += 1;
         }
         assert_eq!(seen, 230);
+    }
+
+    #[test]
+    fn the_columns_are_what_datasets_takes_for_an_image_and_no_name_says_a_split() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), Form::Parquet.bytes(&set(1).pairs, &[vec![1]]).unwrap()).unwrap();
+        let reader = SerializedFileReader::new(file.reopen().unwrap()).unwrap();
+        let about = reader.metadata().file_metadata();
+        let [image, ..] = about.schema().get_fields() else { panic!("no column") };
+        let parts = [vec![image.clone()], image.get_fields().to_vec()].concat();
+        assert_eq!(parts.iter().map(|f| f.name()).collect::<Vec<_>>(), ["image", "bytes", "path"]);
+        assert!(parts.iter().all(|f| f.get_basic_info().repetition() == Repetition::OPTIONAL));
+        let key = about.key_value_metadata().unwrap().iter().find(|pair| pair.key == "huggingface").unwrap();
+        let value: serde_json::Value = serde_json::from_str(key.value.as_ref().unwrap()).unwrap();
+        assert_eq!(value["info"]["features"]["image"]["_type"], "Image");
+        assert!([Form::Webdataset, Form::Parquet].iter().all(|form| !form.file().contains("train")));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub fn encode_features(encoder: &Encoder, kind: Features, images: &[ImageSource]
         ctx.step("encode images", i * BATCH, images.len())?;
         let planes = batch
             .par_iter()
-            .map(|image| pixels::evaluation(&image.decode()?, side as u32))
+            .map(|image| image.with(|image| pixels::evaluation(image, side as u32)))
             .collect::<Vec<Result<Vec<f32>>>>();
         let mut x = Array4::zeros((batch.len(), 3, side, side));
         for (mut image, planes) in x.axis_iter_mut(Axis(0)).zip(planes) {

@@ -2,6 +2,7 @@
 //! it has room for. Every stage reads rows in place and cannot tell the difference.
 
 use crate::{
+    door,
     error::{Error, Result},
     models::weights::{Mapped, map},
 };
@@ -10,7 +11,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, BufWriter, Write},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -21,8 +22,14 @@ pub struct Rows(Held);
 #[derive(Clone)]
 enum Held {
     Memory(Arc<Array2<f32>>),
-    /// The map, the first byte of the matrix in it, its shape.
-    File(Arc<Mapped>, usize, (usize, usize)),
+    /// The file, the first byte of the matrix in it, its shape.
+    File(Arc<Source>, usize, (usize, usize)),
+}
+
+struct Source {
+    map: Mapped,
+    file: File,
+    path: PathBuf,
 }
 
 impl From<Array2<f32>> for Rows {
@@ -39,7 +46,7 @@ impl Rows {
     /// # Errors
     /// [`Error::Io`]; [`Error::Input`] if the file is too short or the numbers lie askew.
     pub fn in_file(path: &Path, offset: u64, shape: (usize, usize)) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path))?;
+        let file = door::open(path).map_err(Error::io(path))?;
         Self::mapped(path, &file, offset, shape)
     }
 
@@ -68,17 +75,35 @@ impl Rows {
         let (from, short) = (offset as usize, || Error::io(path)(io::ErrorKind::UnexpectedEof.into()));
         let bytes = shape.0.checked_mul(shape.1).and_then(|n| n.checked_mul(4)).ok_or_else(short)?;
         match from.checked_add(bytes) {
-            Some(to) if to <= map.len() && from.is_multiple_of(4) => Ok(Self(Held::File(Arc::new(map), from, shape))),
+            Some(to) if to <= map.len() && from.is_multiple_of(4) => {
+                let source = Source { map, file: file.try_clone().map_err(Error::io(path))?, path: path.to_owned() };
+                Ok(Self(Held::File(Arc::new(source), from, shape)))
+            }
             _ => Err(short()),
         }
+    }
+
+    /// Looks whether all of the file is still there, if they lie in one: reading rows that another program has cut off ends
+    /// this one, and cannot be met later than here.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming the file; [`Error::Io`].
+    pub fn check(&self) -> Result<()> {
+        let Held::File(source, from, shape) = &self.0 else { return Ok(()) };
+        let Source { file, path, .. } = &**source;
+        let (length, needed) = (file.metadata().map_err(Error::io(path))?.len(), from + 4 * shape.0 * shape.1);
+        if length >= needed as u64 {
+            return Ok(());
+        }
+        Err(Error::input(path, format!("was cut to {length} bytes while its rows were in use; {needed} are needed")))
     }
 
     /// All of it.
     pub fn view(&self) -> ArrayView2<'_, f32> {
         match &self.0 {
             Held::Memory(rows) => rows.view(),
-            Held::File(map, offset, shape) => {
-                let bytes = &map[*offset..*offset + 4 * shape.0 * shape.1];
+            Held::File(source, offset, shape) => {
+                let bytes = &source.map[*offset..*offset + 4 * shape.0 * shape.1];
                 let rows = ArrayView2::from_shape(*shape, bytemuck::cast_slice(bytes));
                 // Both fit: a map begins at a page, and the rest was checked when it was made.
                 rows.unwrap_or_else(|_| ArrayView2::from(&[[]]))
@@ -143,6 +168,18 @@ mod tests {
 
     fn bytes(rows: &Array2<f32>) -> Vec<u8> {
         rows.iter().flat_map(|v| v.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn a_file_that_was_cut_meanwhile_is_named_before_its_rows_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::write(&path, bytes(&some())).unwrap();
+        let rows = Rows::in_file(&path, 0, (7, 3)).unwrap();
+        rows.check().unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(40).unwrap();
+        let said = rows.check().unwrap_err().to_string();
+        assert!(said.ends_with("a: was cut to 40 bytes while its rows were in use; 84 are needed"), "{said}");
     }
 
     #[test]

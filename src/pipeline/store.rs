@@ -3,6 +3,7 @@
 mod artefact;
 
 use crate::{
+    door,
     error::{Error, Result},
     fingerprint::Fingerprint,
     fsio::{disk, sweep_litter, write_atomic, write_atomic_with},
@@ -76,7 +77,9 @@ impl Store {
     pub fn knows(&self, stage: &str) -> bool {
         let costs = fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut costs = costs.filter(|path| path.extension().is_some_and(|e| e == "cost"));
-        let of = |path: PathBuf| serde_json::from_slice::<Cost>(&fs::read(path).ok()?).ok().map(|c| c.stage);
+        let of = |path: PathBuf| {
+            serde_json::from_slice::<Cost>(&door::read(&path, door::SETTINGS).ok()?).ok().map(|c| c.stage)
+        };
         costs.any(|path| of(path).is_some_and(|found| found == stage))
     }
 
@@ -150,7 +153,7 @@ impl Store {
     /// What the artefact of `fingerprint` cost in seconds, if the store has it; it is not read, nor checked.
     pub fn cost<T: Artefact>(&self, fingerprint: &Fingerprint) -> Option<f64> {
         let path = self.path::<T>(fingerprint);
-        let cost: Cost = serde_json::from_slice(&fs::read(cost_path(&path)).ok()?).ok()?;
+        let cost: Cost = serde_json::from_slice(&door::read(&cost_path(&path), door::SETTINGS).ok()?).ok()?;
         path.is_file().then_some(cost.seconds)
     }
 
@@ -197,7 +200,7 @@ impl Store {
     /// Held while two files that belong together are written or read. Where locks are not to be had (some network
     /// file systems, read-only stores) work goes on: the hash beside each artefact still tells a mixture from a match.
     fn lock(&self, take: impl Fn(&File) -> std::io::Result<()>) -> Option<File> {
-        let file = File::options().create(true).append(true).open(self.dir.join(".lock")).ok()?;
+        let file = door::patiently(File::options().create(true).append(true), &self.dir.join(".lock")).ok()?;
         take(&file).ok().map(|()| file)
     }
 }
@@ -220,7 +223,7 @@ fn checked<T: Artefact>(path: &Path, file: &File, cost: &[u8]) -> Result<(T, f64
 }
 
 fn open_if_there(path: &Path) -> Result<Option<File>> {
-    match File::open(path) {
+    match door::open(path) {
         Ok(file) => Ok(Some(file)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::io(path)(e)),
@@ -228,7 +231,7 @@ fn open_if_there(path: &Path) -> Result<Option<File>> {
 }
 
 fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
+    match door::read(path, door::SETTINGS) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::io(path)(e)),

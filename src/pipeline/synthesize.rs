@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 /// Latent pixels in one batch, both halves counted, unless told otherwise: 64 images of 8 x 8 latents, 1 of 64 x 64.
 const BATCH_PIXELS: usize = 1 << 13;
+/// Furthest that is gone: pictures burn out long before.
+const MAX_GUIDANCE: f64 = 100.0;
 pub(super) const STAGE: &str = "synthesise";
 
 /// How images are drawn; the defaults are the method's (arXiv 2602.19756).
@@ -20,7 +22,7 @@ pub(super) const STAGE: &str = "synthesise";
 pub struct Settings {
     /// Denoising steps, 1 to 1000.
     pub steps: usize,
-    /// How far to go from the negative prompt to the prompt; up to 1, the negative prompt is not asked.
+    /// How far to go from the negative prompt to the prompt; up to 1, the negative prompt is not asked; at most 100.
     pub guidance: f64,
     /// How much noise the embedding is given: 0 keeps it, 999 leaves nothing of it.
     pub noise_level: usize,
@@ -101,8 +103,8 @@ impl Settings {
         if self.steps == 0 || self.steps > steps {
             return no("steps", format!("{} is not in 1..={steps}", self.steps));
         }
-        if !self.guidance.is_finite() || self.guidance < 0. {
-            return no("guidance", format!("{} is not a number of at least 0", self.guidance));
+        if !(0.0..=MAX_GUIDANCE).contains(&self.guidance) {
+            return no("guidance", format!("{} is not in 0..={MAX_GUIDANCE}", self.guidance));
         }
         if self.noise_level >= levels {
             return no("noise_level", format!("{} is not below {levels}", self.noise_level));

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     app::{Event, Keys, Level, State},
     config::Config,
+    door,
     error::{Error, Result},
     job::Lane,
     journal::{self, Journal},
@@ -135,7 +136,7 @@ pub fn run(config: Config, open: impl FnOnce(&Config) -> Result<Open>, options: 
 /// The user's keys, if there are any.
 fn keys() -> Result<Keys> {
     let Some(path) = keys_path().filter(|p| p.exists()) else { return Ok(Keys::default()) };
-    let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let text = door::read_to_string(&path, door::SETTINGS).map_err(Error::io(&path))?;
     Keys::parse(&text).map_err(|e| Error::input(&path, e))
 }
 
@@ -160,8 +161,7 @@ fn log_to(sender: &mpsc::UnboundedSender<Event>) {
         }
     }
     let sender = sender.clone();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("PROTOSTILL_LOG").unwrap_or_else(|_| "warn".into());
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).without_time();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(crate::log::filter()).with_ansi(false).without_time();
     // A test may have set one already.
     let _ = subscriber.with_writer(move || Lines(sender.clone())).try_init();
 }

@@ -1,4 +1,4 @@
-//! CLIP's image processor, driven by a checkpoint's `preprocessor_config.json`: Pillow's resizing and torchvision's crop, as
+//! CLIP's image processor, driven by a checkpoint's `preprocessor_config.json` or `processor_config.json`: Pillow's resizing and torchvision's crop, as
 //! CLIP was trained with (OpenAI's `_transform`).
 
 use super::{CLIP_MEAN, CLIP_STD, Filter, not_empty, resample::resize_window, standardise};
@@ -73,17 +73,37 @@ enum Target {
 }
 
 impl Processor {
-    /// Reads `preprocessor_config.json`; absent keys have transformers' defaults.
+    /// Where a checkpoint may have it, by preference.
+    pub const FILES: [&str; 2] = ["processor_config.json", "preprocessor_config.json"];
+
+    /// Reads `image_processor` of `processor_config.json`, where transformers 5 writes it, else `preprocessor_config.json`;
+    /// absent keys have transformers' defaults.
     ///
     /// # Errors
-    /// [`Error::Io`] if it is missing, [`Error::Input`] if it asks for what CLIP's processor does not do.
+    /// [`Error::Input`] if both are missing or it asks for what CLIP's processor does not do; [`Error::Io`].
     pub fn load(part: &Part<'_>) -> Result<Self> {
-        const FILE: &str = "preprocessor_config.json";
-        let mut json: Value = part.json(FILE)?;
-        let wrong = |m: String| Error::input(part.path(FILE), m);
+        let (file, mut json) = Self::settings(part)?;
+        let wrong = |m: String| Error::input(part.path(file), m);
         json.as_object_mut().ok_or_else(|| wrong("not a JSON object".into()))?.retain(|_, v| !v.is_null());
         let config: Config = serde_json::from_value(json).map_err(|e| wrong(e.to_string()))?;
         Self::new(&config).map_err(|m| wrong(m.to_owned()))
+    }
+
+    /// The settings and the file that has them.
+    fn settings(part: &Part<'_>) -> Result<(&'static str, Value)> {
+        let [whole, own] = Self::FILES;
+        if part.has(whole)
+            && let Some(inner) = part.json::<Value>(whole)?.get_mut("image_processor").map(Value::take)
+        {
+            return Ok((whole, inner));
+        }
+        let lacking = |e| match e {
+            Error::Io { path, .. } if !part.has(own) => {
+                Error::input(path, format!("is missing, and no {whole} beside it has an `image_processor`"))
+            }
+            other => other,
+        };
+        Ok((own, part.json(own).map_err(lacking)?))
     }
 
     fn new(config: &Config) -> std::result::Result<Self, &'static str> {

@@ -3,6 +3,7 @@
 //! Horizontally first, then vertically, rounded to bytes between, as Pillow 11.3 does (measured). Pillow 13.0 takes the
 //! other order for some tall images that shrink, where its bytes differ from these by up to 7 in the golden images.
 
+use crate::data::room;
 use image::RgbImage;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -123,7 +124,7 @@ pub(super) fn resize_window(
 fn horizontal(image: &RgbImage, lines: Range<usize>, columns: &[Taps], cut: Option<usize>) -> Vec<u8> {
     let (source, target) = (3 * image.width() as usize, 3 * columns.len());
     let mut out = vec![0u8; target * lines.len()];
-    out.par_chunks_mut(target).zip(lines).with_min_len(8).for_each(|(out, y)| {
+    out.par_chunks_mut(target).zip(lines).with_min_len(room::lines(8)).for_each(|(out, y)| {
         let line = &image.as_raw()[y * source..(y + 1) * source];
         if let Some(x) = cut {
             out.copy_from_slice(&line[3 * x..3 * x + target]);
@@ -145,7 +146,7 @@ fn horizontal(image: &RgbImage, lines: Range<usize>, columns: &[Taps], cut: Opti
 /// Lines made of lines of `image`, whose first is line `first` of the original.
 fn vertical(image: &[u8], first: usize, line: usize, rows: &[Taps]) -> Vec<u8> {
     let mut out = vec![0u8; line * rows.len()];
-    out.par_chunks_mut(line).zip(rows).with_min_len(8).for_each(|(out, taps)| {
+    out.par_chunks_mut(line).zip(rows).with_min_len(room::lines(8)).for_each(|(out, taps)| {
         let mut sums = vec![1i32 << (PRECISION_BITS - 1); line];
         for (source, w) in image[(taps.start - first) * line..].chunks_exact(line).zip(&taps.weights) {
             for (sum, byte) in sums.iter_mut().zip(source) {

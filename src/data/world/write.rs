@@ -10,9 +10,12 @@ use serde_json::{Value, json};
 
 use super::scene::{BACKDROPS, COLOURS, Object, SHAPES, SIZES, SLOTS, Scene};
 use super::{Part, World, WorldSpec, shown_with};
-use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::fsio::{Claim, disk, refusal, replace_folder, write_new};
+use crate::{
+    door,
+    error::{Error, Result},
+};
 
 /// Pictures drawn between two reports of progress.
 const CHUNK: usize = 512;
@@ -46,7 +49,7 @@ pub fn write(out: &Path, spec: &WorldSpec, progress: &mut dyn FnMut(usize, usize
 
 /// What a world that lies in `out` says of itself.
 fn claim(out: &Path) -> Option<Claim> {
-    let whole: Value = serde_json::from_slice(&std::fs::read(out.join(MANIFEST)).ok()?).ok()?;
+    let whole: Value = serde_json::from_slice(&door::read(&out.join(MANIFEST), door::TABLE).ok()?).ok()?;
     let files = serde_json::from_value(whole.get("files")?.clone()).ok()?;
     Some(Claim { by: MANIFEST, files, later: |_| false })
 }

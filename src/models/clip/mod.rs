@@ -24,8 +24,15 @@ use crate::{
 use candle_core::{DType, Device, Tensor};
 
 /// What a result depends on besides the weights.
-const SETTINGS: [&str; 6] =
-    ["config.json", "preprocessor_config.json", "tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json"];
+const SETTINGS: [&str; 7] = [
+    "config.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer_config.json",
+];
 
 /// Weights that do not fit their configuration.
 fn unfit(part: &Part<'_>) -> impl FnOnce(candle_core::Error) -> Error {
@@ -57,8 +64,8 @@ impl Clip {
         let processor = Processor::load(&part)?;
         let (side, want) = (processor.side(), config.vision.image_size as u32);
         if side != (want, want) {
-            let message = format!("makes images of {side:?}, but the vision tower takes {want}x{want}");
-            return Err(Error::input(part.path("preprocessor_config.json"), message));
+            let message = format!("takes images of {want}x{want}, but the image processor beside it makes {side:?}");
+            return Err(Error::input(part.path("config.json"), message));
         }
         let vb = part.weights(MODEL, dtype, device)?;
         let width = config.projection_dim;

@@ -3,7 +3,7 @@
 //! Not by the crate hf-hub (0.5), which compares neither length nor hash, appends a whole answer to half a file, sends the
 //! token on to wherever it is redirected, cannot be stopped, and knows two of the seven environment variables.
 
-use super::{Hub, Secret};
+use super::{Hub, Secret, brisk::Brisk};
 use std::{io::Read, time::Duration};
 
 /// Redirects followed for one file.
@@ -28,6 +28,7 @@ pub struct Client {
     /// Scheme and host that the token is for, with a slash.
     origin: String,
     token: Option<Secret>,
+    patience: Duration,
 }
 
 impl Client {
@@ -43,7 +44,7 @@ impl Client {
             .timeout_connect(Some(Duration::from_secs(30)))
             .timeout_recv_response(Some(Duration::from_secs(60)))
             .timeout_per_read(Some(hub.patience));
-        Ok(Self { agent: config.build().into(), origin, token: hub.token() })
+        Ok(Self { agent: config.build().into(), origin, token: hub.token(), patience: hub.patience })
     }
 
     /// The content of `url` from byte `from` on; an answer may start earlier than asked.
@@ -58,7 +59,10 @@ impl Client {
                     let range =
                         header("content-range").and_then(|r| r.strip_prefix("bytes ")?.split('-').next()?.parse().ok());
                     let start = if status == 206 { range.unwrap_or(from) } else { 0 };
-                    return Ok(Answer { start, body: Box::new(response.into_body().into_reader()) });
+                    return Ok(Answer {
+                        start,
+                        body: Box::new(Brisk::new(response.into_body().into_reader(), self.patience)),
+                    });
                 }
                 301 | 302 | 303 | 307 | 308 => url = self.redirected(header("location").unwrap_or_default())?,
                 _ => return Err(refusal(status, self.token.is_some())),

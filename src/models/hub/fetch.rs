@@ -25,8 +25,9 @@ const LISTING: u64 = 16 << 20;
 const PARTS: [&str; 7] =
     ["image_noising_scheduler/", "image_normalizer/", "scheduler/", "text_encoder/", "tokenizer/", "unet/", "vae/"];
 /// Settings that are read where a part has them.
-const SETTINGS: [&str; 8] = [
+const SETTINGS: [&str; 9] = [
     "config.json",
+    "processor_config.json",
     "preprocessor_config.json",
     "scheduler_config.json",
     "tokenizer.json",

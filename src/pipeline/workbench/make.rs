@@ -13,6 +13,7 @@ use crate::{
     },
     pipeline::{
         Ctx, Report,
+        arrays::Arrays,
         caption::CaptionChoice,
         dense,
         distilled::{DistilledPair, DistilledSet},
@@ -43,6 +44,29 @@ const TOKENIZER: &[&str] =
     &["tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"];
 
 impl Workbench {
+    /// What [`Workbench::embeddings`] gives, and its name.
+    pub(super) fn embedded(&self, ctx: &Ctx) -> Result<(Embeddings, Fingerprint)> {
+        if let Some(ready) = &self.dataset.train.ready {
+            let image_of = self.dataset.train.pairs.iter().map(|p| p.image.0).collect();
+            let name = Fingerprint::of_stage("ready embeddings", &"train", &[&self.dataset.fingerprint]);
+            let (image, text) = (ready.images()?, ready.texts());
+            let fits = self.fits(image, text);
+            return Ok((Embeddings::new(self.rows(image, fits)?, self.rows(text, fits)?, image_of)?, name));
+        }
+        let clip = self.clip()?;
+        let name = self.embedding_name(&clip);
+        let mut arrays = self.staged("embed", &name, || {
+            let found = embed::embed(&self.dataset.train, &clip, ctx)?;
+            Ok(Arrays::new()
+                .holding("image", found.image.into_array())
+                .holding("text", found.text.into_array())
+                .with_u32("image_of", &ndarray::Array1::from(found.image_of)))
+        })?;
+        let image_of = arrays.u32::<ndarray::Ix1>("image_of")?.to_vec();
+        let (image, text) = (arrays.take::<ndarray::Ix2>("image")?, arrays.take::<ndarray::Ix2>("text")?);
+        Ok((Embeddings::new(image, text, image_of)?, name))
+    }
+
     /// Names the decoder: a hash of every file of it that an image depends on.
     pub(super) fn decoder_name(&self) -> Result<Arc<Fingerprint>> {
         self.decoder_name.get(|| {

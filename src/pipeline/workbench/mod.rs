@@ -12,7 +12,7 @@ use super::{
     assign::{self, Matching},
     caption::{self, CaptionChoice, CaptionSettings},
     cluster::{self, ClusterSettings, Clusters, ImageClusters, TextClusters},
-    embed::{self, Embeddings},
+    embed::Embeddings,
     methods::{Start, TargetSettings, Way},
     prototype::{self, PrototypeSettings, Prototypes},
     prune::{Kept, PruneSettings},
@@ -217,27 +217,9 @@ impl Workbench {
     /// # Errors
     /// Unreadable images, a broken checkpoint, a full disk, cancellation.
     pub fn embeddings(&self, ctx: &Ctx) -> Result<Arc<(Embeddings, Fingerprint)>> {
-        self.embeddings.get(|| {
-            if let Some(ready) = &self.dataset.train.ready {
-                let image_of = self.dataset.train.pairs.iter().map(|p| p.image.0).collect();
-                let name = Fingerprint::of_stage("ready embeddings", &"train", &[&self.dataset.fingerprint]);
-                let (image, text) = (ready.images()?, ready.texts());
-                let fits = self.fits(image, text);
-                return Ok((Embeddings::new(self.rows(image, fits)?, self.rows(text, fits)?, image_of)?, name));
-            }
-            let clip = self.clip()?;
-            let name = self.embedding_name(&clip);
-            let mut arrays = self.staged("embed", &name, || {
-                let found = embed::embed(&self.dataset.train, &clip, ctx)?;
-                Ok(Arrays::new()
-                    .holding("image", found.image.into_array())
-                    .holding("text", found.text.into_array())
-                    .with_u32("image_of", &ndarray::Array1::from(found.image_of)))
-            })?;
-            let image_of = arrays.u32::<ndarray::Ix1>("image_of")?.to_vec();
-            let (image, text) = (arrays.take::<ndarray::Ix2>("image")?, arrays.take::<ndarray::Ix2>("text")?);
-            Ok((Embeddings::new(image, text, image_of)?, name))
-        })
+        let found = self.embeddings.get(|| self.embedded(ctx))?;
+        found.0.check()?;
+        Ok(found)
     }
 
     fn embedding_name(&self, clip: &Clip) -> Fingerprint {
