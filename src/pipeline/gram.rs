@@ -109,26 +109,44 @@ fn moments(
     Ok(sum)
 }
 
-/// The inner product of two rows, in the same order on every machine of as wide vectors.
+/// The inner product of two rows.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    run(Dot(a, b)) as f32
+}
+
+/// The same in double precision: of parts that are short enough to be summed in float32.
+pub(crate) fn exact(a: &[f32], b: &[f32]) -> f64 {
     run(Dot(a, b))
 }
+
+/// Numbers summed in float32.
+const PART: usize = 128;
 
 struct Dot<'a>(&'a [f32], &'a [f32]);
 
 impl WithSimd for Dot<'_> {
-    type Output = f32;
+    type Output = f64;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> f32 {
-        let ((a, a_rest), (b, b_rest)) = (self.0.as_chunks::<32>(), self.1.as_chunks::<32>());
-        let mut sums = [0f32; 32];
-        for (a, b) in a.iter().zip(b) {
-            (0..32).for_each(|k| sums[k] += a[k] * b[k]);
-        }
-        let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-        sums.iter().sum::<f32>() + rest
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        self.0.chunks(PART).zip(self.1.chunks(PART)).map(|(a, b)| f64::from(part(a, b))).sum()
     }
+}
+
+#[inline(always)]
+fn part(a: &[f32], b: &[f32]) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<32>(), b.as_chunks::<32>());
+    let mut sums = [0f32; 32];
+    for (a, b) in a.iter().zip(b) {
+        (0..32).for_each(|k| sums[k] += a[k] * b[k]);
+    }
+    // Halved rather than added up one after the other, which would take as long as all of the above.
+    let mut width = 16;
+    while width > 0 {
+        (0..width).for_each(|k| sums[k] += sums[k + width]);
+        width /= 2;
+    }
+    sums[0] + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
 }
 
 /// Up to [`DEPTH`] pairs of rows: the left ones turned, the right ones packed, and the sum of their products so far.

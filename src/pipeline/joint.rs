@@ -22,7 +22,7 @@ const ROWS: usize = 192;
 /// Most rounds over all pairs.
 const ROUNDS: usize = 100;
 /// Stop when a round saves no more than this share of the inertia.
-const TOLERANCE: f64 = 1e-5;
+const TOLERANCE: f64 = 1e-4;
 /// Pairs among which the search begins.
 const SAMPLE: usize = 8192;
 
@@ -47,7 +47,7 @@ pub fn joint_clusters(data: &Embeddings, weights: &[f32], m: usize, seed: u64, c
     if weights.len() != data.pairs() {
         return Err(dense::shape("weights of the pairs", data.pairs(), weights.len()));
     }
-    let pairs = Pairs { space: Space::new(data, Texts::Unit), weights };
+    let pairs = Pairs { space: Space::new(data, Texts::Unit)?, weights };
     let trusted: Vec<u32> = (0..weights.len() as u32).filter(|&r| weights[r as usize] >= 0.5).collect();
     if m == 0 || m > trusted.len() {
         let message = format!("{m} clusters asked of {} trusted pairs", trusted.len());
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn a_centre_that_runs_dry_begins_anew_where_a_pair_is_worst_off() {
         let data = planted(40);
-        let (space, weights) = (Space::new(&data, Texts::Unit), vec![1.0; 200]);
+        let (space, weights) = (Space::new(&data, Texts::Unit).unwrap(), vec![1.0; 200]);
         let pairs = Pairs { space, weights: &weights };
         let mut centres = Array2::zeros((3, 11));
         centres.row_mut(2).fill(-1.0);

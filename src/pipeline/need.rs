@@ -3,15 +3,11 @@
 use super::{
     Ctx, dense,
     embed::Embeddings,
-    gram::Packed,
+    gram::{Packed, exact},
     ridge::{Space, Texts, Weighted, single},
 };
-use crate::{
-    error::{Error, Result},
-    simd,
-};
-use ndarray::{Array1, Array2, Axis};
-use pulp::{Simd, WithSimd};
+use crate::error::{Error, Result};
+use ndarray::{Array1, Array2};
 use rayon::prelude::*;
 
 /// Ridge of the map that says which image each caption asks for.
@@ -28,7 +24,7 @@ pub fn by_need(data: &Embeddings, weights: &[f32], m: usize, lam: f64, ctx: &Ctx
     if !(lam > 0.0 && lam.is_finite()) {
         return Err(Error::setting("need.lam", format!("must be above 0, not {lam}")));
     }
-    let space = Space::new(data, Texts::Unit);
+    let space = Space::new(data, Texts::Unit)?;
     let pairs = Weighted::new(&space, weights)?;
     let mut free = vec![false; data.image.nrows()];
     data.image_of.iter().zip(weights).for_each(|(&i, &w)| free[i as usize] |= w >= 0.5);
@@ -138,48 +134,21 @@ impl<'a> Need<'a> {
         let s = self.lam + f.dot(&v);
         let asked = self.wanted.dot(&v);
         let (z, square) = (self.left.dot(&asked), v.dot(&asked));
-        let column = v.view().insert_axis(Axis(1));
-        self.left -= &(column.dot(&column.t()) / s);
+        let rows = self.left.outer_iter_mut().into_par_iter().zip(v.as_slice().unwrap_or(&[]));
+        rows.for_each(|(mut row, &own)| row.scaled_add(-own / s, &v));
         let (factor, space) = (f64::from(self.factor), self.space);
-        let [v, z] = [&v, &z].map(|v| v.as_slice().unwrap_or(&[]));
-        let (mean_v, mean_z) = both(&self.mean, v, z);
+        let [v, z] = [&v, &z].map(|v| v.iter().map(|&v| v as f32).collect::<Vec<_>>());
+        let (mean_v, mean_z) = (exact(&self.mean, &v), exact(&self.mean, &z));
         let blocks = self.above.par_chunks_mut(BLOCK).zip(self.below.par_chunks_mut(BLOCK)).enumerate();
         blocks.for_each(|(b, (above, below))| {
             for (k, (above, below)) in above.iter_mut().zip(below).enumerate() {
                 let (row, scale) = space.image_row(b * BLOCK + k);
-                let (row_v, row_z) = both(row, v, z);
-                let [gv, gz] = [(row_v, mean_v), (row_z, mean_z)].map(|(row, mean)| factor * (scale * row - mean));
+                let [gv, gz] = [(&v, mean_v), (&z, mean_z)].map(|(v, mean)| factor * (scale * exact(row, v) - mean));
                 let h = gv / s;
                 *below -= h * gv;
                 *above += h * (h * square - 2.0 * gz);
             }
         });
-    }
-}
-
-/// Inner products of a row with two others.
-fn both(row: &[f32], v: &[f64], z: &[f64]) -> (f64, f64) {
-    simd::run(Both(row, v, z))
-}
-
-struct Both<'a>(&'a [f32], &'a [f64], &'a [f64]);
-
-impl WithSimd for Both<'_> {
-    type Output = (f64, f64);
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> (f64, f64) {
-        let ((rows, row), (firsts, first), (seconds, second)) =
-            (self.0.as_chunks::<16>(), self.1.as_chunks::<16>(), self.2.as_chunks::<16>());
-        let mut sums = [[0f64; 16]; 2];
-        for ((x, a), b) in rows.iter().zip(firsts).zip(seconds) {
-            for k in 0..16 {
-                sums[0][k] += f64::from(x[k]) * a[k];
-                sums[1][k] += f64::from(x[k]) * b[k];
-            }
-        }
-        let rest = |other: &[f64]| row.iter().zip(other).map(|(&x, y)| f64::from(x) * y).sum::<f64>();
-        (sums[0].iter().sum::<f64>() + rest(first), sums[1].iter().sum::<f64>() + rest(second))
     }
 }
 
@@ -192,7 +161,7 @@ mod tests {
     #[test]
     fn forms_kept_up_to_date_are_those_of_what_is_left() {
         let (data, _) = sample::pairs(50, 2, [9, 6], 0.0, 5);
-        let (space, weights) = (Space::new(&data, Texts::Unit), vec![1.0; 100]);
+        let (space, weights) = (Space::new(&data, Texts::Unit).unwrap(), vec![1.0; 100]);
         let pairs = Weighted::new(&space, &weights).unwrap();
         let mut need = Need::new(&space, &pairs, 0.2, &Ctx::quiet()).unwrap();
         [3, 17, 4].into_iter().for_each(|i| need.take(i));

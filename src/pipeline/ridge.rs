@@ -58,7 +58,16 @@ pub(crate) struct Space<'a> {
 }
 
 impl<'a> Space<'a> {
-    pub fn new(data: &'a Embeddings, texts: Texts) -> Self {
+    /// # Errors
+    /// [`crate::error::Error::Shape`] if a pair has no image, or for NaN and infinity.
+    pub fn new(data: &'a Embeddings, texts: Texts) -> Result<Self> {
+        let (images, rows) = (data.image.nrows(), data.text.nrows());
+        if data.image_of.len() != rows {
+            return Err(dense::shape("captions with an image", rows, data.image_of.len()));
+        }
+        if let Some(image) = data.image_of.iter().find(|&&i| i as usize >= images) {
+            return Err(dense::shape("image of a caption", format!("below {images}"), image));
+        }
         let mut first = vec![0u32; data.image.nrows() + 1];
         data.image_of.iter().for_each(|&i| first[i as usize + 1] += 1);
         (1..first.len()).for_each(|i| first[i] += first[i - 1]);
@@ -67,11 +76,12 @@ impl<'a> Space<'a> {
             rows[next[i as usize] as usize] = row as u32;
             next[i as usize] += 1;
         }
-        let text = match texts {
-            Texts::Unit => scales(data.text.view()),
-            Texts::Raw => vec![1.0; data.text.nrows()],
-        };
-        Self { data, image: scales(data.image.view()), text, first, rows }
+        let image = scales("image embeddings", data.image.view())?;
+        let mut text = scales("text embeddings", data.text.view())?;
+        if texts == Texts::Raw {
+            text.fill(1.0);
+        }
+        Ok(Self { data, image, text, first, rows })
     }
 
     /// The captions of image `i`.
@@ -105,12 +115,20 @@ impl<'a> Space<'a> {
 }
 
 /// What scales each row to length 1; 0 for one without a direction.
-fn scales(rows: ArrayView2<f32>) -> Vec<f32> {
-    let scale = |row: ArrayView1<f32>| match dense::norm(row) {
-        length if length > 0.0 => (1.0 / length) as f32,
-        _ => 0.0,
+fn scales(what: &'static str, rows: ArrayView2<f32>) -> Result<Vec<f32>> {
+    let scale = |(i, row): (usize, ArrayView1<f32>)| {
+        let row = row.to_slice().unwrap_or(&[]);
+        match gram::exact(row, row) {
+            square if !square.is_finite() => {
+                Err(dense::shape(what, "values with finite squares", format!("NaN or infinity in row {i}")))
+            }
+            square if square > 0.0 => Ok((1.0 / square.sqrt()) as f32),
+            _ => Ok(0.0),
+        }
     };
-    rows.outer_iter().into_par_iter().map(scale).collect()
+    // The first bad row's error, whichever thread met it.
+    let scales: Vec<Result<f32>> = rows.outer_iter().into_par_iter().enumerate().map(scale).collect();
+    scales.into_iter().collect()
 }
 
 fn shifted(row: ArrayView1<f32>, scale: f32, mean: &[f32], factor: f32, out: &mut [f32]) {
@@ -291,7 +309,7 @@ mod tests {
     fn a_ridge_satisfies_its_normal_equations_both_ways() {
         let (data, _) = sample::pairs(60, 3, [9, 6], 0.2, 3);
         let weights: Vec<f32> = (0..180).map(|r| (r % 5) as f32 / 4.0).collect();
-        let space = Space::new(&data, Texts::Raw);
+        let space = Space::new(&data, Texts::Raw).unwrap();
         let pairs = Weighted::new(&space, &weights).unwrap();
         let cross = pairs.cross(&Ctx::quiet()).unwrap();
         let both = [
@@ -319,7 +337,7 @@ mod tests {
         let mut weights = vec![1.0; 80];
         weights[40..].fill(0.0);
         let of = |data: &Embeddings, weights: &[f32]| {
-            let space = Space::new(data, Texts::Unit);
+            let space = Space::new(data, Texts::Unit)?;
             let pairs = Weighted::new(&space, weights)?;
             Ok::<_, crate::error::Error>((pairs.texts(&Ctx::quiet())?, pairs.cross(&Ctx::quiet())?, pairs.image_mean))
         };
@@ -329,5 +347,11 @@ mod tests {
         for bad in [vec![1.0; 79], vec![0.0; 80], vec![1.5; 80], vec![f32::NAN; 80]] {
             assert!(of(&data, &bad).is_err());
         }
+        let mut text = data.text.clone().into_array();
+        text[[7, 3]] = f32::NAN;
+        let bad = Embeddings { text: text.into(), ..data.clone() };
+        assert!(of(&bad, &weights).unwrap_err().to_string().contains("NaN or infinity in row 7"));
+        let bad = Embeddings { image_of: vec![40; 80], ..data };
+        assert!(of(&bad, &weights).unwrap_err().to_string().contains("below 40"));
     }
 }

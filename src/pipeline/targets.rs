@@ -58,7 +58,7 @@ pub fn solve(
         return Err(dense::shape("widths of pictures and images", data.image.ncols(), pictures.ncols()));
     }
     dense::finite("rows of the pictures", pictures)?;
-    let (space, m) = (Space::new(data, Texts::Raw), pictures.nrows());
+    let (space, m) = (Space::new(data, Texts::Raw)?, pictures.nrows());
     let pairs = Weighted::new(&space, weights)?;
     let texts = pairs.texts(ctx)?;
     let spread = texts.diag().sum();
@@ -132,7 +132,7 @@ pub fn soft_correspondence(
         return Err(dense::shape("widths of targets and captions", data.text.ncols(), targets.ncols()));
     }
     dense::finite("targets", targets)?;
-    let space = Space::new(data, Texts::Raw);
+    let space = Space::new(data, Texts::Raw)?;
     let mean = Array1::from(Weighted::new(&space, weights)?.text_mean);
     let mut rows = targets.mapv(f64::from) - &mean;
     for mut row in rows.outer_iter_mut() {

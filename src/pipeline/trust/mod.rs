@@ -92,8 +92,11 @@ pub struct Draws {
 
 impl Draws {
     /// Draws by `seed`.
-    pub fn new(data: &Embeddings, seed: u64) -> Self {
-        let space = Space::new(data, Texts::Unit);
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Shape`] for arrays that do not fit.
+    pub fn new(data: &Embeddings, seed: u64) -> Result<Self> {
+        let space = Space::new(data, Texts::Unit)?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut order: Vec<u32> = (0..data.image.nrows() as u32).collect();
         order.shuffle(&mut rng);
@@ -110,7 +113,23 @@ impl Draws {
                 }
             }
         }
-        Self { order, partners }
+        Ok(Self { order, partners })
+    }
+}
+
+impl Draws {
+    /// An error unless each image has its place and each caption its partners.
+    fn check(&self, data: &Embeddings) -> Result<()> {
+        let images = data.image.nrows();
+        let mut sorted = self.order.clone();
+        sorted.sort_unstable();
+        if !sorted.into_iter().eq(0..images as u32) {
+            return Err(dense::shape("order of the images", format!("each of {images} once"), "others"));
+        }
+        if self.partners.len() != data.pairs() * DRAWS || self.partners.iter().any(|&i| i as usize >= images) {
+            return Err(dense::shape("images to re-pair captions with", data.pairs() * DRAWS, self.partners.len()));
+        }
+        Ok(())
     }
 }
 
@@ -132,7 +151,7 @@ fn blocks(half: &[u32]) -> impl Iterator<Item = &[u32]> {
 /// # Errors
 /// [`crate::error::Error::Shape`] for arrays that do not fit, [`crate::error::Error::Cancelled`].
 pub fn trust(data: &Embeddings, settings: &TrustSettings, ctx: &Ctx) -> Result<Trust> {
-    trust_by(data, &Draws::new(data, settings.seed), ctx)
+    trust_by(data, &Draws::new(data, settings.seed)?, ctx)
 }
 
 /// The same with given draws.
@@ -140,9 +159,8 @@ pub fn trust(data: &Embeddings, settings: &TrustSettings, ctx: &Ctx) -> Result<T
 /// # Errors
 /// As [`trust`].
 pub fn trust_by(data: &Embeddings, draws: &Draws, ctx: &Ctx) -> Result<Trust> {
-    dense::finite("image embeddings", data.image.view())?;
-    dense::finite("text embeddings", data.text.view())?;
-    let space = Space::new(data, Texts::Unit);
+    let space = Space::new(data, Texts::Unit)?;
+    draws.check(data)?;
     let mut weights = vec![1f32; data.pairs()];
     let rounds = if data.image.nrows() < FEWEST { 0..0 } else { 0..ROUNDS };
     for round in rounds {
@@ -248,5 +266,21 @@ mod tests {
             let found = judged(&data);
             assert!(found.upper == 1.0 && found.kept().0.len() == data.pairs(), "{images}: {}", found.upper);
         }
+    }
+
+    #[test]
+    fn draws_that_do_not_fit_are_refused() {
+        let (data, _) = sample::pairs(60, 2, [6, 6], 0.0, 15);
+        let good = Draws::new(&data, 1).unwrap();
+        let refused = |draws: &Draws| trust_by(&data, draws, &Ctx::quiet()).unwrap_err().to_string();
+        let twice = Draws { order: vec![3; 60], ..good.clone() };
+        assert!(refused(&twice).contains("each of 60 once"), "{}", refused(&twice));
+        let short = Draws { partners: good.partners[1..].to_vec(), ..good.clone() };
+        assert!(refused(&short).contains("found 599"), "{}", refused(&short));
+        // From the other half.
+        let row = data.image_of.iter().position(|i| *i == good.order[0]).unwrap();
+        let mut apart = good.clone();
+        apart.partners[row * DRAWS] = good.order[59];
+        assert!(refused(&apart).contains("same part"), "{}", refused(&apart));
     }
 }

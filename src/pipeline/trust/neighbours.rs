@@ -33,14 +33,14 @@ pub(super) fn judge(space: &Space, track: &Track, half: &[u32], scores: &[f32], 
     let middle = Sorted::new(&asked.iter().map(|a| score(a.1)).collect::<Vec<_>>()).map_or(0.0, |s| s.quantile(0.5));
     asked.retain(|a| f64::from(score(a.1)) >= middle);
     asked.truncate(CAPTIONS);
-    let images: Vec<usize> = asked.iter().map(|&(at, _)| among[at] as usize).collect();
-    let queries = space.data.image.view().select(Axis(0), &images);
-    let side = Side { queries: queries.view(), rows: space.data.image.view(), of: Some(among) };
-    let near = nearest(&[side], NEAR + 1, |_| true, ctx)?;
     let mut found = Vec::new();
-    for (asked, near) in asked.chunks(BLOCK).zip(near.chunks(BLOCK)) {
+    for asked in asked.chunks(BLOCK) {
+        let images: Vec<usize> = asked.iter().map(|&(at, _)| among[at] as usize).collect();
+        let queries = space.data.image.view().select(Axis(0), &images);
+        let side = Side { queries: queries.view(), rows: space.data.image.view(), of: Some(among) };
+        let near = nearest(&[side], NEAR + 1, |_| true, ctx)?;
         let (mut images, mut cases) = (Vec::new(), Vec::new());
-        for (k, (&(own, row), near)) in asked.iter().zip(near).enumerate() {
+        for (k, (&(own, row), near)) in asked.iter().zip(&near).enumerate() {
             // Evenly from near to far, another start for each caption.
             let others: Vec<u32> = near.iter().map(|c| c.row).filter(|&at| at as usize != own).take(NEAR).collect();
             let step = (others.len() / DRAWS).max(1);
@@ -49,7 +49,7 @@ pub(super) fn judge(space: &Space, track: &Track, half: &[u32], scores: &[f32], 
             images.extend(taken.map(|&at| among[at as usize]));
             cases.push((row, (first..images.len() as u32).collect()));
         }
-        found.extend(track.judge(space, &images, &cases, ctx)?.into_iter().flatten());
+        found.extend(track.judge(space, &images, &cases, ctx)?);
     }
     Ok(found)
 }

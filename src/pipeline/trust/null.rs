@@ -1,5 +1,7 @@
 //! What mismatched pairs score, and what follows for the others.
 
+use rayon::prelude::*;
+
 /// Bins of the densities.
 const BINS: usize = 60;
 /// Of two bounds that are to hold together in 95 of 100 cases.
@@ -14,7 +16,7 @@ impl Sorted {
     /// `None` if there are none.
     pub fn new(scores: &[f32]) -> Option<Self> {
         let mut sorted = scores.to_vec();
-        sorted.sort_unstable_by(f32::total_cmp);
+        sorted.par_sort_unstable_by(f32::total_cmp);
         (!sorted.is_empty()).then_some(Self(sorted))
     }
 

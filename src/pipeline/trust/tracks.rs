@@ -4,7 +4,7 @@ use super::{DRAWS, Draws, blocks, halves, neighbours};
 use crate::{
     error::Result,
     pipeline::{
-        Ctx,
+        Ctx, dense,
         gram::{Packed, dot},
         ridge::{Space, Weighted, single},
     },
@@ -55,16 +55,22 @@ impl Judged {
         let (mut rows, mut own, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for images in blocks(half) {
             images.iter().zip(0..).for_each(|(&i, at)| place[i as usize] = at);
+            let at = |&i: &u32| match place[i as usize] {
+                at if images.get(at as usize) == Some(&i) => Ok(at),
+                _ => Err(dense::shape("image of a re-paired caption", "from the same part of the images", i)),
+            };
             let case = |&row: &u32| {
                 let mine = space.data.image_of[row as usize];
                 let partners = draws.partners[row as usize * DRAWS..][..DRAWS].iter().filter(|&&i| i != mine);
-                (row, std::iter::once(&mine).chain(partners).map(|&i| place[i as usize]).collect())
+                Ok((row, std::iter::once(&mine).chain(partners).map(at).collect::<Result<_>>()?))
             };
-            let cases: Vec<Case> = images.iter().flat_map(|&i| space.rows_of(i as usize)).map(case).collect();
-            for (case, found) in cases.iter().zip(track.judge(space, images, &cases, ctx)?) {
-                rows.push(case.0);
-                own.push(found[0]);
-                others.extend_from_slice(&found[1..]);
+            let cases =
+                images.iter().flat_map(|&i| space.rows_of(i as usize)).map(case).collect::<Result<Vec<Case>>>()?;
+            let mut found = track.judge(space, images, &cases, ctx)?.into_iter();
+            for (row, places) in &cases {
+                rows.push(*row);
+                own.extend(found.next());
+                others.extend(found.by_ref().take(places.len() - 1));
             }
         }
         let scale = Scale::new(&own, &others);
@@ -129,20 +135,19 @@ impl Track {
     pub fn new(space: &Space, weights: &[f32], ctx: &Ctx) -> Result<Self> {
         let pairs = Weighted::new(space, weights)?;
         let cross = pairs.cross(ctx)?;
-        let to_images = pairs.to_images(pairs.texts(ctx)?, &cross, MAP)?;
-        let to_texts = pairs.to_texts(pairs.images(ctx)?, &cross, MAP)?;
         Ok(Self {
-            to_images: Packed::new(to_images.map.view()),
-            to_texts: Packed::new(to_texts.map.view()),
+            // Packed at once: these matrices are what costs memory.
+            to_images: Packed::new(pairs.to_images(pairs.texts(ctx)?, &cross, MAP)?.map.view()),
+            to_texts: Packed::new(pairs.to_texts(pairs.images(ctx)?, &cross, MAP)?.map.view()),
             text_mean: single(&pairs.text_mean),
             image_mean: single(&pairs.image_mean),
         })
     }
 
-    /// Of each case's caption with each of its `images`: the cosine of the two, and what the maps say of them, the cosine of
+    /// Of each case's caption with each of its `images`, one case after the other: the cosine of the two, and what the maps say of them, the cosine of
     /// the image expected with the image plus that of the caption expected with the caption. (Sides of different width have
     /// no cosine.)
-    pub fn judge(&self, space: &Space, images: &[u32], cases: &[Case], ctx: &Ctx) -> Result<Vec<Vec<[f32; 2]>>> {
+    pub fn judge(&self, space: &Space, images: &[u32], cases: &[Case], ctx: &Ctx) -> Result<Vec<[f32; 2]>> {
         let (d, dt) = (self.image_mean.len(), self.text_mean.len());
         let (mut seen, mut expected) = (vec![0f32; images.len() * d], vec![0f32; images.len() * dt]);
         let blocks = seen.par_chunks_mut(ROWS * d).zip(expected.par_chunks_mut(ROWS * dt)).zip(images.par_chunks(ROWS));
@@ -157,14 +162,14 @@ impl Track {
             }
             seen.chunks_exact_mut(d).for_each(direct);
         });
-        let blocks: Vec<Vec<Vec<[f32; 2]>>> = cases
+        let blocks: Vec<Vec<[f32; 2]>> = cases
             .par_chunks(ROWS)
             .map(|cases| {
                 ctx.check()?;
                 Ok(self.block(space, images, (&seen, &expected), cases))
             })
             .collect::<Result<_>>()?;
-        Ok(blocks.into_iter().flatten().collect())
+        Ok(blocks.concat())
     }
 
     fn block(
@@ -173,7 +178,7 @@ impl Track {
         images: &[u32],
         (seen, expected): (&[f32], &[f32]),
         cases: &[Case],
-    ) -> Vec<Vec<[f32; 2]>> {
+    ) -> Vec<[f32; 2]> {
         let (d, dt) = (self.image_mean.len(), self.text_mean.len());
         let mut texts = vec![0f32; cases.len() * dt];
         let rows = texts.chunks_exact_mut(dt).zip(cases);
@@ -181,7 +186,8 @@ impl Track {
         let mut found = Vec::new();
         self.to_images.times(&texts, &mut found);
         let rows = texts.chunks_exact_mut(dt).zip(found.chunks_exact_mut(self.to_images.line)).zip(cases);
-        rows.map(|((text, found), (row, places))| {
+        let mut out = Vec::new();
+        rows.for_each(|((text, found), (row, places))| {
             direct(text);
             let found = &mut found[..d];
             direct(found);
@@ -190,9 +196,9 @@ impl Track {
                 let agreement = dot(found, &seen[at * d..][..d]) + dot(text, &expected[at * dt..][..dt]);
                 [space.cosine(images[at] as usize, *row as usize), agreement]
             };
-            places.iter().map(pair).collect()
-        })
-        .collect()
+            out.extend(places.iter().map(pair));
+        });
+        out
     }
 }
 
