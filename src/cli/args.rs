@@ -82,6 +82,8 @@ pub enum Command {
     Evaluate(Evaluate),
     /// Run several ways to get pairs under one protocol and print one table
     Compare(Compare),
+    /// Measure methods against each other over numbers of pairs, shares of mismatched captions and seeds
+    Bench(Bench),
     /// Statistics of the embeddings: pair cosines, modality gap, effective rank, near-duplicates, worst pairs
     Stats(Stats),
     /// Look for what would stop or spoil a run: missing and unreadable images, empty captions, duplicates, leaks, what is
@@ -230,6 +232,31 @@ pub struct Compare {
     /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// The protocol.
+    #[command(flatten)]
+    pub protocol: Protocol,
+}
+
+/// Options of `bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// Ways to get pairs, separated by commas, each as for `distill --method`
+    #[arg(
+        long,
+        value_name = "A,B",
+        value_delimiter = ',',
+        default_value = "need,need+real,need+caption,pds,random,kcenter"
+    )]
+    pub methods: Vec<String>,
+    /// Numbers of pairs
+    #[arg(long, value_name = "M,N", value_delimiter = ',', default_value = "25,50,100")]
+    pub pairs: Vec<usize>,
+    /// Shares of the demo's captions that are swapped
+    #[arg(long, value_name = "R,S", value_delimiter = ',', default_value = "0,0.4")]
+    pub noise: Vec<f32>,
+    /// Seeds
+    #[arg(long, value_name = "N,O", value_delimiter = ',', default_value = "1,2,3,4")]
+    pub seeds: Vec<u64>,
     /// The protocol.
     #[command(flatten)]
     pub protocol: Protocol,

@@ -1,6 +1,7 @@
 //! The headless commands. The only place that prints.
 
 pub mod args;
+mod bench;
 mod check;
 mod compare;
 mod distill;
@@ -48,6 +49,7 @@ pub fn run(cli: &Cli, terminal: &dyn Fn() -> Vec<(&'static str, String)>) -> Res
         Command::Fetch(args) => fetch::run(&cli.global, args),
         Command::Info => info::run(&cli.global, &terminal()),
         Command::Check(args) => check::run(&cli.global, args),
+        Command::Bench(args) => bench::run(&cli.global, args),
         Command::Stats(args) => stats::run(&cli.global, args),
         Command::Distill(args) => distill::run(&cli.global, args),
         Command::Evaluate(args) => evaluate::run(&cli.global, args),

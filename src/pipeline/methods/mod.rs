@@ -182,6 +182,12 @@ impl Way {
         self.targets.unwrap_or(self.method.row().targets)
     }
 
+    /// Whether pictures get the words that teach most once they are there: where targets would be solved, and captions are
+    /// asked for.
+    pub fn retells(self) -> bool {
+        self.targets() == Targets::Caption && self.method.row().targets == Targets::Solved
+    }
+
     /// Whether it needs the decoder.
     pub fn draws(self) -> bool {
         self.pictures() == Pictures::Drawn

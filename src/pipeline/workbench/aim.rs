@@ -12,6 +12,7 @@ use crate::{
         distilled::DistilledSet,
         embed,
         methods::{Pictures, Targets, Way},
+        nearest::{self, Side},
         prune::Kept,
         targets,
     },
@@ -52,6 +53,37 @@ impl Workbench {
         }
         set.method = way.to_string();
         Ok(set)
+    }
+
+    /// Gives each picture the words that teach most: of the captions of kept pairs the one nearest to what a solved target
+    /// would be, with its image nearest to the picture; none twice while others are left. Returns their training rows.
+    ///
+    /// # Errors
+    /// As [`Self::aim`].
+    pub(super) fn retell(
+        &self,
+        set: &mut DistilledSet,
+        kept: &Kept,
+        recipe: &Recipe,
+        ctx: &Ctx,
+    ) -> Result<Vec<Option<u32>>> {
+        let data = &self.embeddings(ctx)?.0;
+        let weights = self.weights(kept, &recipe.prune, ctx)?;
+        let pictures = self.seen(set, recipe.method, ctx)?;
+        let wanted = targets::solve(pictures.view(), data, &weights, &recipe.targets.solve(), ctx)?;
+        let sides = [
+            Side { queries: wanted.view(), rows: data.text.view(), of: None },
+            Side { queries: pictures.view(), rows: data.image.view(), of: Some(&data.image_of) },
+        ];
+        let ranked = nearest::nearest(&sides, set.pairs.len(), |row| weights[row] > 0.0, ctx)?;
+        let chosen = nearest::distinct(&ranked, |row| row);
+        let rows = ranked.iter().zip(chosen).map(|(list, at)| Some(list.get(at?)?.row)).collect::<Vec<_>>();
+        for (pair, row) in set.pairs.iter_mut().zip(&rows) {
+            if let Some(row) = row {
+                pair.caption.clone_from(&self.dataset.train.pairs[*row as usize].caption);
+            }
+        }
+        Ok(rows)
     }
 
     /// The pictures as CLIP sees them, `[m, d]`: real ones are embedded already.

@@ -170,16 +170,20 @@ impl Workbench {
     /// Those of the stages.
     pub fn of_prototypes(&self, recipe: &Recipe, found: &Prototyped, ctx: &Ctx) -> Result<DistilledSet> {
         let way = recipe.method;
-        if way.draws() {
-            let rows: Vec<_> = found.captions.iter().map(CaptionChoice::row).collect();
-            return self.aim(self.synthetic(recipe, found, ctx)?, &rows, &found.kept, recipe, ctx);
-        }
-        let data = &self.embeddings(ctx)?.0;
-        let chosen = match way.method.start() {
-            Start::Clusters => select::nearest_pairs(by_image(way), data, &found.kept, &found.prototypes.list, ctx)?,
-            _ => self.nearest_images(data, found, ctx)?,
+        let (mut set, mut rows) = if way.draws() {
+            (self.synthetic(recipe, found, ctx)?, found.captions.iter().map(CaptionChoice::row).collect())
+        } else {
+            let (data, list) = (&self.embeddings(ctx)?.0, &found.prototypes.list);
+            let chosen = match way.method.start() {
+                Start::Clusters => select::nearest_pairs(by_image(way), data, &found.kept, list, ctx)?,
+                _ => self.nearest_images(data, found, ctx)?,
+            };
+            (self.real(data, &chosen)?, rows(&chosen))
         };
-        self.aim(self.real(data, &chosen)?, &rows(&chosen), &found.kept, recipe, ctx)
+        if way.retells() {
+            rows = self.retell(&mut set, &found.kept, recipe, ctx)?;
+        }
+        self.aim(set, &rows, &found.kept, recipe, ctx)
     }
 
     /// The real image of each prototype, with the caption that the prototype has and its target.

@@ -3,6 +3,7 @@
 mod aim;
 mod choose;
 mod make;
+mod once;
 mod plan;
 mod score;
 
@@ -30,10 +31,11 @@ use crate::{
     models::{clip::Clip, demo, device::Backend, hub::Hub, unclip::Unclip, weights::Checkpoint},
 };
 pub use make::image_seed;
+use once::{Once, lock};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 /// What makes a distilled set out of a data set: the settings of every stage.
@@ -372,30 +374,4 @@ fn cluster_of(arrays: &Arrays) -> Result<Clusters> {
 fn matrix(picked: &Picked) -> u64 {
     let (n, d) = picked.dim();
     4 * (n as u64) * (d as u64)
-}
-
-/// Filled on first use; a failed attempt leaves it empty, so that it can be tried again.
-struct Once<T>(Mutex<Option<Arc<T>>>);
-
-impl<T> Default for Once<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<T> Once<T> {
-    fn get(&self, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
-        let mut slot = lock(&self.0);
-        if let Some(made) = &*slot {
-            return Ok(made.clone());
-        }
-        let made = Arc::new(make()?);
-        *slot = Some(made.clone());
-        Ok(made)
-    }
-}
-
-/// What these locks guard is replaced whole: a panic elsewhere leaves nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
