@@ -15,7 +15,7 @@ use ndarray::Axis;
 const CAPTIONS: usize = 2048;
 /// Images among which neighbours are looked for, of each half.
 const AMONG: usize = 8192;
-/// Neighbours of an image, of which [`DRAWS`] are taken.
+/// Neighbours of an image among all, of which [`DRAWS`] are taken; among fewer images fewer are as near.
 const NEAR: usize = 20;
 /// Captions judged at once.
 const BLOCK: usize = 256;
@@ -30,6 +30,7 @@ pub(super) fn judge(space: &Space, track: &Track, half: &[u32], scores: &[f32], 
     };
     let among = &half[..half.len().min(AMONG)];
     let mut asked: Vec<(usize, u32)> = among.iter().enumerate().filter_map(|(at, i)| Some((at, best(i)?))).collect();
+    let many = (NEAR * among.len() / space.data.image.nrows()).clamp(DRAWS, NEAR);
     let middle = Sorted::new(&asked.iter().map(|a| score(a.1)).collect::<Vec<_>>()).map_or(0.0, |s| s.quantile(0.5));
     asked.retain(|a| f64::from(score(a.1)) >= middle);
     asked.truncate(CAPTIONS);
@@ -38,11 +39,11 @@ pub(super) fn judge(space: &Space, track: &Track, half: &[u32], scores: &[f32], 
         let images: Vec<usize> = asked.iter().map(|&(at, _)| among[at] as usize).collect();
         let queries = space.data.image.view().select(Axis(0), &images);
         let side = Side { queries: queries.view(), rows: space.data.image.view(), of: Some(among) };
-        let near = nearest(&[side], NEAR + 1, |_| true, ctx)?;
+        let near = nearest(&[side], many + 1, |_| true, ctx)?;
         let (mut images, mut cases) = (Vec::new(), Vec::new());
         for (k, (&(own, row), near)) in asked.iter().zip(&near).enumerate() {
             // Evenly from near to far, another start for each caption.
-            let others: Vec<u32> = near.iter().map(|c| c.row).filter(|&at| at as usize != own).take(NEAR).collect();
+            let others: Vec<u32> = near.iter().map(|c| c.row).filter(|&at| at as usize != own).take(many).collect();
             let step = (others.len() / DRAWS).max(1);
             let taken = others.iter().skip(k % step).step_by(step).take(DRAWS);
             let first = images.len() as u32;
