@@ -127,7 +127,13 @@ fn written(dir: &Path) -> std::path::PathBuf {
     let pair = DistilledPair { image, caption: "a dog".into(), support: 3, similarity: 0.5 };
     let rows = || ndarray::Array2::ones((1, 4));
     let (image_prototypes, text_prototypes) = (rows(), rows());
-    let set = DistilledSet { method: "pds".into(), pairs: vec![pair], image_prototypes, text_prototypes };
+    let set = DistilledSet {
+        method: "pds".into(),
+        pairs: vec![pair],
+        image_prototypes,
+        text_prototypes,
+        correspondence: None,
+    };
     set.write(&dir.join("out"), &serde_json::json!({})).unwrap();
     dir.join("out")
 }

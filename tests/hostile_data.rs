@@ -144,6 +144,7 @@ fn set() -> DistilledSet {
         pairs: (0..3).map(pair).collect(),
         image_prototypes: Array2::from_shape_fn((3, 4), |(i, j)| (i * 4 + j) as f32),
         text_prototypes: Array2::from_shape_fn((3, 5), |(i, j)| -((i * 5 + j) as f32)),
+        correspondence: None,
     }
 }
 
