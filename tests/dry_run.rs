@@ -35,7 +35,7 @@ fn a_dry_run_names_every_stage_with_its_items_and_writes_nothing() {
         ("embed captions", 0),
         ("prune", 300),
         ("cluster images", 60),
-        ("cluster captions", 240),
+        ("cluster captions", 300),
         ("match", 4),
         ("rank captions", 300),
         ("synthesise", 4),

@@ -11,7 +11,7 @@ use protostill::{
         cluster::{ClusterSettings, Clusters, ImageClusters, TextClusters, fit, fit_from},
         embed::Embeddings,
         prototype::{EmptySupport, PrototypeSettings, Prototypes, prototypes},
-        prune::{Kept, PruneSettings, prune, similarities},
+        prune::{Kept, PruneMethod, PruneSettings, prune, similarities},
         stats::{StatsSettings, clean_split, effective_rank, stats},
     },
 };
@@ -93,7 +93,10 @@ fn pruning_keeps_numpys_rows() {
     let scores = similarities(&golden.data(), &ctx).unwrap();
     let expected = golden.matrix("self_sim");
     assert!(scores.iter().zip(expected.iter()).all(|(a, b)| (a - b).abs() < 1e-6));
-    assert_eq!(prune(&golden.data(), &PruneSettings::default(), &ctx).unwrap().0, golden.ints("kept"));
+    assert_eq!(
+        prune(&golden.data(), &PruneSettings { method: PruneMethod::ClipScore, ..Default::default() }, &ctx).unwrap().0,
+        golden.ints("kept")
+    );
 }
 
 #[test]

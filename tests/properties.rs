@@ -14,7 +14,7 @@ use protostill::pipeline::{
     },
     nearest::{Side, nearest},
     prototype::{EmptySupport, PrototypeSettings, prototypes},
-    prune::{PruneSettings, prune},
+    prune::{PruneMethod, PruneSettings, prune},
 };
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -77,7 +77,7 @@ proptest! {
     #[test]
     fn pruning_keeps_exactly_the_rest(images in 1usize..60, per in 1usize..6, ratio in 0.0f64..0.999, seed in 0u64..1000) {
         let d = data(images, per, 4, seed);
-        let kept = prune(&d, &PruneSettings { ratio, ..Default::default() }, &Ctx::quiet()).unwrap();
+        let kept = prune(&d, &PruneSettings { ratio, method: PruneMethod::ClipScore }, &Ctx::quiet()).unwrap();
         let n = images * per;
         prop_assert_eq!(kept.0.len(), n - (ratio * n as f64).floor() as usize);
         prop_assert!(kept.0.windows(2).all(|w| w[0] < w[1]));

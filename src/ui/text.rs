@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(wrap("a small red circle", 8, 3), ["a small", "red", "circle"]);
         assert_eq!(wrap("a small red circle", 8, 2), ["a small", "red cir…"]);
         assert_eq!(wrap("in /data/images/3.png: cut", 9, 9), ["in", "/data/ima", "ges/3.png", ": cut"]);
-        assert_eq!(wrap("猫猫猫", 3, 2), ["猫", "猫 …"]);
+        assert_eq!(wrap("猫猫猫", 3, 2), ["猫", "猫…"]);
         assert!(wrap("  ", 8, 2).is_empty());
     }
 }
