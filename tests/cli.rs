@@ -291,3 +291,28 @@ fn what_a_command_does_not_compute_with_need_not_be_there() {
         assert!(told.contains(missing) && told.contains("protostill fetch"), "{told}");
     }
 }
+
+#[test]
+fn a_bench_shows_every_cell_and_trust_beside_the_truth() {
+    let home = tempfile::tempdir().unwrap();
+    let run = || {
+        let args =
+            ["--methods", "need+real,random", "--pairs", "6,9", "--noise", "0.4", "--seeds", "1,2", "--runs", "1"];
+        let out = protostill(home.path()).arg("bench").args(args).arg("--json").output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        out.stdout
+    };
+    let found: serde_json::Value = serde_json::from_slice(&run()).unwrap();
+    let rows = found["rows"].as_array().unwrap();
+    let cells: Vec<_> = rows.iter().map(|r| (r["pairs"].as_u64().unwrap(), r["method"].as_str().unwrap())).collect();
+    assert_eq!(cells, [(6, "need+real"), (6, "random"), (9, "need+real"), (9, "random")]);
+    assert!(rows.iter().all(|r| r["r_mean"]["seeds"].as_array().unwrap().len() == 2));
+    let trust = &found["trust"][0];
+    let gap = trust["share"].as_f64().unwrap() - trust["true_share"].as_f64().unwrap();
+    assert!(gap.abs() < 0.2 && trust["upper"].as_f64() >= trust["true_share"].as_f64(), "{trust}");
+    assert_eq!(
+        serde_json::from_slice::<serde_json::Value>(&run()).unwrap(),
+        found,
+        "from the store, to the same numbers"
+    );
+}

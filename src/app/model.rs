@@ -128,6 +128,9 @@ pub struct Proto {
     pub candidates: Vec<Near>,
     /// Which candidate the rule chose.
     pub chosen: usize,
+    /// Mismatched pairs to expect in the support, and how many of its captions could be replaced by anything before the
+    /// caption changes; where pairs were judged.
+    pub sure: Option<(f32, u32)>,
 }
 
 /// All prototypes of one clustering.

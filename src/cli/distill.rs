@@ -38,6 +38,9 @@ pub fn run(global: &Global, args: &Distill) -> Result<()> {
     let bench = workbench(global, &config, needs, &ctx)?;
     let set = bench.distil(&config.recipe(), &ctx)?;
     let mut manifest = bench.manifest(&config);
+    if let Some(about) = bench.trusted(&config.recipe(), &ctx)? {
+        manifest["trust"] = about;
+    }
     manifest["seconds"] = json!(bench.seconds());
     set.write_as(&args.out, &manifest, &forms, args.force)?;
     let seconds: f64 = bench.seconds().values().sum();

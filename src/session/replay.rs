@@ -29,7 +29,7 @@ pub fn replay(held: Held, open: Open, out: &Path, ctx: &Ctx) -> Result<usize> {
     state.handle(Event::Job(JobId(0), News::Measured(measured)));
     let (basis, found) = work::prototypes(&shared, &state.draft, ctx)?;
     let bench = shared.bench()?;
-    let protos = translate::protos(&found, &bench.embeddings(ctx)?.0, basis.clone());
+    let protos = translate::protos(&found, None, &bench.embeddings(ctx)?.0, basis.clone());
     state.handle(Event::Job(JobId(0), News::Prototypes(Arc::new(protos))));
     if state.pairs.is_empty() {
         return Err(Error::setting("prototypes", "the decisions leave none"));

@@ -10,7 +10,7 @@ use crate::{
         evaluate::EncoderRecall,
         prototype::Prototype,
         stats::{Plane, Stats},
-        trust::{Trust, Witness},
+        trust::{Certificate, Trust, Witness},
         workbench::{Matched, Prototyped},
     },
 };
@@ -68,7 +68,7 @@ pub fn cosine(a: ArrayView1<f32>, b: ArrayView1<f32>) -> f32 {
     if norm > 0.0 { a.dot(&b) / norm } else { 0.0 }
 }
 
-pub fn protos(found: &Prototyped, data: &Embeddings, basis: Fingerprint) -> Protos {
+pub fn protos(found: &Prototyped, sure: Option<&[Certificate]>, data: &Embeddings, basis: Fingerprint) -> Protos {
     let list = &found.prototypes.list;
     let proto = |(i, p): (usize, &Prototype)| {
         let own = ArrayView1::from(&p.image);
@@ -95,6 +95,7 @@ pub fn protos(found: &Prototyped, data: &Embeddings, basis: Fingerprint) -> Prot
             other,
             candidates: choice.candidates.iter().map(|c| Near { row: c.row, cosine: c.similarity }).collect(),
             chosen: choice.chosen,
+            sure: sure.and_then(|s| s.get(i)).map(|c| (c.expected_mismatched as f32, c.replaceable)),
         }
     };
     let shared = |a: &Prototype, clusters: &Matched| {

@@ -45,10 +45,11 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
             let embedded = bench.embeddings(ctx)?;
             if let Some(found) = glimpse(shared, draft, ctx)? {
                 let basis = found.fingerprint.clone();
-                tell(News::Glimpse(Arc::new(translate::protos(&found, &embedded.0, basis))));
+                tell(News::Glimpse(Arc::new(translate::protos(&found, None, &embedded.0, basis))));
             }
             let (basis, found) = prototypes(shared, draft, ctx)?;
-            tell(News::Prototypes(Arc::new(translate::protos(&found, &embedded.0, basis))));
+            let sure = bench.certificates(&found, &shared.config.prune, ctx)?;
+            tell(News::Prototypes(Arc::new(translate::protos(&found, sure.as_deref(), &embedded.0, basis))));
             Ok(())
         }
         Work::Synthesise { basis, wanted } => synthesise(shared, basis, wanted, ctx, tell),

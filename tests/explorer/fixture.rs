@@ -50,6 +50,7 @@ pub fn protos(name: &str, n: usize) -> Protos {
         other: (n > 1).then_some(((i + 1) % n, 0.44)),
         candidates: (0..5).map(|j| near(i * 6 + j, 0.91 - 0.02 * j as f32)).collect(),
         chosen: 0,
+        sure: Some((0.3, 2)),
     };
     let table = (0..n).map(|i| (0..n).map(|j| if i == j { 5 } else { ((i + j) % 3) as u32 }).collect()).collect();
     Protos { list: (0..n).map(proto).collect(), empty: 0, basis: Fingerprint::of_bytes(name.as_bytes()), table }

@@ -6,6 +6,7 @@ use crate::{
 };
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 use rayon::prelude::*;
+use serde::Serialize;
 
 /// Rows of a block of work.
 const BLOCK: usize = 192;
@@ -22,7 +23,7 @@ const OFF: f64 = 1e-5;
 ///
 /// which is above 0 as long as 2 k / n is below `margin = min over b of <c - b, m> / |c - b|`. The minimum is over all
 /// captions, not only the second: one that is nearer to c needs a smaller push.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Certificate {
     /// Mismatched pairs to expect in the support: the sum of 1 - weight.
     pub expected_mismatched: f64,

@@ -15,7 +15,7 @@ use crate::{
         prototype::{Prototype, Prototypes, mean},
         prune::{self, Kept, PruneMethod, PruneSettings},
         store::Json,
-        trust::{Trust, TrustSettings, trust},
+        trust::{Certificate, Trust, TrustSettings, certificates, trust},
     },
 };
 use ndarray::ArrayView1;
@@ -63,6 +63,46 @@ impl Workbench {
             weights[row as usize] = trusted.as_ref().map_or(1.0, |t| t.weights[row as usize].max(0.5));
         }
         Ok(weights)
+    }
+
+    /// What the caption of each prototype withstands, where pairs were judged.
+    ///
+    /// # Errors
+    /// As [`Self::embeddings`].
+    pub fn certificates(
+        &self,
+        found: &Prototyped,
+        settings: &PruneSettings,
+        ctx: &Ctx,
+    ) -> Result<Option<Vec<Certificate>>> {
+        if settings.method != PruneMethod::Trust {
+            return Ok(None);
+        }
+        let (embedded, trust) = (self.embeddings(ctx)?, self.trust(ctx)?);
+        certificates(&found.prototypes.list, &found.captions, &embedded.0, &trust.weights, ctx).map(Some)
+    }
+
+    /// What a manifest says of trust: the share of mismatched pairs, and what each prototype's caption withstands.
+    ///
+    /// # Errors
+    /// As [`Self::prototypes`].
+    pub fn trusted(&self, recipe: &Recipe, ctx: &Ctx) -> Result<Option<serde_json::Value>> {
+        if recipe.prune.method != PruneMethod::Trust {
+            return Ok(None);
+        }
+        let found = self.trust(ctx)?;
+        let mut about = serde_json::json!({
+            "share": found.share,
+            "upper": found.upper,
+            "witness": found.witness,
+            "kept": found.kept().0.len(),
+            "expected_mismatched": found.expected,
+        });
+        if recipe.method.method.start() != Start::Pairs {
+            about["prototypes"] =
+                serde_json::json!(self.certificates(&self.prototypes(recipe, ctx)?, &recipe.prune, ctx)?);
+        }
+        Ok(Some(about))
     }
 
     /// Prototypes that no matched clusters are needed for.

@@ -163,7 +163,10 @@ fn why(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
     }
     let rest = Rect { y: rest.y + 1, height: rest.height - 1, ..rest };
     let (text, map) = rows(rest, 7);
-    canvas.title(text, "Caption", "");
+    let sure = proto.sure.map_or(String::new(), |(mismatched, any)| {
+        format!("withstands {any} of {} swapped, {mismatched:.1} expected", proto.support)
+    });
+    canvas.title(text, "Caption", &sure);
     for (near, (y, i)) in proto.candidates.iter().take(4).zip((text.y + 1..).zip(0..)) {
         let words = state.rows.captions.get(near.row as usize).map_or("", String::as_str);
         let chosen = i == proto.chosen;
