@@ -296,8 +296,20 @@ fn what_a_command_does_not_compute_with_need_not_be_there() {
 fn a_bench_shows_every_cell_and_trust_beside_the_truth() {
     let home = tempfile::tempdir().unwrap();
     let run = || {
-        let args =
-            ["--methods", "need+real,random", "--pairs", "6,9", "--noise", "0.4", "--seeds", "1,2", "--runs", "1"];
+        let args = [
+            "--methods",
+            "need+real,random",
+            "--pairs",
+            "6,9",
+            "--noise",
+            "0.4",
+            "--seeds",
+            "1,2",
+            "--runs",
+            "1",
+            "--encoders",
+            "vit",
+        ];
         let out = protostill(home.path()).arg("bench").args(args).arg("--json").output().unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         out.stdout

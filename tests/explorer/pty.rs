@@ -155,7 +155,7 @@ fn a_first_run_needs_no_manual() {
     let home = tempfile::tempdir().unwrap();
     let mut term = Term::start(home.path(), &[]);
     term.sees("4 prototypes · set");
-    term.sees("300 of 300 pairs stay (100.0 %) by trust");
+    term.sees("300 of 300 stay (100.0 %) by trust");
     term.press_until("llll", "prune   4 %");
     term.press_until("2", "prototypes     4");
     term.press_until("+", "prototypes     5");

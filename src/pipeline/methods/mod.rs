@@ -193,6 +193,17 @@ impl Way {
         self.pictures() == Pictures::Drawn
     }
 
+    /// In words: the method and what it comes to.
+    pub fn in_words(self) -> String {
+        let targets = match self.targets() {
+            Targets::Mean => "mean captions",
+            Targets::Caption => "their captions",
+            Targets::Solved => "solved targets",
+        };
+        let soft = if self.soft { ", softly" } else { "" };
+        format!("{}, matched with {targets}{soft}", self.method)
+    }
+
     /// The next method that makes prototypes, with its own targets.
     #[must_use]
     pub fn next_method(self) -> Self {

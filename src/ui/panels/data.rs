@@ -176,10 +176,9 @@ fn slider(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured) {
     canvas.put(area.x, area.y, 11, &label, theme.text);
     let to = |share: f64| Action::ThresholdAt((share * 100.0).round() as u8);
     canvas.slider(area.x + 12, area.y, area.width.saturating_sub(12), state.draft.prune, to);
-    let mut words = format!("{} of {} pairs stay ({})", count(kept), count(all), percent(kept, all));
-    if measured.noise.as_ref().is_some_and(|n| n.proposed == state.draft.prune) {
-        words += " by trust";
-    }
+    let proposed = measured.noise.as_ref().is_some_and(|n| n.proposed == state.draft.prune);
+    let (what, by) = if proposed { ("", " by trust") } else { (" pairs", "") };
+    let words = format!("{} of {}{what} stay ({}){by}", count(kept), count(all), percent(kept, all));
     let indent = if area.width > 48 { 12 } else { 0 };
     canvas.put(area.x + indent, area.y + 1, area.width - indent, &words, theme.dim);
 }

@@ -58,6 +58,10 @@ fn number(canvas: &mut Canvas, area: Rect, state: &State) {
     }
     let x = area.x + 20 + width;
     canvas.put(x, area.y, area.right().saturating_sub(x), &words, theme.dim);
+    if !state.behind {
+        let words = format!("by {}", state.draft.way.in_words());
+        canvas.put(area.x + 18, area.y + 1, area.width.saturating_sub(18), &words, theme.dim);
+    }
     if state.behind && state.protos.is_some() {
         let running = state.latest(|w| matches!(w, Work::Prototypes(_))).is_some_and(|j| j.is_alive());
         let words = if running && state.glimpse {
