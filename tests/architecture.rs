@@ -45,7 +45,6 @@ const OFFENCES: &[&str] =
 const CIRCLES: &[&str] = &[
     "crate: data, models",
     "app: decision, event, job, modal, set, state",
-    "cli: evaluate, metrics",
     "data: check, embeddings, source, webdataset",
     "models: hub, weights",
     "models::hub: fetch, transfer",
