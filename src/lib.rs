@@ -23,6 +23,7 @@ pub mod log;
 pub mod machine;
 pub mod models;
 pub mod pipeline;
+pub mod pixels;
 #[cfg(feature = "tui")]
 pub mod session;
 mod simd;

@@ -22,7 +22,7 @@ const FLOORS: &[&[&str]] = &[
     &["app", "config", "job"],
     &["pipeline"],
     &["data", "models"],
-    &["simd", "lfs", "fsio"],
+    &["pixels", "simd", "lfs", "fsio"],
     &["fingerprint"],
     &["caught", "door", "error", "log", "machine"],
 ];
@@ -38,12 +38,10 @@ const NEVER: &[(&str, &[&str])] = &[
 ];
 
 /// Imports that break a wall today. Nothing may be added; what is mended goes from the list.
-const OFFENCES: &[&str] =
-    &["data/pixels/processor.rs -> models::weights::Part", "models/clip/mod.rs -> data::pixels::processor::Processor"];
+const OFFENCES: &[&str] = &[];
 
 /// Modules that name each other in a circle today, below the module that holds them.
 const CIRCLES: &[&str] = &[
-    "crate: data, models",
     "app: decision, event, job, modal, set, state",
     "data: check, embeddings, source, webdataset",
     "pipeline: assign, caption, cluster, embed, prototype, prune, ridge, stats, trust",

@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
+    pixels::room,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -172,8 +173,6 @@ mod karpathy;
 pub mod npy;
 mod orientation;
 mod parquet;
-pub mod pixels;
-pub mod room;
 pub mod source;
 mod splits;
 mod tarfile;
