@@ -44,8 +44,6 @@ const OFFENCES: &[&str] = &[];
 const CIRCLES: &[&str] = &[
     "app: decision, event, job, modal, set, state",
     "data: check, embeddings, source, webdataset",
-    "pipeline: assign, caption, cluster, embed, prototype, prune, ridge, stats, trust",
-    "pipeline: distilled, export",
     "pipeline::trust: neighbours, tracks",
     "ui: image, painter, terminal",
     "ui: overlay, view",
