@@ -42,7 +42,6 @@ const OFFENCES: &[&str] = &[];
 
 /// Modules that name each other in a circle today, below the module that holds them.
 const CIRCLES: &[&str] = &[
-    "app: decision, event, job, modal, set, state",
     "data: check, embeddings, source, webdataset",
     "pipeline::trust: neighbours, tracks",
     "ui: image, painter, terminal",
