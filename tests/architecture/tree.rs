@@ -117,7 +117,7 @@ impl Tree {
                 self.walk(at[..at.len() - ups].to_vec(), &path[ups..])
             }
             first if self.knows(at, first) => self.walk(at.to_vec(), path),
-            first => match self.from_globs(at, first) {
+            first => match self.by_stars(at, first) {
                 Some(module) => self.walk(module, path),
                 None => Place::Elsewhere(path.to_vec()),
             },
@@ -132,7 +132,7 @@ impl Tree {
             Some(Name::Alias(target)) if target[0] == *first => Place::Elsewhere([target, &path[1..]].concat()),
             Some(Name::Alias(target)) => self.resolve(&module, &[target, &path[1..]].concat()),
             Some(Name::Item) => Place::Here { module, rest: path.to_vec() },
-            None => match self.from_globs(&module, first) {
+            None => match self.by_stars(&module, first) {
                 Some(other) => self.walk(other, path),
                 None => Place::Here { module, rest: path.to_vec() },
             },
@@ -143,7 +143,7 @@ impl Tree {
         self.0.get(module).is_some_and(|m| m.names.contains_key(name))
     }
 
-    fn from_globs(&self, at: &[String], name: &str) -> Option<Segments> {
+    fn by_stars(&self, at: &[String], name: &str) -> Option<Segments> {
         let own = |first: &String| ROOTS.contains(&first.as_str()) || self.knows(at, first);
         self.0.get(at)?.globs.iter().filter(|glob| own(&glob[0])).find_map(|glob| match self.resolve(at, glob) {
             Place::Here { module, rest } if rest.is_empty() && self.knows(&module, name) => Some(module),
