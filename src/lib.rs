@@ -1,7 +1,8 @@
 //! protostill distils an image-text dataset into a few synthetic pairs that still teach a retrieval model.
 //!
 //! `data` reads captioned images, `models` holds the networks, `pipeline` the method (embed, prune, cluster, match,
-//! prototypes, captions, synthesis, evaluation). Nothing looks up: models know no datasets, stages know no terminal.
+//! prototypes, captions, synthesis, evaluation). Nothing looks up: models know no datasets, stages know no terminal, and no
+//! two modules name each other in a circle (`tests/architecture.rs` has the floors and the circles that are left).
 //! `app` is the explorer as values, `ui` its terminal, `session` carries out in jobs what it decides.
 
 #[cfg(feature = "tui")]
@@ -23,6 +24,7 @@ pub mod log;
 pub mod machine;
 pub mod models;
 pub mod pipeline;
+pub mod pixels;
 #[cfg(feature = "tui")]
 pub mod session;
 mod simd;

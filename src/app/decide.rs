@@ -2,10 +2,9 @@
 
 use super::{
     action::Action,
-    decision::{Caption, Decision},
+    decision::{Caption, Decision, Synthesis},
     event::{Effect, Entry},
     kept,
-    set::Synthesis,
     state::State,
 };
 use crate::{fingerprint::Fingerprint, pipeline::workbench::image_seed};

@@ -1,6 +1,5 @@
 //! What the user decides, as a list that can be walked back and forth: the draft is always the fold of the list.
 
-use super::set::Synthesis;
 use crate::{
     fingerprint::Fingerprint,
     pipeline::methods::{Start, Way},
@@ -16,6 +15,28 @@ pub struct Caption {
     /// The training row they come from, or none if they were typed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row: Option<u32>,
+}
+
+/// How pictures are synthesised.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Synthesis {
+    /// Denoising steps.
+    pub steps: usize,
+    /// Guidance scale.
+    pub guidance: f64,
+    /// Noise level.
+    pub noise: usize,
+}
+
+impl Synthesis {
+    /// What keys bring it to: they stop at the bounds.
+    pub(super) fn within_bounds(self) -> Self {
+        Self {
+            steps: self.steps.clamp(*bounds::STEPS.start(), *bounds::STEPS.end()),
+            guidance: self.guidance.clamp(*bounds::GUIDANCE.start(), *bounds::GUIDANCE.end()),
+            noise: self.noise.min(*bounds::NOISE.end()),
+        }
+    }
 }
 
 /// One decision, as it stands in the journal.

@@ -2,15 +2,30 @@
 
 use super::{
     action::Action,
-    decision::{Decision, Draft},
-    job::{JobId, Outcome},
+    decision::{Decision, Draft, Synthesis},
     key::Key,
     model::{Measured, Picture, Protos, Rows, Score, Summary},
-    set::Synthesis,
 };
 use crate::{fingerprint::Fingerprint, pipeline::Embedded};
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, sync::Arc};
+
+/// Names a job for as long as the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As asked.
+    Done,
+    /// The user or a newer job stopped it.
+    Cancelled,
+    /// With an error, in words.
+    Failed(String),
+    /// With a bug, in its own words.
+    Panicked(String),
+}
 
 /// Whatever reaches the explorer.
 #[derive(Clone, Debug)]

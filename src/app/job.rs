@@ -1,24 +1,7 @@
 //! Jobs as the user sees them: what runs, how far it is, how it ended.
 
-use super::event::{News, Wanted, Work};
+use super::event::{JobId, News, Outcome, Wanted, Work};
 use std::collections::BTreeMap;
-
-/// Names a job for as long as the program runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct JobId(pub u64);
-
-/// How a job ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// As asked.
-    Done,
-    /// The user or a newer job stopped it.
-    Cancelled,
-    /// With an error, in words.
-    Failed(String),
-    /// With a bug, in its own words.
-    Panicked(String),
-}
 
 /// Where a job stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

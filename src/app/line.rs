@@ -2,12 +2,12 @@
 
 use super::{
     action::{Action, Pane},
+    asks::Modal,
     commands::{Command, on},
     decision::{Decision, bounds},
     event::Effect,
     field::Field,
     key::Key,
-    modal::Modal,
     state::State,
 };
 use crate::{error::Error, pipeline::methods::Way};

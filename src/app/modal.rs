@@ -1,51 +1,16 @@
-//! What lies over a pane and takes the keys first: help, palette, a question, a line to type.
+//! What keys, pasted text and the mouse do while something lies over a pane.
 
 use super::{
-    action::Action, commands, decision::Decision, event::Effect, field::Field, key::Key, lists::Cursor, state::State,
+    action::Action,
+    asks::{Asks, Modal},
+    commands,
+    decision::Decision,
+    event::Effect,
+    field::Field,
+    key::Key,
+    lists::Cursor,
+    state::State,
 };
-
-/// What a typed line is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asks {
-    /// The caption of a prototype.
-    Caption(usize),
-    /// The number of prototypes.
-    Prototypes,
-    /// Words in front of every automatic caption.
-    Prefix,
-    /// Words to filter by; it works while typing.
-    Filter,
-    /// The folder to export into.
-    Export,
-}
-
-impl Asks {
-    /// The question.
-    pub fn title(self) -> String {
-        match self {
-            Self::Caption(i) => format!("caption of prototype {}", i + 1),
-            Self::Prototypes => "number of prototypes".into(),
-            Self::Prefix => "prefix of automatic captions".into(),
-            Self::Filter => "filter".into(),
-            Self::Export => "export into folder".into(),
-        }
-    }
-}
-
-/// What is on top.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Modal {
-    /// The keys of the pane, scrolled by some lines.
-    Help(usize),
-    /// A query and the chosen line of what it finds.
-    Palette(Field, usize),
-    /// Whether to leave although a job runs.
-    Quit,
-    /// The answer to a question, being typed.
-    Ask(Asks, Field),
-    /// A command line, being typed.
-    Line(Field),
-}
 
 impl State {
     /// A key while something lies on top.

@@ -1,10 +1,9 @@
 //! What news from jobs change. News of a job that is over, or was never started, change nothing.
 
 use super::{
-    event::{Effect, Entry, Level, News, Work},
+    asks::Modal,
+    event::{Effect, Entry, JobId, Level, News, Outcome, Work},
     format,
-    job::{JobId, Outcome},
-    modal::Modal,
     model::{Protos, Score},
     state::State,
 };

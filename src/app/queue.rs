@@ -1,8 +1,8 @@
 //! The queue of jobs: which one is selected, and in which order the waiting ones come.
 
 use super::{
-    event::Effect,
-    job::{Job, JobId, Status},
+    event::{Effect, JobId},
+    job::{Job, Status},
     state::State,
 };
 

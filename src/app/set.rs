@@ -1,7 +1,7 @@
 //! The set on screen: each prototype's caption, seed and picture, and which pictures still fit.
 
 use super::{
-    decision::{Draft, bounds},
+    decision::{Draft, Synthesis},
     event::Wanted,
     job::Status,
     model::{Picture, Protos},
@@ -11,29 +11,6 @@ use crate::{
     fingerprint::Fingerprint,
     pipeline::{methods::Method, workbench::image_seed},
 };
-use serde::{Deserialize, Serialize};
-
-/// How pictures are synthesised.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Synthesis {
-    /// Denoising steps.
-    pub steps: usize,
-    /// Guidance scale.
-    pub guidance: f64,
-    /// Noise level.
-    pub noise: usize,
-}
-
-impl Synthesis {
-    /// What keys bring it to: they stop at the bounds.
-    pub(super) fn within_bounds(self) -> Self {
-        Self {
-            steps: self.steps.clamp(*bounds::STEPS.start(), *bounds::STEPS.end()),
-            guidance: self.guidance.clamp(*bounds::GUIDANCE.start(), *bounds::GUIDANCE.end()),
-            noise: self.noise.min(*bounds::NOISE.end()),
-        }
-    }
-}
 
 impl Draft {
     /// How a prototype is synthesised: as all are, unless it has settings of its own.

@@ -3,13 +3,13 @@
 use super::{
     action::Pane,
     album::Album,
+    asks::Modal,
     decision::{Decision, Draft, History},
-    event::{Effect, Entry, Event, Level, Wanted, Work},
-    job::{Job, JobId, Outcome},
+    event::{Effect, Entry, Event, JobId, Level, Outcome, Wanted, Work},
+    job::Job,
     keys::Keys,
     lists::{Cursor, SortBy},
     marks::Marks,
-    modal::Modal,
     model::{Measured, Picture, Protos, Rows, Score, Summary},
 };
 use crate::{fingerprint::Fingerprint, pipeline::Embedded};

@@ -2,12 +2,12 @@
 
 use super::{
     action::{Action, Pane, Which},
+    asks::{Asks, Modal},
     decision::Protocol,
-    event::{Effect, Level, Wanted, Work},
+    event::{Effect, JobId, Level, Outcome, Wanted, Work},
     field::Field,
-    job::{Job, Outcome},
+    job::Job,
     key::Key,
-    modal::{Asks, Modal},
     model::Score,
     set::ImageState,
     state::{State, gallery_columns},
@@ -255,7 +255,7 @@ impl State {
         self.stop(id)
     }
 
-    fn stop(&mut self, id: super::job::JobId) -> Vec<Effect> {
+    fn stop(&mut self, id: JobId) -> Vec<Effect> {
         let now = self.now;
         if let Some(job) = self.jobs.iter_mut().find(|j| j.id == id) {
             job.end(Outcome::Cancelled, now);

@@ -5,9 +5,9 @@ use super::{
     args::{Compare, Global},
     config,
     distill::otherwise,
-    evaluate::{apply, row, scores},
+    evaluate::apply,
     onlooker, plan, print, print_json, progress,
-    table::render,
+    table::{render, row, scores},
     workbench,
 };
 use crate::{

@@ -4,7 +4,7 @@ use super::{
     Needs,
     args::{Evaluate, Global, Protocol},
     config, metrics, onlooker, plan, print, print_json, progress,
-    table::render,
+    table::{render, row, scores},
     workbench,
 };
 use crate::{
@@ -15,11 +15,10 @@ use crate::{
         Ctx,
         curves::Curves,
         distilled::{DistilledSet, SCORES},
-        evaluate::EncoderRecall,
         plan::Plan,
     },
 };
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
     let mut config = config(global)?;
@@ -91,24 +90,4 @@ pub fn apply(config: &mut Config, protocol: &Protocol) -> Result<()> {
         })?;
     }
     Ok(())
-}
-
-/// One encoder's recall, each metric as mean and sd.
-pub fn row(recall: &EncoderRecall) -> Value {
-    let mut row = Map::new();
-    row.insert("encoder".into(), json!(recall.encoder));
-    row.insert("selection".into(), json!(recall.selection.to_string()));
-    let names = ["ir1", "ir5", "ir10", "tr1", "tr5", "tr10"];
-    for (name, (mean, sd)) in names.iter().zip(recall.mean.all().into_iter().zip(recall.sd.all())) {
-        row.insert((*name).into(), json!({ "mean": mean, "sd": sd }));
-    }
-    row.insert("r_mean".into(), json!({ "mean": recall.r_mean, "sd": recall.r_mean_sd }));
-    Value::Object(row)
-}
-
-/// The same for people: six recalls and their mean.
-pub fn scores(recall: &EncoderRecall) -> Vec<String> {
-    let pairs = recall.mean.all().into_iter().zip(recall.sd.all());
-    let all = pairs.chain([(recall.r_mean, recall.r_mean_sd)]);
-    all.map(|(mean, sd)| format!("{mean:.1} ± {sd:.1}")).collect()
 }

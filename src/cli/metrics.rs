@@ -1,6 +1,6 @@
 //! Losses and recalls of an evaluation, for other programs to plot.
 
-use super::{evaluate::row, tensorboard};
+use super::{table::row, tensorboard};
 use crate::{
     error::Result,
     fsio::write_atomic_with,

@@ -27,6 +27,7 @@ use crate::{
         store::Store,
         workbench::{Checkpoints, Workbench},
     },
+    pixels,
 };
 use args::{Cli, Command, Global};
 use std::{
@@ -156,7 +157,7 @@ fn memory(gigabytes: Option<f64>) -> Result<Option<u64>> {
         None => Ok(None),
         Some(gigabytes) if gigabytes > 0.0 => {
             let bytes = (gigabytes * 1e9) as u64;
-            data::room::within(bytes);
+            pixels::room::within(bytes);
             Ok(Some(bytes))
         }
         Some(_) => Err(Error::setting("--memory", "must be above 0")),

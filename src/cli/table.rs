@@ -1,6 +1,7 @@
-//! Plain tables for people: columns aligned by display width, nothing that a terminal would interpret.
+//! Plain tables for people: columns aligned by display width, nothing that a terminal would interpret. And recalls as rows.
 
-use crate::fsio::printable;
+use crate::{fsio::printable, pipeline::evaluate::EncoderRecall};
+use serde_json::{Map, Value, json};
 use unicode_width::UnicodeWidthStr;
 
 /// Rows under a header; the first column to the left, the others to the right.
@@ -26,6 +27,26 @@ fn line(cells: &[String], widths: &[usize]) -> String {
         }
     }
     out.trim_end().to_owned()
+}
+
+/// One encoder's recall, each metric as mean and sd.
+pub fn row(recall: &EncoderRecall) -> Value {
+    let mut row = Map::new();
+    row.insert("encoder".into(), json!(recall.encoder));
+    row.insert("selection".into(), json!(recall.selection.to_string()));
+    let names = ["ir1", "ir5", "ir10", "tr1", "tr5", "tr10"];
+    for (name, (mean, sd)) in names.iter().zip(recall.mean.all().into_iter().zip(recall.sd.all())) {
+        row.insert((*name).into(), json!({ "mean": mean, "sd": sd }));
+    }
+    row.insert("r_mean".into(), json!({ "mean": recall.r_mean, "sd": recall.r_mean_sd }));
+    Value::Object(row)
+}
+
+/// The same for people: six recalls and their mean.
+pub fn scores(recall: &EncoderRecall) -> Vec<String> {
+    let pairs = recall.mean.all().into_iter().zip(recall.sd.all());
+    let all = pairs.chain([(recall.r_mean, recall.r_mean_sd)]);
+    all.map(|(mean, sd)| format!("{mean:.1} ± {sd:.1}")).collect()
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! What would stop or spoil a run on a data set, all of it at once and before anything is computed.
 
+pub use super::listing::Problem;
 use crate::{
     data::{
         ImageSource, Rules, Split, caption, decode,
-        embeddings::Ready,
-        source::{self, Listed, Listing, Origin},
+        listing::{Listed, Listing, Origin},
+        ready::Ready,
+        source,
         splits::PARTS,
     },
     error::Result,
@@ -23,58 +25,6 @@ use std::{
 pub const EXAMPLES: usize = 10;
 /// Images read between two looks at whether to go on.
 const BATCH: usize = 64;
-
-/// What can be wrong, the worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Problem {
-    /// A list names an image outside the data folder.
-    PathOutside,
-    /// A list names an image that is not there.
-    MissingImage,
-    /// An image is there but cannot be decoded.
-    UnreadableImage,
-    /// What lists, features and splits say of each other does not fit, or nothing is there.
-    Unusable,
-    /// The same image, byte for byte, in two splits: what is tested on was trained on.
-    Leak,
-    /// Ready features are of another width than the built-in decoder's: to draw pictures of them, another must be named.
-    OtherWidth,
-    /// A list, shard or array that says no split while others do, or that cannot be used; it is left out.
-    LeftOut,
-    /// A sample lacks its image or its caption; it is left out.
-    IncompleteSample,
-    /// A row or sample has a picture, a text or captions twice; the first counts.
-    SaidTwice,
-    /// NaN or Infinity, which JSON does not have, where nobody reads it.
-    NotANumber,
-    /// A caption without a word; it is left out.
-    EmptyCaption,
-    /// A caption of over 4,096 bytes; the rest is cut off.
-    LongCaption,
-    /// The same image, byte for byte, under two names of one split.
-    DuplicateImage,
-    /// A caption of one split word for word as one before it.
-    DuplicateCaption,
-}
-
-impl Problem {
-    /// Whether a run would end at it.
-    pub fn stops(self) -> bool {
-        self <= Self::Unusable
-    }
-
-    /// What a log says of it.
-    pub(super) fn told(self) -> &'static str {
-        match self {
-            Self::LeftOut => "is left out",
-            Self::IncompleteSample => "samples without an image or without a caption are skipped",
-            Self::SaidTwice => "of what is said twice the first counts",
-            Self::NotANumber => "NaN or Infinity, which JSON does not have",
-            _ => "is not as it should be",
-        }
-    }
-}
 
 /// How often a problem occurs, and where first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -2,13 +2,11 @@
 
 use crate::{
     caught::caught,
-    data::{
-        jpeg, orientation,
-        room::{self, Taken},
-    },
+    data::{jpeg, orientation},
     door,
     error::{Error, Result},
     lfs,
+    pixels::room::{self, Taken},
 };
 use image::{DynamicImage, ImageFormat, ImageReader, Limits, RgbImage};
 use std::{

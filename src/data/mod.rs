@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
+    pixels::room,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -165,15 +166,16 @@ pub mod caption;
 pub mod check;
 pub mod decode;
 pub mod embeddings;
+mod folder;
 mod imagefolder;
 mod jpeg;
 mod json;
 mod karpathy;
+mod listing;
 pub mod npy;
 mod orientation;
 mod parquet;
-pub mod pixels;
-pub mod room;
+mod ready;
 pub mod source;
 mod splits;
 mod tarfile;

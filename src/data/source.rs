@@ -2,21 +2,19 @@
 
 use crate::{
     data::{
-        Dataset, Rules, Split,
-        check::Problem,
-        embeddings::{self, Features},
+        Dataset, Rules, Split, embeddings,
+        folder::{file_names, folder_name, image_roots, read_list},
         imagefolder, karpathy,
+        listing::{Listed, Listing, Origin, Problem},
         splits::{Part, of_list, other_folders, split_folders, split_of},
-        text, webdataset,
+        webdataset,
     },
-    door,
     error::{Error, Result},
     fingerprint::Fingerprint,
     fsio::printable,
-    lfs,
 };
 pub(crate) use build::stays_inside;
-pub(super) use build::{Listed, Origin, absence, check_relative, locate, stamp};
+pub(super) use build::{absence, check_relative, locate};
 use sha2::{Digest, Sha256};
 use std::{
     fs,
@@ -76,16 +74,6 @@ pub fn open_by(path: &Path, rules: Rules) -> Result<Dataset> {
         return Err(Error::input(path, "holds no captioned image"));
     }
     Ok(Dataset { name, train, val, test, fingerprint: Fingerprint::of_bytes(&hash.finalize()) })
-}
-
-/// What lists say: a data set's name and, split by split, its rows and the features that lie beside them.
-#[derive(Default)]
-pub(super) struct Listing {
-    pub name: String,
-    pub parts: [Vec<Listed>; 3],
-    pub features: [Features; 3],
-    /// What was met in reading and does not stop it: where, and how often.
-    pub noted: Vec<(Problem, String, usize)>,
 }
 
 impl Listing {
@@ -295,45 +283,6 @@ fn note_rows(list: &Path, rows: &[karpathy::Row], odd: usize, noted: &mut Vec<(P
 
 fn listed(list: &Path, place: String, row: karpathy::Row, roots: &Arc<Vec<PathBuf>>) -> Listed {
     Listed { image: row.image, captions: row.caption, list: list.into(), place, origin: Origin::Below(roots.clone()) }
-}
-
-/// A list's bytes, without a byte order mark and in UTF-8 where one says that they were not.
-pub(super) fn read_list(path: &Path) -> Result<Vec<u8>> {
-    let bytes = door::read(path, door::TABLE).map_err(Error::io(path))?;
-    lfs::refuse(path, &bytes)?;
-    text::unmarked(bytes).map_err(|what| Error::input(path, what))
-}
-
-/// Names of the files in `dir`, sorted.
-pub(super) fn file_names(dir: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
-        let entry = entry.map_err(Error::io(dir))?;
-        if entry.path().is_file() {
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
-/// `dir`, then its direct sub-folders in alphabetical order.
-pub(super) fn image_roots(dir: &Path) -> Result<Vec<PathBuf>> {
-    let mut roots = Vec::new();
-    for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
-        let path = entry.map_err(Error::io(dir))?.path();
-        if path.is_dir() {
-            roots.push(path);
-        }
-    }
-    roots.sort();
-    roots.insert(0, dir.to_owned());
-    Ok(roots)
-}
-
-pub(super) fn folder_name(dir: &Path) -> String {
-    let whole = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
-    whole.file_name().map_or_else(|| "data".to_owned(), |n| n.to_string_lossy().into_owned())
 }
 
 mod build;

@@ -12,10 +12,10 @@
 
 use crate::{
     data::{
-        check::Problem,
         decode::read_part,
+        folder::{file_names, folder_name, stamp},
         json, karpathy,
-        source::{Listed, Listing, Origin, file_names, folder_name, stamp},
+        listing::{Listed, Listing, Origin, Problem, Shard},
         splits::{Part, other_folders, part_of, split_folders, split_of},
         tarfile::{self, Member},
         text,
@@ -34,13 +34,6 @@ use std::{
 const MAX_TEXT: u64 = 1 << 20;
 /// Most shards one pattern may name.
 const MAX_SHARDS: usize = 100_000;
-
-/// A tar and what tells whether it has changed.
-#[derive(Debug)]
-pub(in crate::data) struct Shard {
-    pub path: Arc<Path>,
-    pub stamp: String,
-}
 
 /// Whether `path` has braces that may name several shards.
 pub fn is_pattern(path: &Path) -> bool {

@@ -14,6 +14,24 @@ use std::{
     time::Duration,
 };
 
+/// A file in memory as far as the system has room for it.
+pub(crate) type Mapped = memmap2::Mmap;
+
+/// Maps `file`, read-only. It is for files that are too large to read: features, besides weights. Whoever holds the map
+/// must know that the file may be changed by others: its bytes then change, and reading beyond an end that was moved ends
+/// the program.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn map(file: &std::fs::File) -> std::io::Result<Mapped> {
+    // SAFETY: nobody here writes to what is mapped; any bytes are numbers. That another program changes or cuts the file
+    // meanwhile cannot be ruled out, only made unlikely: `Rows::check` looks before each stage.
+    #[allow(unsafe_code)]
+    unsafe {
+        Mapped::map(file)
+    }
+}
+
 /// Writes `bytes` to `path` in one step: a crash or a full disk leaves the old file, or none.
 ///
 /// # Errors

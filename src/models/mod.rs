@@ -8,6 +8,7 @@ pub mod demo;
 pub mod dense;
 pub mod device;
 pub mod encoders;
+mod files;
 pub mod head;
 pub mod hub;
 mod kernels;

@@ -1,7 +1,11 @@
 //! The only place that opens checkpoints: a folder in a library's own layout, a snapshot in the hub's cache, or what
 //! ships in the binary.
 
-use super::hub::{Hub, Name};
+pub use super::files::{DIFFUSERS, MODEL};
+use super::{
+    files::ENDINGS,
+    hub::{Hub, Name},
+};
 use crate::{
     door,
     error::{Error, Result, said},
@@ -34,31 +38,6 @@ pub enum Checkpoint {
     },
 }
 
-/// A file in memory as far as the system has room for it.
-pub(crate) type Mapped = memmap2::Mmap;
-
-/// Maps `file`, read-only. It is for files that are too large to read: features, besides weights. Whoever holds the map
-/// must know that the file may be changed by others: its bytes then change, and reading beyond an end that was moved ends
-/// the program.
-///
-/// # Errors
-/// What the system says.
-pub(crate) fn map(file: &std::fs::File) -> std::io::Result<Mapped> {
-    // SAFETY: nobody here writes to what is mapped; any bytes are numbers. That another program changes or cuts the file
-    // meanwhile cannot be ruled out, only made unlikely: `Rows::check` looks before each stage.
-    #[allow(unsafe_code)]
-    unsafe {
-        Mapped::map(file)
-    }
-}
-
-/// Stem of the weights that transformers and timm write.
-pub const MODEL: &str = "model";
-/// Stem of the weights that diffusers writes.
-pub const DIFFUSERS: &str = "diffusion_pytorch_model";
-/// What follows the stem, best first. An index names the shards beside it.
-pub(super) const ENDINGS: [&str; 4] =
-    [".safetensors", ".safetensors.index.json", ".fp16.safetensors", ".safetensors.index.fp16.json"];
 /// Endings of files that Python unpickles.
 const PICKLES: [&str; 5] = ["bin", "pt", "pth", "ckpt", "pkl"];
 

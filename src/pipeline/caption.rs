@@ -2,7 +2,7 @@
 
 use super::{
     Ctx, dense,
-    embed::Embeddings,
+    embeddings::Embeddings,
     nearest::{self, Candidate, Side},
     prototype::Prototype,
 };

@@ -12,8 +12,7 @@ mod seed;
 
 use super::{
     Ctx, dense,
-    embed::Embeddings,
-    prune::{self, Kept},
+    embeddings::{Embeddings, Kept, fits},
 };
 use crate::error::{Error, Result};
 use ndarray::{Array2, ArrayView2};
@@ -111,7 +110,7 @@ pub fn cluster_images(
     settings: &ClusterSettings,
     ctx: &Ctx,
 ) -> Result<ImageClusters> {
-    prune::fits(data)?;
+    fits(data)?;
     kept.check(data)?;
     let mut count = vec![0u32; data.image.nrows()];
     kept.0.iter().for_each(|&row| count[data.image_of[row as usize] as usize] += 1);

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+pub use super::pair::DistilledPair;
 use crate::{
     data::{ImageSource, source::stays_inside},
     door,
@@ -25,20 +26,6 @@ const PROTOTYPES: &str = "prototypes.safetensors";
 pub const SCORES: &str = "recall.json";
 /// Of the folder's layout.
 const FORMAT: u32 = 1;
-
-/// One synthetic pair. Its training target is row `prototype` of [`DistilledSet::text_prototypes`]; the caption only
-/// guided synthesis.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DistilledPair {
-    /// The image: in memory before it is written, a file after it was read.
-    pub image: ImageSource,
-    /// The caption.
-    pub caption: String,
-    /// Pairs of the training set that the prototype is the mean of.
-    pub support: u32,
-    /// Cosine of the pair's two prototypes.
-    pub similarity: f32,
-}
 
 /// M synthetic pairs: pair `i` belongs to row `i` of both arrays.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,115 +1,25 @@
 //! Every image once and every caption once through CLIP.
 
+pub use super::embeddings::Embeddings;
 use crate::{
     data::{ImageSource, Split},
     error::{Error, Result},
-    fingerprint::Fingerprint,
     models::clip::Clip,
     pipeline::{
         Ctx, Embedded, Report, dense,
-        rows::Rows,
+        embeddings::finite,
         stats::{self, StatsSettings},
     },
 };
 use candle_core::{DType, Tensor};
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 use std::{collections::HashMap, sync::mpsc::sync_channel};
 
 /// Images a batch; fixed, so that results do not depend on the machine.
 pub(super) const IMAGES: usize = 32;
 /// Captions a batch.
 pub(super) const TEXTS: usize = 64;
-
-/// CLIP features of a split: raw, not normalised, float32.
-#[derive(Clone, Debug)]
-pub struct Embeddings {
-    /// `[images, d]`, each image once.
-    pub image: Rows,
-    /// `[pairs, d]`.
-    pub text: Rows,
-    /// The image row of each pair: `[pairs]`.
-    pub image_of: Vec<u32>,
-    /// Of what made them.
-    pub fingerprint: Fingerprint,
-}
-
-impl Embeddings {
-    /// Puts features together; their fingerprint is that of the numbers.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] if widths or row counts differ, a pair names a missing image, or a feature is not finite.
-    pub fn new(image: impl Into<Rows>, text: impl Into<Rows>, image_of: Vec<u32>) -> Result<Self> {
-        let (image, text): (Rows, Rows) = (image.into(), text.into());
-        let fail = |what, expected: String, found: String| Err(Error::Shape { what, expected, found });
-        if image.ncols() != text.ncols() {
-            return fail("widths of image and text features", image.ncols().to_string(), text.ncols().to_string());
-        }
-        if text.nrows() != image_of.len() {
-            return fail("pairs", text.nrows().to_string(), image_of.len().to_string());
-        }
-        if let Some((row, i)) = image_of.iter().enumerate().find(|(_, i)| **i as usize >= image.nrows()) {
-            return fail("image of a pair", format!("below {}", image.nrows()), format!("{i} in row {row}"));
-        }
-        finite("image features", image.view())?;
-        finite("text features", text.view())?;
-        let fingerprint = Fingerprint::of_content(
-            "embeddings",
-            &(image.dim(), &image_of),
-            &[&fingerprint(image.view()), &fingerprint(text.view())],
-        );
-        Ok(Self { image, text, image_of, fingerprint })
-    }
-
-    /// As [`Rows::check`], for both.
-    ///
-    /// # Errors
-    /// Its.
-    pub fn check(&self) -> Result<()> {
-        self.image.check().and_then(|()| self.text.check())
-    }
-
-    /// Number of pairs.
-    pub fn pairs(&self) -> usize {
-        self.image_of.len()
-    }
-
-    /// Width `d`.
-    pub fn width(&self) -> usize {
-        self.image.ncols()
-    }
-
-    /// The image features of pair `row`.
-    ///
-    /// # Panics
-    /// If there is no such pair.
-    pub fn image_row(&self, row: usize) -> ArrayView1<'_, f32> {
-        self.image.row(self.image_of[row] as usize)
-    }
-}
-
-/// Of all numbers, a block at a time.
-fn fingerprint(rows: ArrayView2<f32>) -> Fingerprint {
-    let (mut hash, mut bytes) = (Sha256::new(), Vec::new());
-    for block in rows.axis_chunks_iter(Axis(0), dense::BLOCK) {
-        bytes.clear();
-        block.iter().for_each(|v| bytes.extend_from_slice(&v.to_le_bytes()));
-        hash.update(&bytes);
-    }
-    Fingerprint::of_hash(hash)
-}
-
-fn finite(what: &'static str, rows: ArrayView2<f32>) -> Result<()> {
-    match rows.rows().into_iter().position(|row| row.iter().any(|x| !x.is_finite())) {
-        Some(row) => Err(Error::Shape {
-            what,
-            expected: "finite numbers".into(),
-            found: format!("NaN or infinity in row {row}"),
-        }),
-        None => Ok(()),
-    }
-}
 
 /// Embeds `split`: progress as `embed images` and `embed captions`.
 ///

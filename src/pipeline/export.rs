@@ -1,6 +1,6 @@
 //! Distilled pairs in the forms that other programs load: a webdataset shard, a parquet file as Hugging Face writes it.
 
-use super::distilled::DistilledPair;
+use super::pair::DistilledPair;
 use crate::error::{Error, Result};
 use parquet::{
     basic::Compression,

@@ -2,9 +2,10 @@
 
 use super::Ctx;
 use crate::{
-    data::{ImageSource, pixels},
+    data::ImageSource,
     error::Result,
     models::encoders::{Encoder, Features},
+    pixels,
 };
 use ndarray::{Array2, Array4, Axis, s};
 use rayon::prelude::*;

@@ -4,7 +4,7 @@ use super::{
     Ctx,
     cluster::{self, ClusterSettings},
     dense,
-    embed::Embeddings,
+    embeddings::Embeddings,
     gram::Packed,
     ridge::{Space, Texts},
 };

@@ -2,7 +2,7 @@
 
 use super::{
     Ctx, dense,
-    embed::Embeddings,
+    embeddings::Embeddings,
     gram::{Packed, exact},
     ridge::{Space, Texts, Weighted, single},
 };

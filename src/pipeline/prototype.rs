@@ -5,8 +5,7 @@ use super::{
     assign::Matching,
     cluster::{ImageCluster, ImageClusters, TextCluster, TextClusters},
     dense,
-    embed::Embeddings,
-    prune::Kept,
+    embeddings::{Embeddings, Kept},
 };
 use crate::error::Result;
 use ndarray::ArrayView1;

@@ -1,8 +1,10 @@
 //! Leaves out the pairs whose image and caption agree least.
 
+pub use super::embeddings::Kept;
+pub(crate) use super::embeddings::fits;
 use super::{
     Ctx, dense,
-    embed::Embeddings,
+    embeddings::Embeddings,
     trust::{TrustSettings, trust},
 };
 use crate::error::{Error, Result};
@@ -49,23 +51,6 @@ impl PruneSettings {
     }
 }
 
-/// Rows of the original pairs that stay, ascending.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept(pub Vec<u32>);
-
-impl Kept {
-    /// # Errors
-    /// [`Error::Shape`] unless the rows are ascending rows of `data`.
-    pub fn check(&self, data: &Embeddings) -> Result<()> {
-        let n = data.text.nrows();
-        let sorted = self.0.windows(2).all(|w| w[0] < w[1]);
-        if sorted && self.0.last().is_none_or(|&row| (row as usize) < n) {
-            return Ok(());
-        }
-        Err(dense::shape("kept rows", format!("ascending, below {n}"), format!("{} others", self.0.len())))
-    }
-}
-
 /// The cosine of every pair, `[pairs]`; 0 for an embedding of length 0.
 ///
 /// # Errors
@@ -84,21 +69,6 @@ pub fn similarities(data: &Embeddings, ctx: &Ctx) -> Result<Vec<f32>> {
         })
         .collect::<Result<_>>()?;
     Ok(parts.concat())
-}
-
-/// An error unless the arrays belong together and hold numbers.
-pub(crate) fn fits(data: &Embeddings) -> Result<()> {
-    if data.image.ncols() != data.text.ncols() {
-        return Err(dense::shape("widths of image and text embeddings", data.image.ncols(), data.text.ncols()));
-    }
-    if data.image_of.len() != data.text.nrows() {
-        return Err(dense::shape("captions with an image", data.text.nrows(), data.image_of.len()));
-    }
-    if let Some(image) = data.image_of.iter().find(|&&i| i as usize >= data.image.nrows()) {
-        return Err(dense::shape("image of a caption", format!("below {}", data.image.nrows()), image));
-    }
-    dense::finite("image embeddings", data.image.view())?;
-    dense::finite("text embeddings", data.text.view())
 }
 
 /// Drops the pairs that are not trusted, or the `floor(ratio · N)` of lowest similarity; of equals the earlier row goes first.

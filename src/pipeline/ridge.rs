@@ -1,6 +1,6 @@
 //! Ridge regression from one side of the pairs to the other, every pair counted by its weight.
 
-use super::{Ctx, cholesky::Cholesky, dense, embed::Embeddings, gram};
+use super::{Ctx, cholesky::Cholesky, dense, embeddings::Embeddings, gram};
 use crate::error::Result;
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;

@@ -4,7 +4,7 @@
 use crate::{
     door,
     error::{Error, Result},
-    models::weights::{Mapped, map},
+    fsio::{Mapped, map},
 };
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use std::{

@@ -1,21 +1,20 @@
 //! What the embeddings look like: agreement, spread, gap, duplicates, doubtful pairs. All of it can go to `--json`.
 
-mod mixture;
 mod plane;
 mod spectrum;
 
-pub use mixture::{CleanSplit, clean_split};
+pub use super::noise::{CleanSplit, clean_split};
 pub use plane::{Plane, plane};
 pub use spectrum::effective_rank;
 
 use super::{
     Ctx, dense,
-    embed::Embeddings,
+    embeddings::{Embeddings, Kept},
     nearest::Candidate,
-    prune::{self, Kept},
+    prune,
 };
 use crate::error::{Error, Result};
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -263,15 +262,11 @@ fn closest(hits: &mut Vec<Duplicate>, n: usize) {
     hits.truncate(n);
 }
 
-/// The rows as a view of one column, for crates that want a matrix.
-fn column(values: ArrayView1<f64>) -> Array2<f64> {
-    values.to_owned().insert_axis(Axis(1))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use ndarray::Array2;
     use rand::{Rng, SeedableRng};
 
     #[test]

@@ -2,9 +2,9 @@
 
 use super::{Ctx, Report};
 use crate::{
-    data::pixels::lanczos,
     error::{Error, Result},
     models::unclip::{Guide, Progress, Scheduler, Unclip, noise},
+    pixels::lanczos,
 };
 use candle_core::{Device, Tensor};
 use image::RgbImage;

@@ -4,7 +4,7 @@ use super::{
     Ctx,
     cholesky::Cholesky,
     dense,
-    embed::Embeddings,
+    embeddings::Embeddings,
     ridge::{Space, Texts, Weighted},
 };
 use crate::error::{Error, Result};

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::data::{Dataset, ImageSource, npy::tests::singles, open, parquet::tests::sample};
+use ndarray::Array2;
 use std::{fs, io::Write};
 
 /// Rows `[n, n + 0.5]` for each n.

@@ -3,9 +3,10 @@
 use crate::{
     data::{
         ImageId, ImageSource, Orientation, Pair, Rules, Split, caption,
-        embeddings::{Features, Picked, Ready},
+        folder::stamp,
+        listing::{Listed, Origin},
         npy::Table,
-        webdataset::Shard,
+        ready::{Features, Picked, Ready},
     },
     error::{Error, Result},
     fsio::printable,
@@ -14,10 +15,8 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
-    fs,
     path::{Component, Path, PathBuf},
     sync::Arc,
-    time::UNIX_EPOCH,
 };
 use unicode_normalization::UnicodeNormalization;
 
@@ -25,26 +24,6 @@ use unicode_normalization::UnicodeNormalization;
 const PROBE: usize = 64;
 /// Components of a foreign path that are looked for.
 const ENDS: usize = 4;
-
-/// An image as a list names it, and where it must lie. Rows of one name are one image.
-pub(in crate::data) struct Listed {
-    pub image: String,
-    pub captions: Vec<String>,
-    /// The list and the place in it, for messages: `row 3` or `line 3`.
-    pub list: Arc<Path>,
-    pub place: String,
-    pub origin: Origin,
-}
-
-/// Where an image lies.
-pub(in crate::data) enum Origin {
-    /// In one of these folders, by preference.
-    Below(Arc<Vec<PathBuf>>),
-    /// There too, or nowhere: features stand in for it. What counts is the end of its path.
-    Perhaps(Arc<Vec<PathBuf>>),
-    /// In a shard: `length` bytes from `offset`.
-    Member { shard: Arc<Shard>, offset: u64, length: u64 },
-}
 
 /// Keys are those of a shard, paths those of the whole data set.
 type Key = (Option<Arc<Path>>, String);
@@ -265,20 +244,4 @@ fn harmless_ends(path: &str) -> Vec<PathBuf> {
     let parts: Vec<Component> = if path.contains('\0') { vec![] } else { Path::new(path).components().collect() };
     let down = parts.iter().rev().take_while(|c| matches!(c, Component::Normal(_))).count();
     (1..=down.min(ENDS)).rev().map(|n| parts[parts.len() - n..].iter().collect()).collect()
-}
-
-/// What tells a file from any other, and from itself before a change; `None` if there is no file. Tools set modification
-/// times back, so the time of the last change of any kind counts too, which only the system sets.
-pub(in crate::data) fn stamp(path: &Path) -> Option<String> {
-    let about = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-    let time = about.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    #[cfg(unix)]
-    let which = {
-        use std::os::unix::fs::MetadataExt;
-        format!("{} {} {}.{:09}", about.dev(), about.ino(), about.ctime(), about.ctime_nsec())
-    };
-    // Elsewhere there is no such time: the content itself.
-    #[cfg(not(unix))]
-    let which = Fingerprint::of_file(path).ok()?;
-    Some(format!(" {} {} {which}", about.len(), time.as_nanos()))
 }

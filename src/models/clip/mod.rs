@@ -2,16 +2,17 @@
 
 mod config;
 mod ops;
+mod processor;
 mod text;
 mod transformer;
 mod vision;
 
 pub use config::{Activation, ClipConfig, TowerConfig};
+pub use processor::processor;
 pub use text::TextTower;
 pub use vision::VisionTower;
 
 use crate::{
-    data::pixels::Processor,
     error::{Error, Result},
     fingerprint::Fingerprint,
     models::{
@@ -20,6 +21,7 @@ use crate::{
         tokenizer::Tokenizer,
         weights::{Checkpoint, MODEL, Part},
     },
+    pixels::Processor,
 };
 use candle_core::{DType, Device, Tensor};
 
@@ -61,7 +63,7 @@ impl Clip {
     pub fn load(checkpoint: &Checkpoint, dtype: DType, device: &Device) -> Result<Self> {
         let part = checkpoint.root();
         let config = ClipConfig::load(&part)?;
-        let processor = Processor::load(&part)?;
+        let processor = processor(&part)?;
         let (side, want) = (processor.side(), config.vision.image_size as u32);
         if side != (want, want) {
             let message = format!("takes images of {want}x{want}, but the image processor beside it makes {side:?}");

@@ -5,12 +5,12 @@ use super::{
     Hub, Name,
     client::{Client, Failure},
     is_hash,
-    transfer::{RETRIES, download, link, pause},
+    transfer::{RETRIES, Remote, download, link, pause},
 };
 use crate::{
     error::{Error, Result},
     fsio,
-    models::weights::{DIFFUSERS, ENDINGS, MODEL},
+    models::files::{DIFFUSERS, ENDINGS, MODEL},
 };
 use serde::Deserialize;
 use std::{
@@ -53,37 +53,6 @@ pub struct Fetched {
 struct Listing {
     sha: String,
     siblings: Vec<Remote>,
-}
-
-#[derive(Clone, Deserialize)]
-pub(super) struct Remote {
-    rfilename: String,
-    #[serde(default)]
-    size: u64,
-    /// The file's name in git: SHA-1 over a header and the content.
-    #[serde(default, rename = "blobId")]
-    blob: String,
-    /// Large files have a SHA-256.
-    #[serde(default)]
-    pub(super) lfs: Option<Large>,
-}
-
-#[derive(Clone, Deserialize)]
-pub(super) struct Large {
-    sha256: String,
-    size: u64,
-}
-
-impl Remote {
-    /// SHA-256 or git's SHA-1, in hex.
-    pub(super) fn hash(&self) -> &str {
-        self.lfs.as_ref().map_or(&self.blob, |l| &l.sha256)
-    }
-
-    /// In bytes.
-    pub(super) fn size(&self) -> u64 {
-        self.lfs.as_ref().map_or(self.size, |l| l.size)
-    }
 }
 
 /// Sees bytes there and bytes in all; stops the fetch by an error.

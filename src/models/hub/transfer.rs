@@ -1,13 +1,11 @@
 //! One file from the hub to the disk: what was cut off goes on where it stopped, what has another hash is not kept.
 
-use super::{
-    client::{Client, Failure},
-    fetch::Remote,
-};
+use super::client::{Client, Failure};
 use crate::{
     error::{Error, Result},
     fsio::disk::{self, Out},
 };
+use serde::Deserialize;
 use sha2::Digest;
 use std::{
     io::{self, Read, Seek, Write},
@@ -19,6 +17,38 @@ use std::{
 pub(super) const RETRIES: u32 = 5;
 /// Bytes after which the counting starts anew.
 const ENOUGH: u64 = 1 << 20;
+
+/// A file of a model, as the hub lists it.
+#[derive(Clone, Deserialize)]
+pub(super) struct Remote {
+    pub(super) rfilename: String,
+    #[serde(default)]
+    size: u64,
+    /// The file's name in git: SHA-1 over a header and the content.
+    #[serde(default, rename = "blobId")]
+    blob: String,
+    /// Large files have a SHA-256.
+    #[serde(default)]
+    lfs: Option<Large>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Large {
+    sha256: String,
+    size: u64,
+}
+
+impl Remote {
+    /// SHA-256 or git's SHA-1, in hex.
+    pub(super) fn hash(&self) -> &str {
+        self.lfs.as_ref().map_or(&self.blob, |l| &l.sha256)
+    }
+
+    /// In bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.lfs.as_ref().map_or(self.size, |l| l.size)
+    }
+}
 
 /// `file` to `blob`, by way of `blob.incomplete`, which a later fetch goes on with.
 pub(super) fn download(

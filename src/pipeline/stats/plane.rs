@@ -4,7 +4,7 @@
 use super::spectrum::covariance;
 use crate::{
     error::Result,
-    pipeline::{Ctx, dense, embed::Embeddings},
+    pipeline::{Ctx, dense, embeddings::Embeddings},
 };
 use linfa_linalg::eigh::{EigSort, EighInto};
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};

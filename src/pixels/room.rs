@@ -8,7 +8,7 @@ use std::{
 
 /// What decoding a pixel takes at most, in bytes: coefficients, samples and colours of a JPEG, or 16-bit samples with alpha
 /// and their colours.
-pub(super) const PIXEL: u64 = 12;
+pub(crate) const PIXEL: u64 = 12;
 /// The share of memory that is for pictures.
 const SHARE: u64 = 4;
 /// Where the system does not say what it has, in bytes.
@@ -40,13 +40,13 @@ pub fn within(memory: u64) {
 }
 
 /// Some of the room, until it is dropped; on the thread that took it.
-pub(super) struct Taken {
+pub(crate) struct Taken {
     bytes: u64,
     here: std::marker::PhantomData<*const ()>,
 }
 
 /// Waits until `bytes` are to be had. A picture that takes more than there is gets it when nobody else has any.
-pub(super) fn take(bytes: u64) -> Taken {
+pub(crate) fn take(bytes: u64) -> Taken {
     let mut room = room();
     let most = *room.most.get_or_insert_with(|| machine::memory().map_or(UNKNOWN, |m| m.available / SHARE));
     while OWN.get() == 0 && room.taken > 0 && room.taken.saturating_add(bytes) > most {
@@ -59,7 +59,7 @@ pub(super) fn take(bytes: u64) -> Taken {
 
 /// How many lines of a picture are worth another thread's help: `few`, or none while this thread holds room. Help is waited
 /// for by helping others, who might wait for this very room, and where pictures are many each has its thread anyway.
-pub(super) fn lines(few: usize) -> usize {
+pub(crate) fn lines(few: usize) -> usize {
     if OWN.get() > 0 { usize::MAX } else { few }
 }
 
@@ -84,7 +84,7 @@ impl Drop for Taken {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::data::{ImageSource, pixels};
+    use crate::{data::ImageSource, pixels};
     use rayon::prelude::*;
     use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,11 +1,8 @@
-//! CLIP's image processor, driven by a checkpoint's `preprocessor_config.json` or `processor_config.json`: Pillow's resizing and torchvision's crop, as
-//! CLIP was trained with (OpenAI's `_transform`).
+//! CLIP's image processor, driven by a checkpoint's settings: Pillow's resizing and torchvision's crop, as CLIP was trained
+//! with (OpenAI's `_transform`).
 
 use super::{CLIP_MEAN, CLIP_STD, Filter, not_empty, resample::resize_window, standardise};
-use crate::{
-    error::{Error, Result},
-    models::weights::Part,
-};
+use crate::error;
 use image::RgbImage;
 use serde::Deserialize;
 use serde_json::Value;
@@ -73,40 +70,17 @@ enum Target {
 }
 
 impl Processor {
-    /// Where a checkpoint may have it, by preference.
-    pub const FILES: [&str; 2] = ["processor_config.json", "preprocessor_config.json"];
-
-    /// Reads `image_processor` of `processor_config.json`, where transformers 5 writes it, else `preprocessor_config.json`;
-    /// absent keys have transformers' defaults.
+    /// Reads a processor's settings; absent keys, and those that are null, have transformers' defaults.
     ///
     /// # Errors
-    /// [`Error::Input`] if both are missing or it asks for what CLIP's processor does not do; [`Error::Io`].
-    pub fn load(part: &Part<'_>) -> Result<Self> {
-        let (file, mut json) = Self::settings(part)?;
-        let wrong = |m: String| Error::input(part.path(file), m);
-        json.as_object_mut().ok_or_else(|| wrong("not a JSON object".into()))?.retain(|_, v| !v.is_null());
-        let config: Config = serde_json::from_value(json).map_err(|e| wrong(e.to_string()))?;
-        Self::new(&config).map_err(|m| wrong(m.to_owned()))
+    /// In words, if it is no object or asks for what CLIP's processor does not do.
+    pub fn read(mut json: Value) -> Result<Self, String> {
+        json.as_object_mut().ok_or("not a JSON object")?.retain(|_, v| !v.is_null());
+        let config: Config = serde_json::from_value(json).map_err(|e| e.to_string())?;
+        Ok(Self::new(&config)?)
     }
 
-    /// The settings and the file that has them.
-    fn settings(part: &Part<'_>) -> Result<(&'static str, Value)> {
-        let [whole, own] = Self::FILES;
-        if part.has(whole)
-            && let Some(inner) = part.json::<Value>(whole)?.get_mut("image_processor").map(Value::take)
-        {
-            return Ok((whole, inner));
-        }
-        let lacking = |e| match e {
-            Error::Io { path, .. } if !part.has(own) => {
-                Error::input(path, format!("is missing, and no {whole} beside it has an `image_processor`"))
-            }
-            other => other,
-        };
-        Ok((own, part.json(own).map_err(lacking)?))
-    }
-
-    fn new(config: &Config) -> std::result::Result<Self, &'static str> {
+    fn new(config: &Config) -> Result<Self, &'static str> {
         let filter = match config.resample {
             1 => Filter::Lanczos,
             2 => Filter::Bilinear,
@@ -149,8 +123,8 @@ impl Processor {
     /// `image` as `[3, height, width]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the image has no pixels.
-    pub fn apply(&self, image: &RgbImage) -> Result<Vec<f32>> {
+    /// [`error::Error::Shape`] if the image has no pixels.
+    pub fn apply(&self, image: &RgbImage) -> error::Result<Vec<f32>> {
         not_empty(image.dimensions())?;
         Ok(standardise(&self.cropped(image), self.scale, self.mean, self.std))
     }

@@ -3,7 +3,7 @@
 //! Horizontally first, then vertically, rounded to bytes between, as Pillow 11.3 does (measured). Pillow 13.0 takes the
 //! other order for some tall images that shrink, where its bytes differ from these by up to 7 in the golden images.
 
-use crate::data::room;
+use super::room;
 use image::RgbImage;
 use rayon::prelude::*;
 use std::ops::Range;

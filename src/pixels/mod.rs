@@ -2,6 +2,7 @@
 
 mod processor;
 mod resample;
+pub mod room;
 
 pub use processor::Processor;
 pub use resample::Filter;

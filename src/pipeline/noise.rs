@@ -1,10 +1,9 @@
 //! Clean or mismatched: a two-part Gaussian mixture of the pairs' losses, as DivideMix and NCR split noisy data.
 
-use super::column;
 use crate::error::Result;
 use linfa::{DatasetBase, traits::Fit};
 use linfa_clustering::GaussianMixtureModel;
-use ndarray::Array1;
+use ndarray::{Array1, Array2, ArrayView1, Axis};
 use serde::{Deserialize, Serialize};
 
 /// How likely each pair is clean.
@@ -52,6 +51,11 @@ fn fit(similarities: &[f32]) -> std::result::Result<CleanSplit, String> {
     }
     let doubtful = posterior.iter().filter(|&&p| p < 0.5).count() as f64 / posterior.len() as f64;
     Ok(CleanSplit { posterior, doubtful, note: None })
+}
+
+/// The rows as a view of one column, for crates that want a matrix.
+fn column(values: ArrayView1<f64>) -> Array2<f64> {
+    values.to_owned().insert_axis(Axis(1))
 }
 
 #[cfg(test)]
