@@ -1,6 +1,7 @@
 //! Ways to get pairs: a row for each in one table, and what may be changed about it.
 
 pub mod coverage;
+pub mod lors;
 pub mod select;
 mod targets;
 
@@ -23,6 +24,7 @@ pub enum Method {
     ClipScore,
     NearestImage,
     NearestText,
+    Lors,
 }
 
 /// What a method starts from.
@@ -58,6 +60,8 @@ pub enum Targets {
     Caption,
     /// What brings a student trained on the pictures to the map from text to image that all trusted pairs teach.
     Solved,
+    /// Learned together with how far pairs belong together: [`lors`].
+    Learned,
 }
 
 /// A line of the table.
@@ -76,8 +80,8 @@ const fn row(method: Method, name: &'static str, words: &'static str, how: (Star
 
 /// Every method, in the order of the help.
 #[rustfmt::skip]
-const TABLE: [Row; 10] = {
-    use {Pictures::{Drawn, Real}, Start::{Clusters, Coverage, Joint, Need, Pairs}, Targets::{Caption, Mean, Solved}};
+const TABLE: [Row; 11] = {
+    use {Pictures::{Drawn, Real}, Start::{Clusters, Coverage, Joint, Need, Pairs}, Targets::{Caption, Learned, Mean, Solved}};
     [
         row(Method::Pds, "pds", "matched clusters of images and captions, drawn (Choi, Mo, Chae 2026)", (Clusters, Drawn, Mean)),
         row(Method::Need, "need", "images that best explain what trusted captions ask for (A-optimal), drawn, targets solved", (Need, Drawn, Solved)),
@@ -89,6 +93,7 @@ const TABLE: [Row; 10] = {
         row(Method::ClipScore, "clip-score", "real pairs of highest cosine", (Pairs, Real, Caption)),
         row(Method::NearestImage, "nearest-image", "the real image nearest to each image prototype of pds", (Clusters, Real, Mean)),
         row(Method::NearestText, "nearest-text", "the real caption nearest to each text prototype of pds, with its image", (Clusters, Real, Caption)),
+        row(Method::Lors, "lors", "real pairs at random, targets and low-rank similarities learned in CLIP's space (after Xu et al. 2024)", (Pairs, Real, Learned)),
     ]
 };
 
@@ -207,7 +212,7 @@ impl Way {
         let next = match self.targets() {
             Targets::Mean => Targets::Caption,
             Targets::Caption => Targets::Solved,
-            Targets::Solved => Targets::Mean,
+            Targets::Solved | Targets::Learned => Targets::Mean,
         };
         Self { targets: (next != self.method.row().targets).then_some(next), ..self }
     }

@@ -11,7 +11,10 @@ use crate::{
         dense,
         distilled::DistilledSet,
         embed,
-        methods::{Pictures, Targets, Way},
+        methods::{
+            Pictures, Targets, Way,
+            lors::{LorsSettings, lors},
+        },
         nearest::{self, Side},
         prune::Kept,
         targets,
@@ -35,21 +38,24 @@ impl Workbench {
         ctx: &Ctx,
     ) -> Result<DistilledSet> {
         let (way, data) = (recipe.method, &self.embeddings(ctx)?.0);
-        if way.targets() == Targets::Caption {
-            set.text_prototypes = self.caption_targets(&set, rows, ctx)?;
-        }
-        let solved = way.targets() == Targets::Solved;
-        if solved || way.soft {
-            let weights = self.weights(kept, &recipe.prune, ctx)?;
-            if solved {
+        let weights = || self.weights(kept, &recipe.prune, ctx);
+        match way.targets() {
+            Targets::Mean => {}
+            Targets::Caption => set.text_prototypes = self.caption_targets(&set, rows, ctx)?,
+            Targets::Solved => {
                 let pictures = self.seen(&set, way, ctx)?;
-                set.text_prototypes = targets::solve(pictures.view(), data, &weights, &recipe.targets.solve(), ctx)?;
+                set.text_prototypes = targets::solve(pictures.view(), data, &weights()?, &recipe.targets.solve(), ctx)?;
             }
-            if way.soft {
-                let soft = recipe.targets.soft();
-                set.correspondence =
-                    Some(targets::soft_correspondence(set.text_prototypes.view(), data, &weights, &soft)?);
+            Targets::Learned => {
+                let (pictures, how) = (self.seen(&set, way, ctx)?, (LorsSettings::default(), recipe.seed));
+                let start = (pictures.view(), set.text_prototypes.view());
+                let (targets, similarity) = lors(start, data, &weights()?, how, ctx)?;
+                (set.text_prototypes, set.correspondence) = (targets, Some(similarity));
             }
+        }
+        if way.soft {
+            let (soft, targets) = (recipe.targets.soft(), set.text_prototypes.view());
+            set.correspondence = Some(targets::soft_correspondence(targets, data, &weights()?, &soft)?);
         }
         set.method = way.to_string();
         Ok(set)
