@@ -1,6 +1,7 @@
 //! Ways to get pairs: a row for each in one table, and what may be changed about it.
 
 pub mod coverage;
+pub mod covmatch;
 pub mod lors;
 pub mod select;
 mod targets;
@@ -25,6 +26,7 @@ pub enum Method {
     NearestImage,
     NearestText,
     Lors,
+    Covmatch,
 }
 
 /// What a method starts from.
@@ -62,6 +64,8 @@ pub enum Targets {
     Solved,
     /// Learned together with how far pairs belong together: [`lors`].
     Learned,
+    /// What gives the set the cross-covariance of all pairs: [`covmatch`].
+    Covariance,
 }
 
 /// A line of the table.
@@ -80,8 +84,8 @@ const fn row(method: Method, name: &'static str, words: &'static str, how: (Star
 
 /// Every method, in the order of the help.
 #[rustfmt::skip]
-const TABLE: [Row; 11] = {
-    use {Pictures::{Drawn, Real}, Start::{Clusters, Coverage, Joint, Need, Pairs}, Targets::{Caption, Learned, Mean, Solved}};
+const TABLE: [Row; 12] = {
+    use {Pictures::{Drawn, Real}, Start::{Clusters, Coverage, Joint, Need, Pairs}, Targets::{Caption, Covariance, Learned, Mean, Solved}};
     [
         row(Method::Pds, "pds", "matched clusters of images and captions, drawn (Choi, Mo, Chae 2026)", (Clusters, Drawn, Mean)),
         row(Method::Need, "need", "images that best explain what trusted captions ask for (A-optimal), drawn, targets solved", (Need, Drawn, Solved)),
@@ -94,6 +98,7 @@ const TABLE: [Row; 11] = {
         row(Method::NearestImage, "nearest-image", "the real image nearest to each image prototype of pds", (Clusters, Real, Mean)),
         row(Method::NearestText, "nearest-text", "the real caption nearest to each text prototype of pds, with its image", (Clusters, Real, Caption)),
         row(Method::Lors, "lors", "real pairs at random, targets and low-rank similarities learned in CLIP's space (after Xu et al. 2024)", (Pairs, Real, Learned)),
+        row(Method::Covmatch, "covmatch", "real pairs at random, targets that match cross-covariances in CLIP's space (after Lee and Chung 2025)", (Pairs, Real, Covariance)),
     ]
 };
 
@@ -212,7 +217,7 @@ impl Way {
         let next = match self.targets() {
             Targets::Mean => Targets::Caption,
             Targets::Caption => Targets::Solved,
-            Targets::Solved | Targets::Learned => Targets::Mean,
+            Targets::Solved | Targets::Learned | Targets::Covariance => Targets::Mean,
         };
         Self { targets: (next != self.method.row().targets).then_some(next), ..self }
     }

@@ -13,6 +13,7 @@ use crate::{
         embed,
         methods::{
             Pictures, Targets, Way,
+            covmatch::{RIDGE, covmatch},
             lors::{LorsSettings, lors},
         },
         nearest::{self, Side},
@@ -38,27 +39,36 @@ impl Workbench {
         ctx: &Ctx,
     ) -> Result<DistilledSet> {
         let (way, data) = (recipe.method, &self.embeddings(ctx)?.0);
-        let weights = || self.weights(kept, &recipe.prune, ctx);
         match way.targets() {
             Targets::Mean => {}
             Targets::Caption => set.text_prototypes = self.caption_targets(&set, rows, ctx)?,
-            Targets::Solved => {
-                let pictures = self.seen(&set, way, ctx)?;
-                set.text_prototypes = targets::solve(pictures.view(), data, &weights()?, &recipe.targets.solve(), ctx)?;
-            }
-            Targets::Learned => {
-                let (pictures, how) = (self.seen(&set, way, ctx)?, (LorsSettings::default(), recipe.seed));
-                let start = (pictures.view(), set.text_prototypes.view());
-                let (targets, similarity) = lors(start, data, &weights()?, how, ctx)?;
-                (set.text_prototypes, set.correspondence) = (targets, Some(similarity));
-            }
+            _ => self.fit(&mut set, kept, recipe, ctx)?,
         }
         if way.soft {
-            let (soft, targets) = (recipe.targets.soft(), set.text_prototypes.view());
-            set.correspondence = Some(targets::soft_correspondence(targets, data, &weights()?, &soft)?);
+            let (weights, soft) = (self.weights(kept, &recipe.prune, ctx)?, recipe.targets.soft());
+            set.correspondence = Some(targets::soft_correspondence(set.text_prototypes.view(), data, &weights, &soft)?);
         }
         set.method = way.to_string();
         Ok(set)
+    }
+
+    /// Gives a set targets that depend on its pictures and on what all kept pairs teach; one whose pairs are no prototypes has
+    /// its captions until then.
+    fn fit(&self, set: &mut DistilledSet, kept: &Kept, recipe: &Recipe, ctx: &Ctx) -> Result<()> {
+        let data = &self.embeddings(ctx)?.0;
+        let (weights, seen) = (self.weights(kept, &recipe.prune, ctx)?, self.seen(set, recipe.method, ctx)?);
+        let (pictures, captions) = (seen.view(), set.text_prototypes.view());
+        set.text_prototypes = match recipe.method.targets() {
+            Targets::Learned => {
+                let how = (LorsSettings::default(), recipe.seed);
+                let (targets, similarity) = lors((pictures, captions), data, &weights, how, ctx)?;
+                set.correspondence = Some(similarity);
+                targets
+            }
+            Targets::Covariance => covmatch((pictures, captions), data, &weights, RIDGE, ctx)?,
+            _ => targets::solve(pictures, data, &weights, &recipe.targets.solve(), ctx)?,
+        };
+        Ok(())
     }
 
     /// Gives each picture the words that teach most: of the captions of kept pairs the one nearest to what a solved target
