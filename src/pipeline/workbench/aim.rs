@@ -13,6 +13,7 @@ use crate::{
         embed,
         methods::{
             Pictures, Targets, Way,
+            apm::apm,
             covmatch::{RIDGE, covmatch},
             lors::{LorsSettings, lors},
         },
@@ -66,6 +67,7 @@ impl Workbench {
                 targets
             }
             Targets::Covariance => covmatch((pictures, captions), data, &weights, RIDGE, ctx)?,
+            Targets::Projected => apm(pictures, data, &weights, ctx)?,
             _ => targets::solve(pictures, data, &weights, &recipe.targets.solve(), ctx)?,
         };
         Ok(())
