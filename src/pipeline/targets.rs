@@ -8,7 +8,7 @@ use super::{
     ridge::{Space, Texts, Weighted},
 };
 use crate::error::{Error, Result};
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 /// How to solve for targets.
@@ -54,19 +54,12 @@ pub fn solve(
     ctx: &Ctx,
 ) -> Result<Array2<f32>> {
     settings.check()?;
-    if pictures.ncols() != data.image.ncols() {
-        return Err(dense::shape("widths of pictures and images", data.image.ncols(), pictures.ncols()));
-    }
-    dense::finite("rows of the pictures", pictures)?;
-    let (space, m) = (Space::new(data, Texts::Raw)?, pictures.nrows());
+    let (seen, m) = (seen(pictures, data)?, pictures.nrows());
+    let space = Space::new(data, Texts::Raw)?;
     let pairs = Weighted::new(&space, weights)?;
     let texts = pairs.texts(ctx)?;
     let spread = texts.diag().sum();
     let map = pairs.to_images(texts, &pairs.cross(ctx)?, settings.lam)?.map;
-    // The images' mean goes with the pictures'.
-    let mut seen = dense::unit(pictures).mapv(f64::from);
-    let mean = seen.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(pictures.ncols()));
-    seen -= &mean;
     let mut inner = seen.dot(&seen.t());
     let step = settings.mu * inner.diag().sum() / m.max(1) as f64;
     let mut out = Array2::<f64>::zeros((m, data.text.ncols()));
@@ -78,11 +71,26 @@ pub fn solve(
             out *= spread.sqrt() / length;
         }
     }
-    Ok((out + ArrayView2::from_shape((1, pairs.text_mean.len()), &pairs.text_mean).map_err(shape)?).mapv(|v| v as f32))
+    Ok(around(&pairs.text_mean, out))
 }
 
-fn shape(e: ndarray::ShapeError) -> Error {
-    dense::shape("mean caption", "one row", e)
+/// Pictures as the solvers see them, of length 1 and without their mean: the images' mean goes with theirs.
+///
+/// # Errors
+/// [`Error::Shape`] unless they are as wide as the images, of finite numbers.
+pub(crate) fn seen(pictures: ArrayView2<f32>, data: &Embeddings) -> Result<Array2<f64>> {
+    if pictures.ncols() != data.image.ncols() {
+        return Err(dense::shape("widths of pictures and images", data.image.ncols(), pictures.ncols()));
+    }
+    dense::finite("rows of the pictures", pictures)?;
+    let seen = dense::unit(pictures).mapv(f64::from);
+    let mean = seen.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(pictures.ncols()));
+    Ok(seen - mean)
+}
+
+/// Rows found without the mean caption, with it.
+pub(crate) fn around(mean: &[f64], rows: Array2<f64>) -> Array2<f32> {
+    (rows + ArrayView1::from(mean)).mapv(|v| v as f32)
 }
 
 /// How softly pairs correspond.

@@ -1,6 +1,9 @@
 //! Ways to get pairs: a row for each in one table, and what may be changed about it.
 
+pub mod apm;
 pub mod coverage;
+pub mod covmatch;
+pub mod lors;
 pub mod select;
 mod targets;
 
@@ -23,6 +26,9 @@ pub enum Method {
     ClipScore,
     NearestImage,
     NearestText,
+    Lors,
+    Covmatch,
+    Apm,
 }
 
 /// What a method starts from.
@@ -58,6 +64,12 @@ pub enum Targets {
     Caption,
     /// What brings a student trained on the pictures to the map from text to image that all trusted pairs teach.
     Solved,
+    /// Learned together with how far pairs belong together: [`lors`].
+    Learned,
+    /// What gives the set the cross-covariance of all pairs: [`covmatch`].
+    Covariance,
+    /// What gives the set the projector of all pairs: [`apm`].
+    Projected,
 }
 
 /// A line of the table.
@@ -76,8 +88,8 @@ const fn row(method: Method, name: &'static str, words: &'static str, how: (Star
 
 /// Every method, in the order of the help.
 #[rustfmt::skip]
-const TABLE: [Row; 10] = {
-    use {Pictures::{Drawn, Real}, Start::{Clusters, Coverage, Joint, Need, Pairs}, Targets::{Caption, Mean, Solved}};
+const TABLE: [Row; 13] = {
+    use {Pictures::{Drawn, Real}, Start::{Clusters, Coverage, Joint, Need, Pairs}, Targets::{Caption, Covariance, Learned, Mean, Projected, Solved}};
     [
         row(Method::Pds, "pds", "matched clusters of images and captions, drawn (Choi, Mo, Chae 2026)", (Clusters, Drawn, Mean)),
         row(Method::Need, "need", "images that best explain what trusted captions ask for (A-optimal), drawn, targets solved", (Need, Drawn, Solved)),
@@ -89,6 +101,9 @@ const TABLE: [Row; 10] = {
         row(Method::ClipScore, "clip-score", "real pairs of highest cosine", (Pairs, Real, Caption)),
         row(Method::NearestImage, "nearest-image", "the real image nearest to each image prototype of pds", (Clusters, Real, Mean)),
         row(Method::NearestText, "nearest-text", "the real caption nearest to each text prototype of pds, with its image", (Clusters, Real, Caption)),
+        row(Method::Lors, "lors", "real pairs at random, targets and low-rank similarities learned in CLIP's space (after Xu et al. 2024)", (Pairs, Real, Learned)),
+        row(Method::Covmatch, "covmatch", "real pairs at random, targets that match cross-covariances in CLIP's space (after Lee and Chung 2025)", (Pairs, Real, Covariance)),
+        row(Method::Apm, "apm", "real pairs at random, targets that match closed-form projectors in CLIP's space (after Bo and Wang 2026)", (Pairs, Real, Projected)),
     ]
 };
 
@@ -218,7 +233,7 @@ impl Way {
         let next = match self.targets() {
             Targets::Mean => Targets::Caption,
             Targets::Caption => Targets::Solved,
-            Targets::Solved => Targets::Mean,
+            Targets::Solved | Targets::Learned | Targets::Covariance | Targets::Projected => Targets::Mean,
         };
         Self { targets: (next != self.method.row().targets).then_some(next), ..self }
     }

@@ -38,7 +38,9 @@ pub fn real_pairs(method: Method, data: &Embeddings, m: usize, seed: u64, ctx: &
     let scores = prune::similarities(data, ctx)?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let rows = match method {
-        Method::Random => index::sample(&mut rng, n, m).into_iter().map(|r| r as u32).collect(),
+        Method::Random | Method::Lors | Method::Covmatch | Method::Apm => {
+            index::sample(&mut rng, n, m).into_iter().map(|r| r as u32).collect()
+        }
         Method::ClipScore => top(&scores, m),
         Method::Kcenter => k_center(&Joint::new(data), m, &mut rng, ctx)?,
         Method::Herding => herding(&Joint::new(data), m, ctx)?,

@@ -11,7 +11,12 @@ use crate::{
         dense,
         distilled::DistilledSet,
         embed,
-        methods::{Pictures, Targets, Way},
+        methods::{
+            Pictures, Targets, Way,
+            apm::apm,
+            covmatch::{RIDGE, covmatch},
+            lors::{LorsSettings, lors},
+        },
         nearest::{self, Side},
         prune::Kept,
         targets,
@@ -35,24 +40,37 @@ impl Workbench {
         ctx: &Ctx,
     ) -> Result<DistilledSet> {
         let (way, data) = (recipe.method, &self.embeddings(ctx)?.0);
-        if way.targets() == Targets::Caption {
-            set.text_prototypes = self.caption_targets(&set, rows, ctx)?;
+        match way.targets() {
+            Targets::Mean => {}
+            Targets::Caption => set.text_prototypes = self.caption_targets(&set, rows, ctx)?,
+            _ => self.fit(&mut set, kept, recipe, ctx)?,
         }
-        let solved = way.targets() == Targets::Solved;
-        if solved || way.soft {
-            let weights = self.weights(kept, &recipe.prune, ctx)?;
-            if solved {
-                let pictures = self.seen(&set, way, ctx)?;
-                set.text_prototypes = targets::solve(pictures.view(), data, &weights, &recipe.targets.solve(), ctx)?;
-            }
-            if way.soft {
-                let soft = recipe.targets.soft();
-                set.correspondence =
-                    Some(targets::soft_correspondence(set.text_prototypes.view(), data, &weights, &soft)?);
-            }
+        if way.soft {
+            let (weights, soft) = (self.weights(kept, &recipe.prune, ctx)?, recipe.targets.soft());
+            set.correspondence = Some(targets::soft_correspondence(set.text_prototypes.view(), data, &weights, &soft)?);
         }
         set.method = way.to_string();
         Ok(set)
+    }
+
+    /// Gives a set targets that depend on its pictures and on what all kept pairs teach; one whose pairs are no prototypes has
+    /// its captions until then.
+    fn fit(&self, set: &mut DistilledSet, kept: &Kept, recipe: &Recipe, ctx: &Ctx) -> Result<()> {
+        let data = &self.embeddings(ctx)?.0;
+        let (weights, seen) = (self.weights(kept, &recipe.prune, ctx)?, self.seen(set, recipe.method, ctx)?);
+        let (pictures, captions) = (seen.view(), set.text_prototypes.view());
+        set.text_prototypes = match recipe.method.targets() {
+            Targets::Learned => {
+                let how = (LorsSettings::default(), recipe.seed);
+                let (targets, similarity) = lors((pictures, captions), data, &weights, how, ctx)?;
+                set.correspondence = Some(similarity);
+                targets
+            }
+            Targets::Covariance => covmatch((pictures, captions), data, &weights, RIDGE, ctx)?,
+            Targets::Projected => apm(pictures, data, &weights, ctx)?,
+            _ => targets::solve(pictures, data, &weights, &recipe.targets.solve(), ctx)?,
+        };
+        Ok(())
     }
 
     /// Gives each picture the words that teach most: of the captions of kept pairs the one nearest to what a solved target
