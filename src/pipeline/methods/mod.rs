@@ -214,6 +214,9 @@ impl Way {
             Targets::Mean => "mean captions",
             Targets::Caption => "their captions",
             Targets::Solved => "solved targets",
+            Targets::Learned => "learned targets",
+            Targets::Covariance => "targets of the data's cross-covariance",
+            Targets::Projected => "targets of the data's projector",
         };
         let soft = if self.soft { ", softly" } else { "" };
         format!("{}, matched with {targets}{soft}", self.method)
