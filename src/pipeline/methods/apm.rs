@@ -16,7 +16,7 @@ use crate::{
 };
 use ndarray::{Array2, ArrayView2};
 
-/// Ridge of the projector, relative to the mean eigenvalue: ours, and not tuned.
+/// Ridge of the projector, relative to the mean eigenvalue: of .001, .01, .1 and 1 the best on the demo's validation split.
 const RIDGE: f64 = 0.01;
 
 /// `pictures` `[m, d]` through the projector from images to texts that all pairs teach, by weight: `[m, dt]`. Of all targets for

@@ -176,8 +176,11 @@ impl From<Method> for Way {
     }
 }
 
+/// What a word after a method's name does.
+type Setter = fn(&mut Way);
+
 /// The words after a method's name.
-const OPTIONS: [(&str, fn(&mut Way)); 6] = [
+const OPTIONS: [(&str, Setter); 6] = [
     ("drawn", |w| w.pictures = Some(Pictures::Drawn)),
     ("real", |w| w.pictures = Some(Pictures::Real)),
     ("mean", |w| w.targets = Some(Targets::Mean)),
