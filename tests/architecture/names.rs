@@ -14,6 +14,9 @@ pub struct Reader {
     inner: Vec<(String, Option<Vec<Item>>)>,
 }
 
+/// A module inside a file: its name, and its items if they stand there.
+pub type Inner = (String, Option<Vec<Item>>);
+
 impl Reader {
     /// Reads one item of the module itself: it gives a name to the module.
     pub fn item(&mut self, item: &Item) {
@@ -26,7 +29,7 @@ impl Reader {
         self.visit_item(item);
     }
 
-    pub fn done(self) -> (Module, Vec<(String, Option<Vec<Item>>)>) {
+    pub fn done(self) -> (Module, Vec<Inner>) {
         (self.module, self.inner)
     }
 

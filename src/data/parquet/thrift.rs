@@ -142,7 +142,10 @@ mod tests {
 
     const FIELDS: Fields = &[(1, Kind::Int), (2, Kind::List(&Kind::Struct(&[(1, Kind::Binary)]))), (3, Kind::Bool)];
 
-    fn seen(bytes: &[u8]) -> Option<(usize, Vec<(Vec<i16>, Option<i64>)>)> {
+    /// Fields by their path, with the numbers among them.
+    type Seen = Vec<(Vec<i16>, Option<i64>)>;
+
+    fn seen(bytes: &[u8]) -> Option<(usize, Seen)> {
         let mut seen = Vec::new();
         walk(bytes, FIELDS, &mut |path, value| seen.push((path.to_vec(), value))).map(|length| (length, seen))
     }
