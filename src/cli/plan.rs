@@ -18,7 +18,7 @@ use std::path::Path;
 /// Prints `plan`: what is left of it, what it takes, and whether the machine has that. `out` is where most is written.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn show(global: &Global, command: &str, plan: &Plan, data: &Dataset, out: &Path) -> Result<()> {
     let given = global.memory.map(|gigabytes| (gigabytes * 1e9) as u64);
     let memory = given.or(machine::memory().map(|m| m.available + machine::resident().unwrap_or(0)));
