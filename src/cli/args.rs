@@ -77,12 +77,15 @@ pub enum Command {
     #[cfg(feature = "tui")]
     Replay(Replay),
     /// Distil a data set into M pairs
+    #[command(after_help = methods())]
     Distill(Distill),
     /// Train on distilled pairs and score retrieval on the test split
     Evaluate(Evaluate),
     /// Run several ways to get pairs under one protocol and print one table
+    #[command(after_help = methods())]
     Compare(Compare),
     /// Measure methods against each other over numbers of pairs, shares of mismatched captions and seeds
+    #[command(after_help = methods())]
     Bench(Bench),
     /// Statistics of the embeddings: pair cosines, modality gap, effective rank, near-duplicates, worst pairs
     Stats(Stats),
@@ -95,6 +98,11 @@ pub enum Command {
     Fetch(Fetch),
     /// Versions, device, paths, and what the store holds
     Info,
+}
+
+/// What the help says of methods.
+fn methods() -> String {
+    format!("Methods:\n{}", crate::pipeline::methods::help())
 }
 
 /// Options of `fetch`.
@@ -114,8 +122,7 @@ pub struct Distill {
     /// Number of pairs (prototypes)
     #[arg(long, value_name = "M")]
     pub pairs: Option<usize>,
-    /// How to get pairs: pds, need, joint, coverage, random, kcenter, herding, clip-score, nearest-image or nearest-text,
-    /// and what is otherwise about it: `need+real`, `pds+solved`
+    /// How to get pairs: a method and what is otherwise about it, such as need+real or pds+solved
     #[arg(long, value_name = "NAME")]
     pub method: Option<String>,
     /// What is otherwise about it.

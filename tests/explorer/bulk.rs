@@ -2,9 +2,9 @@
 
 use super::{
     fixture::*,
-    keys::{clusterings, decisions, kept, words},
+    keys::{clusterings, decisions, kept, typed, words},
 };
-use protostill::app::{Decision, News, Pane, Work};
+use protostill::app::{Action, Decision, Effect, Event, News, Pane, Work};
 
 #[test]
 fn a_range_and_single_marks_are_dropped_as_one_step_of_undo() {
@@ -116,4 +116,32 @@ fn export_by_the_command_line_refuses_stale_pictures_as_its_key_does() {
     assert!(words(&state).contains("6 pictures are missing or stale"));
     let effects = keys(&mut synthesised(), ": e x p o r t Space o u t Enter");
     assert!(job_of(&effects, |w| matches!(w, Work::Export { dir, .. } if dir.ends_with("out"))).is_some());
+}
+
+#[test]
+fn settings_out_of_their_bounds_are_refused_with_the_bounds_and_q_leaves() {
+    let mut state = clustered();
+    let before = state.draft.clone();
+    let refused =
+        ["prototypes 0", "prune 150", "steps 0", "steps 5000", "guidance -1", "noise 1000", "runs 0", "epochs 0"];
+    for line in refused {
+        assert!(decisions(&typed(&mut state, line)).is_empty(), "{line}");
+        assert!(words(&state).contains(" between "), "{line}: {}", words(&state));
+    }
+    assert_eq!(state.draft, before);
+    assert_eq!(typed(&mut state, "q"), [Effect::Quit]);
+}
+
+#[test]
+fn every_reroll_reaches_a_picture_not_seen_before_whatever_the_prototype() {
+    let mut state = synthesised();
+    let mut seen = std::collections::BTreeSet::new();
+    for prototype in 0..6 {
+        seen.insert(state.pairs[prototype].seed);
+        for _ in 0..200 {
+            keys(&mut state, "r");
+            assert!(seen.insert(state.pairs[prototype].seed), "prototype {prototype}");
+        }
+        state.handle(Event::Do(Action::PickPrototype((prototype + 1).min(5))));
+    }
 }

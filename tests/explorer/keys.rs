@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use protostill::app::{
-    Action, Asks, Decision, Effect, Entry, Event, ImageState, Modal, News, Pane, SortBy, Work, keeps, kept_count,
+    Asks, Decision, Effect, Entry, Event, ImageState, Modal, News, Pane, SortBy, Work, keeps, kept_count,
 };
 
 pub fn kept(state: &protostill::app::State) -> usize {
@@ -22,7 +22,7 @@ pub fn clusterings(effects: &[Effect]) -> usize {
 }
 
 /// A line typed after `:`.
-fn typed(state: &mut protostill::app::State, line: &str) -> Vec<Effect> {
+pub fn typed(state: &mut protostill::app::State, line: &str) -> Vec<Effect> {
     let letters = line.chars().map(|c| if c == ' ' { "Space".into() } else { c.to_string() });
     keys(state, &format!(": {} Enter", letters.collect::<Vec<String>>().join(" ")))
 }
@@ -106,34 +106,6 @@ fn the_number_of_prototypes_is_typed_over_the_old_one_and_one_out_of_bounds_is_r
     typed(&mut state, "prune 95");
     assert!(decisions(&keys(&mut state, "m 3 Enter")).is_empty());
     assert!(words(&state).contains("between 1 and 2"), "{}", words(&state));
-}
-
-#[test]
-fn settings_out_of_their_bounds_are_refused_with_the_bounds_and_q_leaves() {
-    let mut state = clustered();
-    let before = state.draft.clone();
-    let refused =
-        ["prototypes 0", "prune 150", "steps 0", "steps 5000", "guidance -1", "noise 1000", "runs 0", "epochs 0"];
-    for line in refused {
-        assert!(decisions(&typed(&mut state, line)).is_empty(), "{line}");
-        assert!(words(&state).contains(" between "), "{line}: {}", words(&state));
-    }
-    assert_eq!(state.draft, before);
-    assert_eq!(typed(&mut state, "q"), [Effect::Quit]);
-}
-
-#[test]
-fn every_reroll_reaches_a_picture_not_seen_before_whatever_the_prototype() {
-    let mut state = synthesised();
-    let mut seen = std::collections::BTreeSet::new();
-    for prototype in 0..6 {
-        seen.insert(state.pairs[prototype].seed);
-        for _ in 0..200 {
-            keys(&mut state, "r");
-            assert!(seen.insert(state.pairs[prototype].seed), "prototype {prototype}");
-        }
-        state.handle(Event::Do(Action::PickPrototype((prototype + 1).min(5))));
-    }
 }
 
 #[test]

@@ -302,7 +302,7 @@ impl From<Way> for String {
 
 /// A line for each method, for the help.
 pub fn help() -> String {
-    TABLE.iter().map(|row| format!("{:14} {}\n", row.name, row.words)).collect()
+    TABLE.iter().map(|row| format!("  {:14} {}\n", row.name, row.words)).collect()
 }
 
 #[cfg(test)]
