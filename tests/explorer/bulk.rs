@@ -4,7 +4,8 @@ use super::{
     fixture::*,
     keys::{clusterings, decisions, kept, typed, words},
 };
-use protostill::app::{Action, Decision, Effect, Event, News, Pane, Work};
+use protostill::app::{Action, Decision, Effect, Event, Measured, News, Noise, Pane, Work};
+use std::sync::Arc;
 
 #[test]
 fn a_range_and_single_marks_are_dropped_as_one_step_of_undo() {
@@ -144,4 +145,38 @@ fn every_reroll_reaches_a_picture_not_seen_before_whatever_the_prototype() {
         }
         state.handle(Event::Do(Action::PickPrototype((prototype + 1).min(5))));
     }
+}
+
+#[test]
+fn another_method_makes_other_prototypes_and_other_targets_make_another_set_of_the_same_pictures() {
+    let mut state = synthesised();
+    let set = state.set().unwrap();
+    assert_eq!(clusterings(&keys(&mut state, "2 B")), 0);
+    assert!(state.outdated().is_empty() && state.set().unwrap() != set);
+    keys(&mut state, "u");
+    assert_eq!(state.set().unwrap(), set);
+    let effects = keys(&mut state, "A");
+    assert_eq!(decisions(&effects), [Decision::Method("need".parse().unwrap())]);
+    assert_eq!(clusterings(&effects), 1);
+    for refused in ["method random", "method need+real", "method x"] {
+        assert!(decisions(&typed(&mut state, refused)).is_empty(), "{refused}");
+    }
+    let wanted = Decision::Method("joint+caption".parse().unwrap());
+    assert_eq!(decisions(&typed(&mut state, "method joint+caption")), [wanted]);
+}
+
+#[test]
+fn the_threshold_starts_where_trust_proposes_and_stops_there_on_its_way() {
+    let (mut state, id) = started();
+    news(&mut state, id, News::Opened { name: "world".into(), rows: Arc::new(rows()) });
+    let scores: Vec<f32> = (0..40).map(|i| i as f32 - 8.0).collect();
+    let noise = Noise { trust: vec![1.0; 40], proposed: 8.5 / 40.0, share: 0.2, upper: 0.3, ..Noise::default() };
+    news(&mut state, id, News::Measured(Arc::new(Measured::new(vec![0.5; 40], Some((scores, noise))))));
+    assert_eq!((state.draft.prune, kept(&state)), (8.5 / 40.0, 32));
+    let mut seen = Vec::new();
+    for key in ["l", "h", "h", "l", "l", "l"] {
+        keys(&mut state, key);
+        seen.push(state.draft.prune);
+    }
+    assert_eq!(seen, [0.22, 8.5 / 40.0, 0.2, 0.21, 8.5 / 40.0, 0.22]);
 }
