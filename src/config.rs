@@ -6,14 +6,8 @@ use crate::{
     error::{Error, Result},
     fsio::expanded,
     pipeline::{
-        caption::CaptionSettings,
-        cluster::ClusterSettings,
-        evaluate,
-        methods::{TargetSettings, Way},
-        prototype::PrototypeSettings,
-        prune::PruneSettings,
-        synthesize,
-        workbench::Recipe,
+        caption::CaptionSettings, cluster::ClusterSettings, evaluate, methods::Way, prototype::PrototypeSettings,
+        prune::PruneSettings, synthesize, targets::TargetSettings, workbench::Recipe,
     },
 };
 use serde::{Deserialize, Serialize};

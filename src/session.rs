@@ -16,7 +16,7 @@ use crate::{
     journal::Journal,
     pipeline::{
         Ctx, Report,
-        methods::{Method, Start, Way},
+        methods::{Method, Way},
         workbench::{Prototyped, Workbench},
     },
 };
@@ -112,8 +112,7 @@ pub fn draft(config: &Config) -> Draft {
 
 /// What of a configured way there is to look at: prototypes and pictures drawn of them.
 fn way(way: Way) -> Way {
-    let prototypes = way.method.start() != Start::Pairs && Way::from(way.method).draws();
-    if prototypes { Way { pictures: None, ..way } } else { Method::Pds.into() }
+    if Way::from(way.method).draws() { Way { pictures: None, ..way } } else { Method::Pds.into() }
 }
 
 /// What an effect asks of the loop.

@@ -9,7 +9,7 @@ use protostill::pipeline::{
     Ctx,
     embed::Embeddings,
     need::by_need,
-    targets::{SoftSettings, SolveSettings, soft_correspondence, solve},
+    targets::{TargetSettings, soft_correspondence, solve},
     trust::{Draws, Trust, Witness, trust_by},
 };
 use safetensors::SafeTensors;
@@ -81,9 +81,9 @@ fn targets_and_correspondences_are_numpys() {
     let (data, weights, targets) = (golden.data(), golden.floats("weights"), golden.matrix("targets"));
     let chosen: Vec<usize> = golden.ints("chosen").iter().map(|&i| i as usize).collect();
     let pictures = data.image.view().select(Axis(0), &chosen);
-    let found = solve(pictures.view(), &data, &weights, &SolveSettings::default(), &ctx).unwrap();
+    let found = solve(pictures.view(), &data, &weights, &TargetSettings::default(), &ctx).unwrap();
     assert!(gap(found.as_slice().unwrap(), targets.as_slice().unwrap()) < 1e-3);
-    let soft = soft_correspondence(targets.view(), &data, &weights, &SoftSettings::default()).unwrap();
+    let soft = soft_correspondence(targets.view(), &data, &weights, &TargetSettings::default()).unwrap();
     assert!(gap(soft.as_slice().unwrap(), golden.matrix("correspondence").as_slice().unwrap()) < 1e-5);
     assert_eq!(soft, soft.t());
 }

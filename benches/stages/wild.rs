@@ -8,7 +8,7 @@ use protostill::{
         Ctx,
         embed::Embeddings,
         need::by_need,
-        targets::{SolveSettings, solve},
+        targets::{TargetSettings, solve},
         trust::{TrustSettings, trust},
     },
 };
@@ -52,7 +52,7 @@ pub fn wild(million: bool) {
     let chosen = time("100 images by need", || by_need(&data, &found.weights, 100, 0.3, &ctx).unwrap());
     let at: Vec<usize> = chosen.iter().map(|&i| i as usize).collect();
     let pictures = data.image.view().select(Axis(0), &at);
-    time("their targets", || solve(pictures.view(), &data, &found.weights, &SolveSettings::default(), &ctx).unwrap());
+    time("their targets", || solve(pictures.view(), &data, &found.weights, &TargetSettings::default(), &ctx).unwrap());
     if let (Some(before), Some(peak)) = (before, machine::peak()) {
         println!("  memory besides the data, as a share of it: {:.3}", (peak - before) as f64 / held as f64);
     }

@@ -1,9 +1,6 @@
 //! What the user decides, as a list that can be walked back and forth: the draft is always the fold of the list.
 
-use crate::{
-    fingerprint::Fingerprint,
-    pipeline::methods::{Start, Way},
-};
+use crate::{fingerprint::Fingerprint, pipeline::methods::Way};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -98,6 +95,15 @@ pub mod bounds {
     pub const RUNS: RangeInclusive<usize> = 1..=100;
     /// Epochs of a run.
     pub const EPOCHS: RangeInclusive<usize> = 1..=10_000;
+
+    /// A value that lies in `range`.
+    ///
+    /// # Errors
+    /// The bounds, in words.
+    pub fn within<T: PartialOrd + std::fmt::Display>(value: T, range: RangeInclusive<T>) -> Result<T, String> {
+        let (least, most) = (range.start(), range.end());
+        if range.contains(&value) { Ok(value) } else { Err(format!("{value} is not between {least} and {most}")) }
+    }
 }
 
 impl Decision {
@@ -111,9 +117,7 @@ impl Decision {
             value: T,
             range: std::ops::RangeInclusive<T>,
         ) -> Result<(), String> {
-            let (least, most) = (range.start(), range.end());
-            let refused = || Err(format!("{what} {value} is not between {least} and {most}"));
-            if range.contains(&value) { Ok(()) } else { refused() }
+            bounds::within(value, range).map(drop).map_err(|why| format!("{what} {why}"))
         }
         match self {
             Self::Prototypes(m) => within("prototypes", *m, 1..=usize::MAX),
@@ -123,9 +127,7 @@ impl Decision {
             Self::Noise(n) => within("noise", *n, bounds::NOISE),
             Self::Runs(n) => within("runs", *n, bounds::RUNS),
             Self::Epochs(n) => within("epochs", *n, bounds::EPOCHS),
-            Self::Method(way) if !way.draws() || way.method.start() == Start::Pairs => {
-                Err(format!("{way} makes no prototypes to look at"))
-            }
+            Self::Method(way) if !way.draws() => Err(format!("{way} makes no prototypes to look at")),
             Self::Encoders(names) if names.is_empty() => Err("no encoder is named".into()),
             Self::Own { settings: Some(own), .. } => within("steps", own.steps, bounds::STEPS)
                 .and_then(|()| within("guidance", own.guidance, bounds::GUIDANCE))

@@ -96,9 +96,7 @@ fn within<T>(value: &str, range: RangeInclusive<T>) -> Result<T, String>
 where
     T: std::str::FromStr + PartialOrd + std::fmt::Display,
 {
-    let n = number(value)?;
-    let (least, most) = (range.start(), range.end());
-    if range.contains(&n) { Ok(n) } else { Err(format!("{n} is not between {least} and {most}")) }
+    bounds::within(number(value)?, range)
 }
 
 /// What a line may become: its first word's completions, settings before commands.

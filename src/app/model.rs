@@ -1,9 +1,6 @@
 //! What the panes show, as plain data: translated once from the pipeline's types, never recomputed while drawing.
 
-use crate::{
-    fingerprint::Fingerprint,
-    pipeline::methods::{Start, Way},
-};
+use crate::{fingerprint::Fingerprint, pipeline::methods::Way};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -189,8 +186,7 @@ impl Score {
 
     /// Whether it is of a set that was made here, and not of a yardstick.
     pub fn is_own(&self) -> bool {
-        let own = |way: Way| way.draws() && way.method.start() != Start::Pairs;
-        self.method.parse().is_ok_and(own)
+        self.method.parse().is_ok_and(Way::draws)
     }
 
     /// Whether its numbers are what an evaluation can find.

@@ -8,13 +8,13 @@ use super::{
     evaluate::apply,
     print, print_json, progress,
     table::render,
-    workbench,
+    workbench, world_spec,
 };
 use crate::{
     config::Config,
-    data::world::{WorldSpec, shown_with},
+    data::world::shown_with,
     error::{Error, Result},
-    pipeline::{Ctx, methods::Way, prune::PruneMethod, workbench::Workbench},
+    pipeline::{Ctx, evaluate::mean_and_sd, methods::Way, prune::PruneMethod, workbench::Workbench},
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -58,17 +58,10 @@ pub fn run(global: &Global, args: &Bench) -> Result<()> {
 /// What trust says of the pairs, beside the truth where it is known.
 fn trusted(bench: &Workbench, config: &Config, ctx: &Ctx) -> Result<Value> {
     let found = bench.trust(ctx)?;
-    let kept = found.kept();
-    let mut about = json!({
-        "noise": config.data.noise,
-        "share": found.share,
-        "upper": found.upper,
-        "kept": kept.0.len(),
-        "expected_mismatched": found.expected,
-    });
+    let (kept, mut about) = (found.kept(), found.about());
+    about["noise"] = json!(config.data.noise);
     if config.data.source == "world" {
-        let spec =
-            WorldSpec { scenes: config.data.scenes, noise: config.data.noise, seed: crate::data::world::DEFAULT_SEED };
+        let spec = world_spec(config);
         let shown = shown_with(spec.scenes, spec.noise, spec.seed);
         let per = shown.len() / spec.scenes.max(1);
         let wrong = |row: usize| shown[row] != row / per;
@@ -79,13 +72,9 @@ fn trusted(bench: &Workbench, config: &Config, ctx: &Ctx) -> Result<Value> {
 }
 
 fn show(global: &Global, ways: &[Way], scores: &BTreeMap<Cell, Vec<f64>>, trust: &[Value], seeds: usize) -> Result<()> {
-    let summary = |runs: &[f64]| {
-        let mean = runs.iter().sum::<f64>() / runs.len().max(1) as f64;
-        (mean, (runs.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / runs.len().max(1) as f64).sqrt())
-    };
     if global.json {
         let row = |((noise, pairs, at, encoder), runs): (&Cell, &Vec<f64>)| {
-            let (mean, sd) = summary(runs);
+            let (mean, sd) = mean_and_sd(runs.iter().copied());
             json!({ "noise": f64::from(*noise) / 1000.0, "pairs": pairs, "method": ways[*at], "encoder": encoder,
                 "r_mean": { "mean": mean, "sd": sd, "seeds": runs } })
         };
@@ -97,7 +86,7 @@ fn show(global: &Global, ways: &[Way], scores: &BTreeMap<Cell, Vec<f64>>, trust:
         if !encoders.contains(&encoder.as_str()) {
             encoders.push(encoder);
         }
-        let (mean, sd) = summary(runs);
+        let (mean, sd) = mean_and_sd(runs.iter().copied());
         let head = || vec![ways[*at].to_string(), pairs.to_string(), format!("{:.2}", f64::from(*noise) / 1000.0)];
         lines.entry((*noise, *pairs, *at)).or_insert_with(head).push(format!("{mean:.1} ± {sd:.1}"));
     }

@@ -170,13 +170,14 @@ fn workbench(global: &Global, config: &Config, needs: Needs, ctx: &Ctx) -> Resul
     bench(global, config, needs)
 }
 
+/// The demo world of the settings.
+fn world_spec(config: &Config) -> demo::WorldSpec {
+    demo::WorldSpec { scenes: config.data.scenes, noise: config.data.noise, seed: demo::DEFAULT_SEED }
+}
+
 fn dataset(config: &Config) -> Result<Dataset> {
     match config.data.source.as_str() {
-        "world" => demo::dataset(&demo::WorldSpec {
-            scenes: config.data.scenes,
-            noise: config.data.noise,
-            seed: demo::DEFAULT_SEED,
-        }),
+        "world" => demo::dataset(&world_spec(config)),
         folder => data::open_by(Path::new(folder), config.data.rules()),
     }
 }

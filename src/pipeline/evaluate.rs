@@ -246,7 +246,8 @@ fn summarise(encoder: &str, selection: Selection, outcomes: &[(usize, Recall)]) 
     }
 }
 
-fn mean_and_sd(values: impl ExactSizeIterator<Item = f64> + Clone) -> (f64, f64) {
+/// The mean, and the population standard deviation.
+pub(crate) fn mean_and_sd(values: impl ExactSizeIterator<Item = f64> + Clone) -> (f64, f64) {
     let count = values.len() as f64;
     let mean = values.clone().sum::<f64>() / count;
     (mean, (values.map(|v| (v - mean).powi(2)).sum::<f64>() / count).sqrt())

@@ -11,30 +11,37 @@ use crate::error::{Error, Result};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-/// How to solve for targets.
+/// Settings of solved targets and of soft correspondences.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct SolveSettings {
-    /// Ridge of the map from captions to images, relative to the mean eigenvalue; above 0.
+pub struct TargetSettings {
+    /// Ridge of the map from captions to images, relative to its mean eigenvalue; above 0.
     pub lam: f64,
     /// Ridge of the pictures' own inner products, relative to their mean; above 0.
     pub mu: f64,
+    /// What a pair's correspondence gives to the others, from 0 to 1.
+    pub eps: f64,
+    /// The temperature of their cosines, above 0.
+    pub tau: f64,
 }
 
-impl Default for SolveSettings {
+impl Default for TargetSettings {
     fn default() -> Self {
-        Self { lam: 1.0, mu: 1.0 }
+        Self { lam: 1.0, mu: 1.0, eps: 0.3, tau: 0.3 }
     }
 }
 
-impl SolveSettings {
+impl TargetSettings {
     /// # Errors
-    /// [`Error::Setting`] for a ridge that is not above 0.
+    /// [`Error::Setting`] naming the first that is out of range.
     pub fn check(&self) -> Result<()> {
-        for (name, value) in [("lam", self.lam), ("mu", self.mu)] {
+        for (name, value) in [("lam", self.lam), ("mu", self.mu), ("tau", self.tau)] {
             if !(value > 0.0 && value.is_finite()) {
                 return Err(Error::setting(format!("targets.{name}"), format!("must be above 0, not {value}")));
             }
+        }
+        if !(0.0..=1.0).contains(&self.eps) {
+            return Err(Error::setting("targets.eps", format!("must be from 0 to 1, not {}", self.eps)));
         }
         Ok(())
     }
@@ -44,13 +51,13 @@ impl SolveSettings {
 /// the map from captions to images that all of `data` would teach. Pictures that are all alike get the mean caption.
 ///
 /// # Errors
-/// [`Error::Setting`] as [`SolveSettings::check`], [`Error::Shape`] for widths or weights that do not fit,
+/// [`Error::Setting`] as [`TargetSettings::check`], [`Error::Shape`] for widths or weights that do not fit,
 /// [`Error::Cancelled`].
 pub fn solve(
     pictures: ArrayView2<f32>,
     data: &Embeddings,
     weights: &[f32],
-    settings: &SolveSettings,
+    settings: &TargetSettings,
     ctx: &Ctx,
 ) -> Result<Array2<f32>> {
     settings.check()?;
@@ -93,47 +100,17 @@ pub(crate) fn around(mean: &[f64], rows: Array2<f64>) -> Array2<f32> {
     (rows + ArrayView1::from(mean)).mapv(|v| v as f32)
 }
 
-/// How softly pairs correspond.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SoftSettings {
-    /// What a pair gives to the others, from 0 to 1.
-    pub eps: f64,
-    /// The temperature of their cosines, above 0.
-    pub tau: f64,
-}
-
-impl Default for SoftSettings {
-    fn default() -> Self {
-        Self { eps: 0.3, tau: 0.3 }
-    }
-}
-
-impl SoftSettings {
-    /// # Errors
-    /// [`Error::Setting`] for a value out of range.
-    pub fn check(&self) -> Result<()> {
-        if !(0.0..=1.0).contains(&self.eps) {
-            return Err(Error::setting("targets.eps", format!("must be from 0 to 1, not {}", self.eps)));
-        }
-        if !(self.tau > 0.0 && self.tau.is_finite()) {
-            return Err(Error::setting("targets.tau", format!("must be above 0, not {}", self.tau)));
-        }
-        Ok(())
-    }
-}
-
 /// How far each pair of `targets` `[m, dt]` stands for each other, `[m, m]`, symmetric: rows and columns, each divided by its
 /// sum, are what a student is to answer. `1 - eps` of a pair is its own; `eps` is shared by the softmax of the cosines of
 /// centred targets.
 ///
 /// # Errors
-/// [`Error::Setting`] as [`SoftSettings::check`], [`Error::Shape`] for widths or weights that do not fit.
+/// [`Error::Setting`] as [`TargetSettings::check`], [`Error::Shape`] for widths or weights that do not fit.
 pub fn soft_correspondence(
     targets: ArrayView2<f32>,
     data: &Embeddings,
     weights: &[f32],
-    settings: &SoftSettings,
+    settings: &TargetSettings,
 ) -> Result<Array2<f32>> {
     settings.check()?;
     if targets.ncols() != data.text.ncols() {
@@ -169,11 +146,11 @@ mod tests {
         let (weights, mean) = (vec![1.0; 60], data.text.view().mean_axis(Axis(0)).unwrap());
         for m in [1, 3] {
             let pictures = Array2::from_shape_fn((m, 6), |(_, j)| j as f32);
-            let found = solve(pictures.view(), &data, &weights, &SolveSettings::default(), &Ctx::quiet()).unwrap();
+            let found = solve(pictures.view(), &data, &weights, &TargetSettings::default(), &Ctx::quiet()).unwrap();
             assert!(found.dim() == (m, 4) && (found - &mean).iter().all(|v| v.abs() < 1e-4));
         }
         let one = data.text.view().slice_move(ndarray::s![..1, ..]);
-        let soft = soft_correspondence(one, &data, &weights, &SoftSettings::default()).unwrap();
+        let soft = soft_correspondence(one, &data, &weights, &TargetSettings::default()).unwrap();
         assert_eq!(soft, Array2::from_elem((1, 1), 0.7));
     }
 
@@ -181,7 +158,7 @@ mod tests {
     fn targets_vary_as_much_as_captions_do() {
         let (data, _) = sample::pairs(80, 2, [6, 4], 0.0, 7);
         let pictures = data.image.view().slice_move(ndarray::s![..20, ..]);
-        let found = solve(pictures, &data, &[1.0; 160], &SolveSettings::default(), &Ctx::quiet()).unwrap();
+        let found = solve(pictures, &data, &[1.0; 160], &TargetSettings::default(), &Ctx::quiet()).unwrap();
         let mean = data.text.view().mean_axis(Axis(0)).unwrap();
         let spread = |rows: &Array2<f32>| (rows - &mean).mapv(|v| v * v).sum() / rows.nrows() as f32;
         let (ours, theirs) = (spread(&found), spread(&data.text.view().to_owned()));

@@ -5,12 +5,10 @@ pub mod coverage;
 pub mod covmatch;
 pub mod lors;
 pub mod select;
-mod targets;
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
-pub use targets::TargetSettings;
 
 /// A way to get pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -206,7 +204,7 @@ impl Way {
         self.targets() == Targets::Caption && self.method.row().targets == Targets::Solved
     }
 
-    /// Whether it needs the decoder.
+    /// Whether it needs the decoder; then it makes prototypes, since real pairs leave nothing to draw.
     pub fn draws(self) -> bool {
         self.pictures() == Pictures::Drawn
     }

@@ -75,6 +75,17 @@ pub struct Trust {
 }
 
 impl Trust {
+    /// What a manifest says of it.
+    pub fn about(&self) -> serde_json::Value {
+        serde_json::json!({
+            "share": self.share,
+            "upper": self.upper,
+            "witness": self.witness,
+            "kept": self.kept().0.len(),
+            "expected_mismatched": self.expected,
+        })
+    }
+
     /// The pairs that are more likely matched than not.
     pub fn kept(&self) -> Kept {
         Kept((0..self.weights.len() as u32).filter(|&r| self.weights[r as usize] >= 0.5).collect())

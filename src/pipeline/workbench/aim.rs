@@ -46,8 +46,8 @@ impl Workbench {
             _ => self.fit(&mut set, kept, recipe, ctx)?,
         }
         if way.soft {
-            let (weights, soft) = (self.weights(kept, &recipe.prune, ctx)?, recipe.targets.soft());
-            set.correspondence = Some(targets::soft_correspondence(set.text_prototypes.view(), data, &weights, &soft)?);
+            let (weights, to) = (self.weights(kept, &recipe.prune, ctx)?, set.text_prototypes.view());
+            set.correspondence = Some(targets::soft_correspondence(to, data, &weights, &recipe.targets)?);
         }
         set.method = way.to_string();
         Ok(set)
@@ -68,7 +68,7 @@ impl Workbench {
             }
             Targets::Covariance => covmatch((pictures, captions), data, &weights, RIDGE, ctx)?,
             Targets::Projected => apm(pictures, data, &weights, ctx)?,
-            _ => targets::solve(pictures, data, &weights, &recipe.targets.solve(), ctx)?,
+            _ => targets::solve(pictures, data, &weights, &recipe.targets, ctx)?,
         };
         Ok(())
     }
@@ -88,7 +88,7 @@ impl Workbench {
         let data = &self.embeddings(ctx)?.0;
         let weights = self.weights(kept, &recipe.prune, ctx)?;
         let pictures = self.seen(set, recipe.method, ctx)?;
-        let wanted = targets::solve(pictures.view(), data, &weights, &recipe.targets.solve(), ctx)?;
+        let wanted = targets::solve(pictures.view(), data, &weights, &recipe.targets, ctx)?;
         let sides = [
             Side { queries: wanted.view(), rows: data.text.view(), of: None },
             Side { queries: pictures.view(), rows: data.image.view(), of: Some(&data.image_of) },

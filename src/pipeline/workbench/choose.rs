@@ -90,14 +90,7 @@ impl Workbench {
         if recipe.prune.method != PruneMethod::Trust {
             return Ok(None);
         }
-        let found = self.trust(ctx)?;
-        let mut about = serde_json::json!({
-            "share": found.share,
-            "upper": found.upper,
-            "witness": found.witness,
-            "kept": found.kept().0.len(),
-            "expected_mismatched": found.expected,
-        });
+        let mut about = self.trust(ctx)?.about();
         if recipe.method.method.start() != Start::Pairs {
             about["prototypes"] =
                 serde_json::json!(self.certificates(&self.prototypes(recipe, ctx)?, &recipe.prune, ctx)?);

@@ -14,13 +14,14 @@ use super::{
     caption::{self, CaptionChoice, CaptionSettings},
     cluster::{self, ClusterSettings, Clusters, ImageClusters, TextClusters},
     embed::Embeddings,
-    methods::{Start, TargetSettings, Way},
+    methods::{Start, Way},
     prototype::{self, PrototypeSettings, Prototypes},
     prune::{Kept, PruneSettings},
     rows::Rows,
     stats::{self, Stats, StatsSettings},
     store::Store,
     synthesize,
+    targets::TargetSettings,
     trust::Trust,
 };
 use crate::{

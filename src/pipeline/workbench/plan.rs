@@ -42,6 +42,9 @@ const FEW: usize = 2;
 /// Rows that are tried where a row costs next to nothing.
 const SAMPLE: usize = 1024;
 
+/// What will be asked of the decoder, or something like it, and whether it is the real thing.
+type Asked = (Vec<Request>, bool);
+
 /// The training embeddings, if they are at hand.
 type Known = Option<Arc<(Embeddings, Fingerprint)>>;
 
@@ -176,14 +179,7 @@ impl Workbench {
 
     /// Pruning to captions: what will be asked of the decoder, or something like it, and whether it is the real thing;
     /// and the width of the rows.
-    #[allow(clippy::type_complexity)]
-    fn plan_prototypes(
-        &self,
-        recipe: &Recipe,
-        known: &Known,
-        plan: &mut Plan,
-        ctx: &Ctx,
-    ) -> Result<((Vec<Request>, bool), usize)> {
+    fn plan_prototypes(&self, recipe: &Recipe, known: &Known, plan: &mut Plan, ctx: &Ctx) -> Result<(Asked, usize)> {
         let (pairs, m, held) = (self.dataset.train.pairs.len(), recipe.cluster.prototypes, self.held(known));
         let kept = match recipe.prune.method {
             PruneMethod::ClipScore => pairs - (recipe.prune.ratio * pairs as f64).floor() as usize,
@@ -225,14 +221,7 @@ impl Workbench {
     }
 
     /// The same where no clusters are matched.
-    #[allow(clippy::type_complexity)]
-    fn plan_choice(
-        &self,
-        recipe: &Recipe,
-        known: &Known,
-        plan: &mut Plan,
-        ctx: &Ctx,
-    ) -> Result<((Vec<Request>, bool), usize)> {
+    fn plan_choice(&self, recipe: &Recipe, known: &Known, plan: &mut Plan, ctx: &Ctx) -> Result<(Asked, usize)> {
         let (pairs, m, held) = (self.dataset.train.pairs.len(), recipe.cluster.prototypes, self.held(known));
         let sample = self.sample(known, (2 * SAMPLE).max(4 * m).min(pairs))?;
         let s = sample.pairs();
@@ -261,7 +250,7 @@ impl Workbench {
     fn plan_pictures(
         &self,
         recipe: &Recipe,
-        (asked, complete): (Vec<Request>, bool),
+        (asked, complete): Asked,
         held: u64,
         plan: &mut Plan,
         ctx: &Ctx,
