@@ -187,7 +187,7 @@ fn journals_and_keys() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s.jsonl");
     let mut journal = Journal::create(&path, &Config::load(None).unwrap()).unwrap();
-    for entry in [Entry::Do(Decision::Guidance(2.0)), Entry::Undo, Entry::Redo] {
+    for entry in [Entry::Do(Decision::set("synthesis.guidance", 2.0)), Entry::Undo, Entry::Redo] {
         journal.append(&entry).unwrap();
     }
     drop(journal);

@@ -9,9 +9,10 @@ use protostill::{
     models::{clip::Clip, demo, device::Backend, hub::Hub, weights::Checkpoint},
     pipeline::{
         Ctx,
+        recipe::Recipe,
         space::embed,
         store::Store,
-        workbench::{Checkpoints, Recipe, Workbench},
+        workbench::{Checkpoints, Workbench},
     },
 };
 use std::{fs, path::Path};

@@ -2,10 +2,11 @@
 
 use super::{
     action::Action,
-    decision::{Decision, Draft, Synthesis},
+    decision::{Decision, Draft},
     key::Key,
     model::{Measured, Picture, Protos, Rows, Score, Summary},
 };
+use crate::pipeline::draw::synthesize;
 use crate::{fingerprint::Fingerprint, pipeline::Embedded};
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, sync::Arc};
@@ -139,7 +140,7 @@ pub struct Wanted {
     /// Seed of its noise.
     pub seed: u64,
     /// How.
-    pub settings: Synthesis,
+    pub settings: synthesize::Settings,
     /// Names all that makes it.
     pub key: Fingerprint,
 }

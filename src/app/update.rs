@@ -3,12 +3,12 @@
 use super::{
     action::{Action, Pane, Which},
     asks::{Asks, Modal},
-    decision::Protocol,
+    decision::protocol_name,
     event::{Effect, JobId, Level, Outcome, Wanted, Work},
     field::Field,
     job::Job,
     key::Key,
-    model::Score,
+    model::{EncoderScore, Score},
     set::ImageState,
     state::{State, gallery_columns},
 };
@@ -91,7 +91,7 @@ impl State {
                 self.modal = Some(Modal::Ask(Asks::Filter, Field::new(now)));
             }
             Action::AskPrototypes => {
-                let now = self.draft.prototypes.to_string();
+                let now = self.draft.config.cluster.prototypes.to_string();
                 self.modal = Some(Modal::Ask(Asks::Prototypes, Field::offering(&now)));
             }
             Action::Export => self.ask_export(),
@@ -298,7 +298,7 @@ impl State {
             effects = self.synthesise(Which::Stale);
         }
         let Some(set) = self.set() else { return effects };
-        let same = |w: &Work| matches!(w, Work::Evaluate { set: s, draft: d, .. } if *s == set && d.protocol == self.draft.protocol);
+        let same = |w: &Work| matches!(w, Work::Evaluate { set: s, draft: d, .. } if *s == set && d.config.evaluation == self.draft.config.evaluation);
         if self.is_judged(&set) || self.jobs.iter().any(|j| j.is_alive() && same(&j.work)) {
             self.tell("this set is judged already, or about to be; other runs, epochs or encoders judge it anew");
             return effects;
@@ -326,11 +326,17 @@ impl State {
 
     /// Whether the set was judged as the protocol has it now.
     fn is_judged(&self, set: &Fingerprint) -> bool {
-        let Protocol { runs, epochs, encoders } = &self.draft.protocol;
-        let by = |s: &Score| {
-            s.encoders.iter().map(|e| &e.encoder).eq(encoders) && s.encoders.iter().all(|e| e.runs == *runs)
+        let now = &self.draft.config.evaluation;
+        let name = protocol_name(now);
+        let by = |s: &Score| match &s.protocol {
+            Some(protocol) => *protocol == name,
+            None => {
+                let of = |e: &EncoderScore| (e.encoder.clone(), e.runs);
+                s.epochs == now.epochs
+                    && s.encoders.iter().map(of).eq(now.encoders.iter().map(|e| (e.clone(), now.runs)))
+            }
         };
-        self.scores.iter().any(|s| s.set == *set && s.epochs == *epochs && by(s))
+        self.scores.iter().any(|s| s.set == *set && by(s))
     }
 
     fn ask_export(&mut self) {

@@ -1,5 +1,7 @@
 //! The command line: one definition, from which `--help` is printed.
 
+use super::flags::{Judging, Making, Pairs, change};
+use crate::pipeline::setting::Change;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -24,6 +26,9 @@ pub struct Global {
     /// Settings in TOML; the built-in default is configs/demo.toml
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Any setting by its full name, over the file's; `settings` lists them
+    #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = change)]
+    pub set: Vec<Change>,
     /// Seed of everything random
     #[arg(long, global = true, value_name = "N")]
     pub seed: Option<u64>,
@@ -96,6 +101,8 @@ pub enum Command {
     World(World),
     /// Fetch checkpoints from the Hugging Face hub into its cache
     Fetch(Fetch),
+    /// Every setting: its value, what it may be, what it is; with --json a JSON schema of settings in TOML
+    Settings,
     /// Versions, device, paths, and what the store holds
     Info,
 }
@@ -119,13 +126,10 @@ pub struct Fetch {
 /// Options of `distill`.
 #[derive(Debug, Args)]
 pub struct Distill {
-    /// Number of pairs (prototypes)
-    #[arg(long, value_name = "M")]
-    pub pairs: Option<usize>,
-    /// How to get pairs: a method and what is otherwise about it, such as need+real or pds+solved
-    #[arg(long, value_name = "NAME")]
-    pub method: Option<String>,
-    /// What is otherwise about it.
+    /// Settings with a flag.
+    #[command(flatten)]
+    pub making: Making,
+    /// What is otherwise about the method.
     #[command(flatten)]
     pub otherwise: Otherwise,
     /// Where the distilled set goes
@@ -137,18 +141,6 @@ pub struct Distill {
     /// Further forms to write it in, separated by commas, beside the ImageFolder that `evaluate` reads
     #[arg(long, value_name = "FORM", value_delimiter = ',', default_value = "imagefolder")]
     pub format: Vec<String>,
-    /// Denoising steps
-    #[arg(long, value_name = "N")]
-    pub steps: Option<usize>,
-    /// Guidance scale
-    #[arg(long, value_name = "G")]
-    pub guidance: Option<f64>,
-    /// Noise level added to the image prototype
-    #[arg(long, value_name = "L")]
-    pub noise_level: Option<usize>,
-    /// Images drawn for each prototype, of which the nearest to it and its caption by CLIP is kept
-    #[arg(long, value_name = "N")]
-    pub candidates: Option<usize>,
     /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -202,34 +194,17 @@ pub struct Evaluate {
     /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// The protocol.
+    /// The protocol: settings with a flag.
     #[command(flatten)]
-    pub protocol: Protocol,
-}
-
-/// How pairs are scored.
-#[derive(Debug, Args)]
-pub struct Protocol {
-    /// Frozen image encoders, separated by commas
-    #[arg(long, value_name = "A,B", value_delimiter = ',')]
-    pub encoders: Option<Vec<String>>,
-    /// Runs with different initialisation
-    #[arg(long, value_name = "R")]
-    pub runs: Option<usize>,
-    /// Split that recall is measured on: test, or val to tune on
-    #[arg(long, value_name = "SPLIT")]
-    pub split: Option<String>,
-    /// Which epoch counts: last, validation, best-on-test
-    #[arg(long, value_name = "RULE")]
-    pub selection: Option<String>,
+    pub protocol: Judging,
 }
 
 /// Options of `compare`.
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// Number of pairs
-    #[arg(long, value_name = "M")]
-    pub pairs: Option<usize>,
+    /// Number of pairs.
+    #[command(flatten)]
+    pub pairs: Pairs,
     /// Ways to get pairs, separated by commas, each as for `distill --method`
     #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "need,pds,random,kcenter")]
     pub methods: Vec<String>,
@@ -239,9 +214,9 @@ pub struct Compare {
     /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// The protocol.
+    /// The protocol: settings with a flag.
     #[command(flatten)]
-    pub protocol: Protocol,
+    pub protocol: Judging,
 }
 
 /// Options of `bench`.
@@ -264,9 +239,9 @@ pub struct Bench {
     /// Seeds
     #[arg(long, value_name = "N,O", value_delimiter = ',', default_value = "1,2,3,4")]
     pub seeds: Vec<u64>,
-    /// The protocol.
+    /// The protocol: settings with a flag.
     #[command(flatten)]
-    pub protocol: Protocol,
+    pub protocol: Judging,
 }
 
 /// Options of `world`.

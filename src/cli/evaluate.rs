@@ -1,14 +1,13 @@
-//! `protostill evaluate`, and the protocol options it shares with `compare`.
+//! `protostill evaluate`.
 
 use super::{
     Needs,
-    args::{Evaluate, Global, Protocol},
+    args::{Evaluate, Global},
     config, metrics, onlooker, plan, print, print_json, progress,
     table::{render, row, scores},
     workbench,
 };
 use crate::{
-    config::Config,
     error::{Error, Result},
     fsio::{printable, try_place, write_atomic},
     pipeline::{
@@ -21,9 +20,7 @@ use crate::{
 use serde_json::json;
 
 pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
-    let mut config = config(global)?;
-    apply(&mut config, &args.protocol)?;
-    let config = config.checked()?;
+    let config = args.protocol.over(config(global)?)?.checked()?;
     let read = DistilledSet::read(&args.dir)?;
     let needs = Needs { decoder: false, encoders: true };
     if args.dry_run {
@@ -70,24 +67,4 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
         metrics::event_files(dir, &curves.sorted(), &recalls)?;
     }
     shown
-}
-
-/// The protocol's flags over the settings.
-pub fn apply(config: &mut Config, protocol: &Protocol) -> Result<()> {
-    if let Some(encoders) = &protocol.encoders {
-        config.evaluation.encoders.clone_from(encoders);
-    }
-    if let Some(runs) = protocol.runs {
-        config.evaluation.runs = runs;
-    }
-    if let Some(split) = &protocol.split {
-        let unknown = |_| Error::setting("--split", format!("`{split}` is neither test nor val"));
-        config.evaluation.split = serde_json::from_value(json!(split)).map_err(unknown)?;
-    }
-    if let Some(rule) = &protocol.selection {
-        config.evaluation.selection = serde_json::from_value(json!(rule)).map_err(|_| {
-            Error::setting("--selection", format!("`{rule}` is none of last, validation, best-on-test"))
-        })?;
-    }
-    Ok(())
 }

@@ -7,10 +7,12 @@ mod compare;
 mod distill;
 mod evaluate;
 mod fetch;
+pub mod flags;
 mod info;
 mod metrics;
 mod plan;
 mod progress;
+mod settings;
 mod stats;
 mod table;
 mod tensorboard;
@@ -48,6 +50,7 @@ pub fn run(cli: &Cli, terminal: &dyn Fn() -> Vec<(&'static str, String)>) -> Res
         Command::Explore(_) | Command::Replay(_) => Err(no_explorer()),
         Command::World(args) => world::run(&cli.global, args),
         Command::Fetch(args) => fetch::run(&cli.global, args),
+        Command::Settings => settings::run(&cli.global),
         Command::Info => info::run(&cli.global, &terminal()),
         Command::Check(args) => check::run(&cli.global, args),
         Command::Bench(args) => bench::run(&cli.global, args),
@@ -97,6 +100,9 @@ fn config(global: &Global) -> Result<Config> {
 /// The settings: the file, then the flags of every command over it.
 fn settings(global: &Global) -> Result<Config> {
     let mut config = Config::load(global.config.as_deref())?;
+    for change in &global.set {
+        config = config.with(change)?;
+    }
     if let Some(seed) = global.seed {
         config.seed = seed;
     }

@@ -101,6 +101,14 @@ pub fn sweep_litter(dir: &Path) {
     }
 }
 
+/// The program's folder of one kind, by the XDG rules: in `$VARIABLE` where that names an absolute path, else in `fallback`
+/// under the home folder; none without either.
+pub fn own_folder(variable: &str, fallback: &str) -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let parent = absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(fallback)))?;
+    Some(parent.join("protostill"))
+}
+
 /// `path` with `home` in the place of a leading `~`, as a shell has it; settings are read by none.
 pub fn expanded(path: PathBuf, home: Option<PathBuf>) -> PathBuf {
     match (path.strip_prefix("~"), home) {

@@ -4,6 +4,7 @@ use crate::{
     app::{Cloud, EncoderScore, Near, Noise, Proto, Protos, Rows, Score, Summary},
     data::Dataset,
     fingerprint::Fingerprint,
+    kernels::vectors::cosine,
     pipeline::{
         prototypes::Prototype,
         score::evaluate::EncoderRecall,
@@ -11,8 +12,8 @@ use crate::{
         space::{
             embeddings::Embeddings,
             stats::{Plane, Stats},
-            trust::{Certificate, Trust, Witness},
         },
+        trust::{Certificate, Trust, Witness},
         workbench::{Matched, Prototyped},
     },
 };
@@ -65,11 +66,6 @@ pub fn noise(trust: &Trust) -> (Vec<f32>, Noise) {
     (trust.scores.clone(), noise)
 }
 
-pub fn cosine(a: ArrayView1<f32>, b: ArrayView1<f32>) -> f32 {
-    let norm = (a.dot(&a) * b.dot(&b)).sqrt();
-    if norm > 0.0 { a.dot(&b) / norm } else { 0.0 }
-}
-
 pub fn protos(found: &Prototyped, sure: Option<&[Certificate]>, data: &Embeddings, basis: Fingerprint) -> Protos {
     let list = &found.prototypes.list;
     let proto = |(i, p): (usize, &Prototype)| {
@@ -80,14 +76,14 @@ pub fn protos(found: &Prototyped, sure: Option<&[Certificate]>, data: &Embedding
             .rows
             .iter()
             .filter(|&&row| seen.insert(image_of(row)))
-            .map(|&row| Near { row, cosine: cosine(own, data.image.row(image_of(row) as usize)) })
+            .map(|&row| Near { row, cosine: cosine(own, data.image.row(image_of(row) as usize)) as f32 })
             .collect();
         let tightness = near.iter().map(|n| n.cosine).sum::<f32>() / near.len().max(1) as f32;
         near.sort_by(|a, b| b.cosine.total_cmp(&a.cosine).then(a.row.cmp(&b.row)));
         near.truncate(NEAREST);
         let others = list.iter().enumerate().filter(|(j, _)| *j != i);
         let other =
-            others.map(|(j, o)| (j, cosine(own, ArrayView1::from(&o.image)))).max_by(|a, b| a.1.total_cmp(&b.1));
+            others.map(|(j, o)| (j, cosine(own, ArrayView1::from(&o.image)) as f32)).max_by(|a, b| a.1.total_cmp(&b.1));
         let choice = &found.captions[i];
         Proto {
             similarity: p.similarity,
@@ -131,6 +127,7 @@ pub fn score(set: &DistilledSet, name: Option<&Fingerprint>, dataset: &Dataset, 
         pairs: set.pairs.len(),
         edited: 0,
         epochs: 0,
+        protocol: None,
         encoders: recalls.iter().map(encoder).collect(),
     }
 }

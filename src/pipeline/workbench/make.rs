@@ -1,6 +1,7 @@
 //! Making distilled pairs: prototypes decoded, or real pairs chosen.
 
-use super::{Prototyped, Recipe, Workbench};
+use super::{Prototyped, Workbench};
+use crate::pipeline::recipe::Recipe;
 use crate::{
     data::{ImageSource, Pair},
     error::Result,

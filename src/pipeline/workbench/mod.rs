@@ -7,25 +7,23 @@ mod make;
 mod once;
 mod score;
 
+use super::recipe::Recipe;
 use super::{
     Ctx,
     cluster::{self, ClusterSettings, Clusters, ImageClusters, TextClusters},
-    draw::synthesize,
-    methods::{Start, Way},
+    methods::Start,
     prototypes::{
-        self, PrototypeSettings, Prototypes,
+        self, Prototypes,
         assign::{self, Matching},
-        caption::{self, CaptionChoice, CaptionSettings},
+        caption::{self, CaptionChoice},
     },
-    ridge::targets::TargetSettings,
     space::{
         embeddings::{Embeddings, Kept},
-        prune::PruneSettings,
         rows::Rows,
         stats::{self, Stats, StatsSettings},
-        trust::Trust,
     },
     store::{Store, arrays::Arrays},
+    trust::{Trust, prune::PruneSettings},
 };
 use crate::{
     data::{Dataset, ready::Picked},
@@ -36,32 +34,11 @@ use crate::{
 };
 pub use make::image_seed;
 use once::{Once, lock};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
 };
-
-/// What makes a distilled set out of a data set: the settings of every stage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Recipe {
-    /// Seed of everything random.
-    pub seed: u64,
-    /// How pairs are got.
-    pub method: Way,
-    /// Dropping mismatched pairs.
-    pub prune: PruneSettings,
-    /// Clustering; its `prototypes` is M for every method.
-    pub cluster: ClusterSettings,
-    /// Matched clusters to prototypes.
-    pub prototype: PrototypeSettings,
-    /// Choosing captions.
-    pub caption: CaptionSettings,
-    /// Decoding prototypes to images.
-    pub synthesis: synthesize::Settings,
-    /// What students match pictures with.
-    pub targets: TargetSettings,
-}
 
 /// The checkpoints a workbench works with.
 #[derive(Clone, Debug)]

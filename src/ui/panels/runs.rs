@@ -32,8 +32,8 @@ const AT: [&str; 6] = ["IR@1", "IR@5", "IR@10", "TR@1", "TR@5", "TR@10"];
 
 fn scores(canvas: &mut Canvas, area: Rect, state: &State) {
     let theme = *canvas.theme;
-    let p = &state.draft.protocol;
-    let (way, encoders) = (state.draft.way, p.encoders.join(", "));
+    let p = &state.draft.config.evaluation;
+    let (way, encoders) = (state.draft.config.method, p.encoders.join(", "));
     let next = format!("next: {way} · {encoders} · {} runs · {} epochs", p.runs, p.epochs);
     let remark = if area.width >= 100 { format!("percent, test split, mean ± sd · {next}") } else { next };
     canvas.title(area, "Recall", &remark);

@@ -8,12 +8,13 @@ mod tries;
 
 use super::dry::cost::{Cost, Plan, Stage, cost, line};
 use super::{
-    Recipe, Workbench,
+    Workbench,
     choose::Choice,
     cluster_name, kept_name,
     make::{image_name, requests},
     matrix,
 };
+use crate::pipeline::recipe::Recipe;
 use crate::{
     data::ImageSource,
     error::Result,
@@ -27,9 +28,9 @@ use crate::{
         space::{
             embed,
             embeddings::{Embeddings, Kept},
-            prune::{self, PruneMethod},
         },
         store::{arrays::Arrays, encode_png},
+        trust::prune::{self, PruneMethod},
     },
 };
 use image::RgbImage;
