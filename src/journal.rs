@@ -87,9 +87,9 @@ impl Journal {
 
     fn over(path: &Path, out: Out) -> Result<Self> {
         if let Err(TryLockError::WouldBlock) = out.file().try_lock() {
-            let message = "is open in another explorer, which may be on a link that was lost; close that one (it keeps \
-                           every decision), or look at what it holds with `protostill replay`";
-            return Err(Error::input(path, message));
+            let message = "is open in another explorer, which may be on a link that was lost";
+            let way = "close that one (it keeps every decision), or look at what it holds with `protostill replay`";
+            return Err(Error::input(path, message).or(way));
         }
         let (sync, asked) = mpsc::channel::<()>();
         let (synced, told) = (out.again().map_err(Error::io(path))?, Told::default());
@@ -210,7 +210,7 @@ pub fn state_folder() -> Result<PathBuf> {
     let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let state = from("XDG_STATE_HOME").filter(|p| p.is_absolute());
     let dir = state.or_else(|| from("HOME").map(|home| home.join(".local/state")));
-    let dir = dir.ok_or_else(|| Error::setting("HOME", "is not set; name a file with --session"))?;
+    let dir = dir.ok_or_else(|| Error::setting("HOME", "is not set").or("name a file with --session"))?;
     Ok(dir.join("protostill"))
 }
 

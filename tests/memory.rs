@@ -5,6 +5,15 @@ mod program;
 
 use half::f16;
 use program::{assert_same, contents, protostill};
+use protostill::{
+    data,
+    models::device::Backend,
+    pipeline::{
+        Ctx,
+        store::Store,
+        workbench::{Checkpoints, Workbench},
+    },
+};
 use std::{fs, path::Path};
 
 /// Width of the demo's embeddings.
@@ -75,7 +84,33 @@ fn a_dry_run_tells_what_reading_features_takes() {
         };
         let bytes = (2 * PAIRS * WIDTH * 4) as u64;
         assert_eq!(read("64"), (bytes, 0));
-        // Mapped where they lie, or copied first because they are of another type.
-        assert_eq!(read("0.0001"), (0, if half { bytes } else { 0 }));
+        // Copied, and mapped.
+        assert_eq!(read("0.0001"), (0, bytes));
     }
+}
+
+#[test]
+fn features_cut_before_they_are_read_are_an_error_with_the_file_and_cut_later_do_no_harm() {
+    let home = tempfile::tempdir().unwrap();
+    let (folder, file) = (home.path().join("data"), home.path().join("data/train_image.npy"));
+    features(&folder, false);
+    let open = || {
+        let store = Store::open(home.path().join("store")).unwrap();
+        let bench = Workbench::new(data::open(&folder).unwrap(), Checkpoints::demo(), store, Backend::CPU);
+        bench.within(100_000)
+    };
+    let cut = |to: u64| fs::File::options().write(true).open(&file).unwrap().set_len(to).unwrap();
+    let (bench, ctx) = (open(), Ctx::quiet());
+    let found = bench.embeddings(&ctx).unwrap();
+    assert!(found.0.image.is_mapped());
+    let last = found.0.image.row(PAIRS - 1).to_vec();
+    cut(1000);
+    assert_eq!(found.0.image.row(PAIRS - 1).to_vec(), last);
+    bench.stats(&Default::default(), &ctx).unwrap();
+
+    features(&folder, false);
+    let late = open();
+    cut(1000);
+    let said = late.embeddings(&ctx).unwrap_err().to_string();
+    assert!(said.contains("train_image.npy"), "{said}");
 }

@@ -15,6 +15,7 @@ mod kernels;
 mod layers;
 pub mod loss;
 mod product;
+mod shards;
 pub mod tokenizer;
 pub mod unclip;
 pub mod weights;

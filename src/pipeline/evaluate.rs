@@ -9,7 +9,11 @@ use super::{
 use crate::{
     data::ImageId,
     error::{Error, Result},
-    models::{dense::normalise_rows, encoders::Features, head::Head},
+    models::{
+        dense::normalise_rows,
+        encoders::{Features, Pixels},
+        head::Head,
+    },
 };
 use ndarray::{Array2, ArrayView2, s};
 use rand::SeedableRng;
@@ -29,6 +33,8 @@ pub struct Settings {
     pub encoders: Vec<String>,
     /// What of them describes an image.
     pub features: Features,
+    /// How they are shown images.
+    pub pixels: Pixels,
     /// Trainings with different initialisation.
     pub runs: usize,
     /// Passes over the distilled pairs.
@@ -103,6 +109,7 @@ impl Default for Settings {
         Self {
             encoders,
             features: Features::Logits,
+            pixels: Pixels::default(),
             runs: 5,
             epochs,
             lr,

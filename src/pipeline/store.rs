@@ -90,7 +90,7 @@ impl Store {
     pub fn default_dir() -> Result<PathBuf> {
         let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
         let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
-        let none = || Error::setting("store", "neither XDG_CACHE_HOME nor HOME is set; name a folder");
+        let none = || Error::setting("store", "neither XDG_CACHE_HOME nor HOME is set").or("name a folder");
         cache.map(|c| c.join("protostill")).ok_or_else(none)
     }
 
