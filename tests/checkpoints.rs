@@ -15,10 +15,10 @@ use protostill::{
     models::{clip::Clip, demo, device::Backend, encoders::Pixels, hub::Hub, weights::Checkpoint},
     pipeline::{
         Ctx,
-        distilled::{DistilledPair, DistilledSet},
-        evaluate::Settings,
+        draw::synthesize::{self, Request},
+        score::evaluate::Settings,
+        set::{folder::DistilledSet, pair::DistilledPair},
         store::Store,
-        synthesize::{self, Request},
         workbench::{Checkpoints, Workbench},
     },
 };

@@ -12,8 +12,8 @@ use mutate::survives;
 use parsers::{parsers, written};
 use protostill::{
     config::Config,
-    data::{self, decode},
-    pipeline::distilled::DistilledSet,
+    data::{self, files::decode},
+    pipeline::set::folder::DistilledSet,
 };
 use rayon::prelude::*;
 use std::{fs, path::Path};

@@ -9,11 +9,11 @@ use parquet::{
 };
 use protostill::{
     config::Config,
-    data::{self, Dataset, ImageSource, decode},
+    data::{self, Dataset, ImageSource, files::decode},
     models::{clip::Clip, encoders::Encoder, tokenizer::Tokenizer, unclip::Unclip, weights::Checkpoint},
     pipeline::{
-        arrays::Arrays,
-        distilled::{DistilledPair, DistilledSet},
+        set::{folder::DistilledSet, pair::DistilledPair},
+        store::arrays::Arrays,
     },
 };
 use std::{

@@ -12,7 +12,7 @@ mod resnet;
 mod tensors;
 mod vit;
 
-use super::{dense::Linear, weights::Part};
+use super::{host::Linear, weights::Part};
 use crate::{
     error::{Error, Result},
     pixels,
