@@ -1,4 +1,4 @@
-//! Ready features that do not fit in memory.
+//! Memory: ready features that do not fit in it, and what strangers make to fill it.
 #![allow(clippy::unwrap_used)]
 
 mod program;
@@ -113,4 +113,46 @@ fn features_cut_before_they_are_read_are_an_error_with_the_file_and_cut_later_do
     cut(1000);
     let said = late.embeddings(&ctx).unwrap_err().to_string();
     assert!(said.contains("train_image.npy"), "{said}");
+}
+
+/// The most memory that a command holds, in bytes, and what it prints.
+#[cfg(target_os = "linux")]
+fn peak(mut command: std::process::Command) -> (u64, String) {
+    use std::io::Read;
+    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let (about, mut most) = (format!("/proc/{}/status", child.id()), 0);
+    while child.try_wait().unwrap().is_none() {
+        let status = fs::read_to_string(&about).unwrap_or_default();
+        let peak =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        most = most.max(peak.unwrap_or(0) * 1024);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let mut said = String::new();
+    child.stdout.unwrap().read_to_string(&mut said).unwrap();
+    (most, said)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_gigabyte_is_kept_however_large_pictures_and_their_files_are_and_however_many_threads_read_them() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("data");
+    fs::create_dir(&folder).unwrap();
+    // Each takes 150 MB as a file and 108 MB as pixels.
+    image::RgbImage::from_pixel(6000, 6000, image::Rgb([3, 200, 9])).save(folder.join("0.png")).unwrap();
+    fs::File::options().write(true).open(folder.join("0.png")).unwrap().set_len(150 << 20).unwrap();
+    let mut list = String::new();
+    for i in 0..8 {
+        let _ = fs::hard_link(folder.join("0.png"), folder.join(format!("{i}.png")));
+        list += &format!("{{\"file_name\": \"{i}.png\", \"text\": \"thing {i}\"}}\n");
+    }
+    fs::write(folder.join("metadata.jsonl"), list).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_protostill"));
+    command.args(["check", "data", "--memory", "1", "--threads", "16", "--json"]).current_dir(home.path());
+    let (most, said) = peak(command);
+    let found: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(found["train"]["images"], 8, "{found}");
+    assert!(found["problems"].get("unreadable-image").is_none(), "{found}");
+    assert!(most > 200_000_000 && most < 1_200_000_000, "{most} bytes");
 }
