@@ -172,7 +172,7 @@ fn encoders_are_shown_images_by_the_references_look_or_by_their_own() {
 #[test]
 fn what_an_encoder_cannot_be_is_said_with_file_and_setting() {
     type Edit = fn(&mut serde_json::Value);
-    let cases: [(&str, Edit, &str); 14] = [
+    let cases: [(&str, Edit, &str); 13] = [
         ("vit", |c| c["architecture"] = "convnext_tiny".into(), "architecture `convnext_tiny`"),
         ("vit", |c| c["model_args"]["num_heads"] = 5.into(), "num_heads 5 does not divide the width 24"),
         ("vit", |c| c["model_args"]["num_heads"] = 0.into(), "num_heads 0"),
@@ -185,8 +185,7 @@ fn what_an_encoder_cannot_be_is_said_with_file_and_setting() {
         ("nf_resnet", |c| c["global_pool"] = "max".into(), "global_pool `max`"),
         ("nf_resnet", |c| c["model_args"]["depths"] = vec![1, 1, 1, 1].into(), "model_args.depths"),
         ("nf_resnet", |c| c["pretrained_cfg"]["input_size"] = vec![1, 64, 64].into(), "input_size"),
-        ("nf_resnet", |c| c["pretrained_cfg"]["std"] = vec![0, 1, 1].into(), "std not 0"),
-        ("vit", |c| c["pretrained_cfg"]["mean"] = vec![1e300; 3].into(), "mean and std must be finite"),
+        ("nf_resnet", |c| c["pretrained_cfg"]["std"] = vec![0, 1, 1].into(), "std must not be 0"),
     ];
     for (name, edit, expected) in cases {
         let folder = with_config(name, edit);

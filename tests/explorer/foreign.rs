@@ -77,7 +77,7 @@ fn a_terminal_shows_every_cell_as_it_was_drawn() {
 }
 
 /// What an independent terminal shows after these panes were drawn on it, one after the other.
-fn painted(state: &mut State, panes: &[Pane], (width, height): (u16, u16)) -> String {
+fn painted(state: &mut State, panes: &[Pane], (width, height): (u16, u16)) -> Vec<String> {
     let (mut bytes, mut screen) = (Vec::new(), view::terminal(width, height));
     let mut painter = Painter::new(&mut bytes);
     for &pane in panes {
@@ -87,7 +87,7 @@ fn painted(state: &mut State, panes: &[Pane], (width, height): (u16, u16)) -> St
     }
     drop(painter);
     screen.process(&bytes);
-    screen.screen().contents()
+    lines(&screen.screen().contents())
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn letters_of_several_code_points_leave_nothing_behind_on_the_next_pane() {
                 assert_eq!(after, alone, "{before:?}, then {next:?} at {size:?}");
             }
         }
-        let captions = lines(&painted(&mut state, &[Pane::Data, Pane::Log, Pane::Captions], size)).join("\n");
+        let captions = painted(&mut state, &[Pane::Data, Pane::Log, Pane::Captions], size).join("\n");
         insta::assert_snapshot!(format!("writings_{}x{}", size.0, size.1), captions);
     }
 }
