@@ -90,9 +90,9 @@ impl Journal {
 
     fn over(path: &Path, out: Out) -> Result<Self> {
         if let Err(TryLockError::WouldBlock) = out.file().try_lock() {
-            let message = "is open in another explorer, which may be on a link that was lost; close that one (it keeps \
-                           every decision), or look at what it holds with `protostill replay`";
-            return Err(Error::input(path, message));
+            let message = "is open in another explorer, which may be on a link that was lost";
+            let way = "close that one (it keeps every decision), or look at what it holds with `protostill replay`";
+            return Err(Error::input(path, message).or(way));
         }
         let (sync, asked) = mpsc::channel::<()>();
         let (synced, told) = (out.again().map_err(Error::io(path))?, Told::default());
@@ -211,7 +211,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Held, u64)> {
 /// [`Error::Setting`] if the environment names no home.
 pub fn state_folder() -> Result<PathBuf> {
     own_folder("XDG_STATE_HOME", ".local/state")
-        .ok_or_else(|| Error::setting("HOME", "is not set; name a file with --session"))
+        .ok_or_else(|| Error::setting("HOME", "is not set").or("name a file with --session"))
 }
 
 /// A name for a new journal: `$XDG_STATE_HOME/protostill/session-<seconds>-<process>.jsonl`.

@@ -34,7 +34,7 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
         try_place(place)?;
     }
     if let Some(file) = args.metrics.as_ref().filter(|file| file.is_dir()) {
-        return Err(Error::setting("--metrics", format!("{} is a folder; name a file", file.display())));
+        return Err(Error::setting("--metrics", format!("{} is a folder", file.display())).or("name a file"));
     }
     let curves = Curves::default();
     let ctx = curves.collect(&progress::ctx(global.progress));
@@ -44,6 +44,7 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
         "set": { "fingerprint": read.fingerprint, "method": read.set.method, "pairs": read.set.pairs.len(), "edited": read.edited },
         "dataset": { "name": bench.dataset().name, "fingerprint": bench.dataset().fingerprint },
         "selection": config.evaluation.selection.to_string(),
+        "pixels": config.evaluation.pixels,
         "runs": config.evaluation.runs,
         "seed": config.seed,
         "encoders": recalls.iter().map(row).collect::<Vec<_>>(),

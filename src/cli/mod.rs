@@ -62,7 +62,7 @@ pub fn run(cli: &Cli, terminal: &dyn Fn() -> Vec<(&'static str, String)>) -> Res
 }
 
 fn no_explorer() -> Error {
-    Error::setting("command", "name one; see `protostill --help`")
+    Error::setting("command", "none is named").or("see `protostill --help`")
 }
 
 /// What the explorer needs of the command line: settings, and what opens the data set when it is wanted.
@@ -231,6 +231,12 @@ pub fn print(line: impl std::fmt::Display) -> Result<()> {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done.map_err(Error::io("stdout")),
     }
+}
+
+/// What stands in the place of a result for machines: what went wrong, and the way out or null.
+pub fn failure(error: &Error) -> serde_json::Value {
+    let (cause, hint) = error.parts();
+    serde_json::json!({ "error": cause.to_string(), "hint": hint })
 }
 
 /// A result for machines, on stdout.

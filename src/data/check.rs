@@ -178,7 +178,7 @@ fn look(row: &Listed) -> Image {
         Some(_) => return Image::FeaturesOnly,
     };
     let decoded = bytes.and_then(|(path, bytes)| {
-        decode::decode_bytes(&path, &bytes).map(|_| (Sha256::digest(&bytes).into(), decode::is_turned(&bytes)))
+        decode::decode_bytes(&path, &bytes).map(|_| (Sha256::digest(&*bytes).into(), decode::is_turned(&bytes)))
     });
     decoded.map_or_else(
         |e| Image::Wrong(Problem::UnreadableImage, e.to_string()),

@@ -176,7 +176,8 @@ fn open_folder(dir: &Path) -> Result<Listing> {
         ([], [one]) => open_original(&dir.join(one))?.with_features(dir),
         ([], []) => open_unlisted(dir),
         _ => {
-            Err(Error::input(dir, format!("holds several data sets; name one of: {}", printable(&candidates(&names)))))
+            let way = format!("name one of: {}", printable(&candidates(&names)));
+            Err(Error::input(dir, "holds several data sets").or(way))
         }
     }
 }

@@ -159,9 +159,8 @@ impl Hub {
             return Ok(folder);
         }
         let place = self.cache.display();
-        let message =
-            format!("no such folder, and not in the hub's cache {place}; fetch it with: {}", name.fetch_command());
-        Err(Error::input(name.to_string(), message))
+        let message = format!("no such folder, and not in the hub's cache {place}");
+        Err(Error::input(name.to_string(), message).or(format!("fetch it with: {}", name.fetch_command())))
     }
 }
 

@@ -115,11 +115,8 @@ impl Hub {
     /// What the hub has of `name` that is read here.
     fn ask(&self, name: &Name) -> Result<(Client, Listing, Vec<Remote>)> {
         if self.is_offline() {
-            let message = format!(
-                "is set, so `{name}` is not fetched; unset it, or copy the model into {}",
-                self.cache.display()
-            );
-            return Err(Error::setting("HF_HUB_OFFLINE", message));
+            let way = format!("unset it, or copy the model into {}", self.cache.display());
+            return Err(Error::setting("HF_HUB_OFFLINE", format!("is set, so `{name}` is not fetched")).or(way));
         }
         let client = Client::new(self).map_err(|e| failed(name, "", e))?;
         let listing = self.listing(&client, name)?;

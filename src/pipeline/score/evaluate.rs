@@ -7,10 +7,12 @@ use crate::{
     data::ImageId,
     error::{Error, Result},
     kernels::vectors,
-    models::{encoders::Features, head::Head, host::normalise_rows},
-};
-use crate::{
-    models::train::{Trainer, Training},
+    models::{
+        encoders::{Features, Pixels},
+        head::Head,
+        host::normalise_rows,
+        train::{Trainer, Training},
+    },
     pipeline::{Ctx, Report},
 };
 use ndarray::{Array2, ArrayView2, s};
@@ -31,6 +33,8 @@ pub struct Settings {
     pub encoders: Vec<String>,
     /// What of them describes an image.
     pub features: Features,
+    /// How they are shown images.
+    pub pixels: Pixels,
     /// Trainings with different initialisation.
     pub runs: usize,
     /// Passes over the distilled pairs.
@@ -105,6 +109,7 @@ impl Default for Settings {
         Self {
             encoders,
             features: Features::Logits,
+            pixels: Pixels::default(),
             runs: 5,
             epochs,
             lr,

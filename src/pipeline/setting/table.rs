@@ -106,6 +106,11 @@ pub const SETTINGS: &[Setting] = &[
         OneOf(&["logits", "pooled"]),
         "What of an encoder describes an image: its logits (the reference), or what is before them",
     ),
+    s(
+        "evaluation.pixels",
+        OneOf(&["reference", "own"]),
+        "How an encoder is shown images: by CLIP's mean, deviation and a side of 224 (the reference), or by its own",
+    ),
     s("evaluation.runs", Whole(1, 1000), "Runs with different initialisation").word("runs").flag("runs"),
     s("evaluation.epochs", Whole(1, 1_000_000), "Passes over the distilled pairs").word("epochs"),
     s("evaluation.lr", POSITIVE, "Learning rate before drop_at"),

@@ -50,14 +50,6 @@ impl Embeddings {
         Ok(Self { image, text, image_of, fingerprint })
     }
 
-    /// As [`Rows::check`], for both.
-    ///
-    /// # Errors
-    /// Its.
-    pub fn check(&self) -> Result<()> {
-        self.image.check().and_then(|()| self.text.check())
-    }
-
     /// Number of pairs.
     pub fn pairs(&self) -> usize {
         self.image_of.len()

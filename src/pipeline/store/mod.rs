@@ -90,7 +90,7 @@ impl Store {
     /// [`Error::Setting`] if neither variable names an absolute path.
     pub fn default_dir() -> Result<PathBuf> {
         own_folder("XDG_CACHE_HOME", ".cache")
-            .ok_or_else(|| Error::setting("store", "neither XDG_CACHE_HOME nor HOME is set; name a folder"))
+            .ok_or_else(|| Error::setting("store", "neither XDG_CACHE_HOME nor HOME is set").or("name a folder"))
     }
 
     /// The folder.

@@ -119,7 +119,7 @@ impl Workbench {
         }
     }
 
-    /// The same with `bytes` of memory to use, whatever the machine has: ready features of more than half of it are mapped.
+    /// The same with `bytes` of memory to use, whatever the machine has: ready features of more than half of it are copied and mapped.
     #[must_use]
     pub fn within(self, bytes: u64) -> Self {
         Self { memory: bytes, ..self }
@@ -200,9 +200,7 @@ impl Workbench {
     /// # Errors
     /// Unreadable images, a broken checkpoint, a full disk, cancellation.
     pub fn embeddings(&self, ctx: &Ctx) -> Result<Arc<(Embeddings, Fingerprint)>> {
-        let found = self.embeddings.get(|| self.embedded(ctx))?;
-        found.0.check()?;
-        Ok(found)
+        self.embeddings.get(|| self.embedded(ctx))
     }
 
     fn embedding_name(&self, clip: &Clip) -> Fingerprint {
@@ -214,17 +212,13 @@ impl Workbench {
         matrix(image) + matrix(text) <= self.memory / 2
     }
 
-    /// Ready features in memory, or mapped if they do not fit: where they lie, or a copy in the store's folder if they are
-    /// of another type or in another order.
+    /// Ready features in memory, or, if they do not fit, in a copy that is mapped, in the store's folder: what others can cut
+    /// is not mapped.
     fn rows(&self, picked: &Picked, fits: bool) -> Result<Rows> {
-        match picked.in_place() {
-            _ if fits => Ok(picked.read()?.into()),
-            Some((path, offset)) => {
-                picked.check()?;
-                Rows::in_file(path, offset, picked.dim())
-            }
-            None => Rows::spilled(self.store.dir(), picked.dim(), |to| picked.copy_to(to)),
+        if fits {
+            return Ok(picked.read()?.into());
         }
+        Rows::spilled(self.store.dir(), picked.dim(), |to| picked.copy_to(to))
     }
 
     /// Statistics of the training embeddings, kept and pruned rows apart.

@@ -151,14 +151,6 @@ impl Table {
         self.width
     }
 
-    /// The file and the first byte of the numbers, if they lie in one file as they would lie in memory.
-    pub(in crate::data) fn whole(&self) -> Option<(&Path, u64)> {
-        match self.parts.as_slice() {
-            [only] if only.float == Float::Single && only.offset.is_multiple_of(4) => Some((&only.path, only.offset)),
-            _ => None,
-        }
-    }
-
     /// The first of its files, for messages.
     pub(in crate::data) fn path(&self) -> &Path {
         self.parts.first().map_or(Path::new(""), |p| &p.path)

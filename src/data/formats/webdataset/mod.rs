@@ -202,7 +202,7 @@ fn captions(shard: &Shard, member: &Member, plain: bool) -> Result<(Vec<String>,
     if member.length > MAX_TEXT {
         return Err(wrong(&format!("{} bytes: too large for captions", member.length)));
     }
-    let bytes = read_part(&shard.path, &shard.path, member.offset, member.length)?;
+    let bytes = read_part(&shard.path, &shard.path, member.offset, member.length)?.to_vec();
     if plain {
         let text = text::text(bytes).map_err(|e| wrong(&e))?;
         return Ok((text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect(), false, 0));

@@ -319,7 +319,10 @@ pub fn replaceable(dir: &Path, force: bool) -> Result<()> {
         Some(Claim { by: MANIFEST, files: ours.files, later: is_score })
     };
     match refusal(dir, claim, force)? {
-        Some(why) => Err(Error::setting("out", format!("{}: {why}; or name another folder", dir.display()))),
+        Some((why, edited)) => {
+            let way = if edited { "`--force` replaces them; or name another folder" } else { "name another folder" };
+            Err(Error::setting("out", format!("{}: {why}", dir.display())).or(way))
+        }
         None => Ok(()),
     }
 }
