@@ -76,6 +76,9 @@ pub struct Data {
     pub orientation: Orientation,
     /// What CLIP and the decoder read in the place of a folder's captions.
     pub pre_caption: PreCaption,
+    /// The licence of the data, as the hub names it (`cc-by-4.0`): it goes into the card of each set.
+    #[serde(alias = "license", skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
 }
 
 /// Which checkpoints: `demo`, a folder in the library's own layout, or a name on the Hugging Face hub (`org/model` or
@@ -99,6 +102,7 @@ impl Default for Data {
             noise: 0.0,
             orientation: Orientation::default(),
             pre_caption: PreCaption::default(),
+            licence: None,
         }
     }
 }

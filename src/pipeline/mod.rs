@@ -3,6 +3,7 @@
 pub mod arrays;
 pub mod assign;
 pub mod caption;
+pub mod card;
 mod cholesky;
 pub mod cluster;
 mod ctx;
