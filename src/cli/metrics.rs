@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     fingerprint::Fingerprint,
     fsio::write_atomic_with,
-    pipeline::{curves::Point, evaluate::EncoderRecall},
+    pipeline::score::{curves::Point, evaluate::EncoderRecall},
 };
 use serde::Serialize;
 use serde_json::json;

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     fsio::printable,
     models::hub::{Hub, Name, Upload},
-    pipeline::distilled::{DistilledSet, ReadSet},
+    pipeline::set::folder::{DistilledSet, ReadSet},
 };
 use serde_json::json;
 use std::io::{BufRead, IsTerminal, Write};

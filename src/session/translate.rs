@@ -5,12 +5,14 @@ use crate::{
     data::Dataset,
     fingerprint::Fingerprint,
     pipeline::{
-        distilled::DistilledSet,
-        embed::Embeddings,
-        evaluate::EncoderRecall,
-        prototype::Prototype,
-        stats::{Plane, Stats},
-        trust::{Certificate, Trust, Witness},
+        prototypes::Prototype,
+        score::evaluate::EncoderRecall,
+        set::folder::DistilledSet,
+        space::{
+            embeddings::Embeddings,
+            stats::{Plane, Stats},
+            trust::{Certificate, Trust, Witness},
+        },
         workbench::{Matched, Prototyped},
     },
 };

@@ -9,10 +9,7 @@ use ndarray::Array2;
 use protostill::{
     data::ImageSource,
     fingerprint::Fingerprint,
-    pipeline::{
-        distilled::{DistilledPair, DistilledSet},
-        export::Form,
-    },
+    pipeline::set::{export::Form, folder::DistilledSet, pair::DistilledPair},
 };
 use serde_json::{Value, json};
 use std::{

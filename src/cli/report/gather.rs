@@ -8,8 +8,8 @@ use crate::{
     error::{Error, Result},
     pipeline::{
         Ctx,
-        distilled::{DistilledSet, ReadSet, SCORES},
-        nearest::Candidate,
+        set::folder::{DistilledSet, ReadSet, SCORES},
+        space::nearest::Candidate,
     },
 };
 use base64::{Engine, engine::general_purpose::STANDARD};

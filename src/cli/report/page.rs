@@ -7,8 +7,8 @@ use super::{
 use crate::{
     about,
     pipeline::{
-        card::as_toml,
-        stats::{histogram, quantiles},
+        set::card::as_toml,
+        space::stats::{histogram, quantiles},
     },
 };
 use ndarray::{Array2, Axis};

@@ -5,9 +5,9 @@ use crate::{
     error::Result,
     pipeline::{
         Ctx,
-        arrays::Arrays,
-        distilled::DistilledSet,
-        nearest::{Candidate, Side, nearest},
+        set::folder::DistilledSet,
+        space::nearest::{Candidate, Side, nearest},
+        store::arrays::Arrays,
     },
 };
 

@@ -4,7 +4,7 @@ use super::{Workbench, make::DECODER};
 use crate::{
     about,
     error::Result,
-    models::weights::{Checkpoint, MODEL},
+    models::{files::MODEL, weights::Checkpoint},
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
