@@ -2,7 +2,7 @@
 
 use super::{
     gather::{SHOWN, Set},
-    plot::{self, Line},
+    plot::{self, Line, Point},
 };
 use crate::{
     about,
@@ -87,7 +87,7 @@ fn number(encoder: &Value, name: &str, of: &str) -> f64 {
 fn together(sets: &[Set]) -> String {
     let mut rows = Vec::new();
     // Curves by encoder, then by method.
-    let mut curves: BTreeMap<String, BTreeMap<&str, Vec<(f64, f64, f64)>>> = BTreeMap::new();
+    let mut curves: BTreeMap<String, BTreeMap<&str, Vec<Point>>> = BTreeMap::new();
     for set in sets {
         let (pairs, method) = (set.read.set.pairs.len(), set.read.set.method.as_str());
         let mut scores = Vec::new();
@@ -104,7 +104,7 @@ fn together(sets: &[Set]) -> String {
     out += &table("", &["set", "method", "pairs", "seed", "R-mean"], &rows);
     out += "<div class=\"charts\">\n";
     for (i, (encoder, methods)) in curves.into_iter().enumerate() {
-        let line = |(name, mut points): (&str, Vec<(f64, f64, f64)>)| {
+        let line = |(name, mut points): (&str, Vec<Point>)| {
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
             Line { name: name.to_owned(), points }
         };

@@ -9,10 +9,13 @@ const HEIGHT: f64 = 300.0;
 /// Left, right, top, bottom.
 const MARGIN: (f64, f64, f64, f64) = (48.0, 16.0, 12.0, 40.0);
 
-/// A curve: name, and (x, mean, deviation) by rising x.
+/// A point of a curve: x, mean, deviation.
+pub type Point = (f64, f64, f64);
+
+/// A curve: its name, and its points by rising x.
 pub struct Line {
     pub name: String,
-    pub points: Vec<(f64, f64, f64)>,
+    pub points: Vec<Point>,
 }
 
 /// From data to the place in the drawing.
@@ -59,7 +62,7 @@ pub fn lines(id: &str, title: &str, lines: &[Line]) -> String {
     }
     let _ = write!(svg, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">pairs</text>", WIDTH - MARGIN.1, HEIGHT - 4.0);
     for (i, line) in lines.iter().enumerate() {
-        let at = |p: &(f64, f64, f64)| (scale.x(place(p.0)), scale.y(p.1));
+        let at = |p: &Point| (scale.x(place(p.0)), scale.y(p.1));
         let path: Vec<String> = line.points.iter().map(at).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let _ = write!(svg, "<g class=\"c{}\"><polyline points=\"{}\"/>", i % 6, path.join(" "));
         for point in &line.points {
