@@ -83,6 +83,9 @@ pub struct Data {
     pub orientation: Orientation,
     /// What CLIP and the decoder read in the place of a folder's captions.
     pub pre_caption: PreCaption,
+    /// The licence of the data, as the hub names it (`cc-by-4.0`): it goes into the card of each set.
+    #[serde(alias = "license")]
+    pub licence: Option<String>,
 }
 
 /// Which checkpoints: `demo`, a folder in the library's own layout, or a name on the Hugging Face hub (`org/model` or
@@ -106,6 +109,7 @@ impl Default for Data {
             noise: 0.0,
             orientation: Orientation::default(),
             pre_caption: PreCaption::default(),
+            licence: None,
         }
     }
 }

@@ -27,6 +27,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<()> {
+    if cli.version {
+        return cli::version(&cli.global);
+    }
     #[cfg(feature = "tui")]
     if let Some(done) = explore::run(cli) {
         return done;

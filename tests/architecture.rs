@@ -25,7 +25,7 @@ const FLOORS: &[&[&str]] = &[
     &["data", "models"],
     &["kernels", "pixels", "lfs", "fsio"],
     &["fingerprint"],
-    &["caught", "door", "error", "log", "machine"],
+    &["about", "caught", "door", "error", "log", "machine"],
 ];
 
 /// What a room must not name although it stands higher, or belongs to another crate.

@@ -3,6 +3,8 @@
 
 #[path = "cli/help.rs"]
 mod help;
+#[path = "cli/outputs.rs"]
+mod outputs;
 mod program;
 
 use program::{assert_same, bare, complaint, contents, protostill};
@@ -23,6 +25,7 @@ fn distill_writes_a_set_that_evaluate_reads() {
     let files = contents(&home.path().join("out"));
     let names: Vec<_> = files.keys().map(String::as_str).collect();
     let expected = [
+        "README.md",
         "images/0000.png",
         "images/0001.png",
         "images/0002.png",

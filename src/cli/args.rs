@@ -10,8 +10,11 @@ use std::path::PathBuf;
 /// Without --config, everything runs on the demo: a captioned world that protostill draws itself, with checkpoints
 /// that ship in the binary.
 #[derive(Debug, Parser)]
-#[command(name = "protostill", version, max_term_width = 100)]
+#[command(name = "protostill", disable_version_flag = true, max_term_width = 100)]
 pub struct Cli {
+    /// Print version, commit, target and features
+    #[arg(short = 'V', long)]
+    pub version: bool,
     /// What holds for every command.
     #[command(flatten)]
     pub global: Global,
@@ -86,6 +89,10 @@ pub enum Command {
     Distill(Distill),
     /// Train on distilled pairs and score retrieval on the test split
     Evaluate(Evaluate),
+    /// Show distilled sets on one page that needs no network: pairs beside their nearest real ones, recall, provenance
+    Report(Report),
+    /// Upload a distilled set to the Hugging Face hub as a data set, private unless told otherwise, after asking
+    Push(Push),
     /// Run several ways to get pairs under one protocol and print one table
     #[command(after_help = methods())]
     Compare(Compare),
@@ -105,6 +112,26 @@ pub enum Command {
     Settings,
     /// Versions, device, paths, and what the store holds
     Info,
+    /// Print what a shell completes commands and options by
+    Completions(Completions),
+    /// Write man pages
+    Man(Man),
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// The folder that they go to
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
 }
 
 /// What the help says of methods.
@@ -138,7 +165,7 @@ pub struct Distill {
     /// Replace the set in DIR even if its captions or pictures were changed by hand
     #[arg(long)]
     pub force: bool,
-    /// Further forms to write it in, separated by commas, beside the ImageFolder that `evaluate` reads
+    /// Further forms to write it in, separated by commas, beside the ImageFolder that `evaluate` reads: webdataset, parquet, open_clip
     #[arg(long, value_name = "FORM", value_delimiter = ',', default_value = "imagefolder")]
     pub format: Vec<String>,
     /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing
@@ -185,10 +212,10 @@ pub struct Check {
 pub struct Evaluate {
     /// A folder that `distill` wrote
     pub dir: PathBuf,
-    /// Write losses, recalls and their means as JSON lines
+    /// Write losses, recalls, their means and deviations as JSON lines of series, step and value
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
-    /// Write the same as event files for TensorBoard, a folder per encoder and run
+    /// Write the same as event files for TensorBoard, a folder for each evaluation, and in it one per encoder and run
     #[arg(long, value_name = "DIR")]
     pub tensorboard: Option<PathBuf>,
     /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing
@@ -197,6 +224,35 @@ pub struct Evaluate {
     /// The protocol: settings with a flag.
     #[command(flatten)]
     pub protocol: Judging,
+}
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Folders that `distill` wrote
+    #[arg(value_name = "DIR", required = true)]
+    pub dirs: Vec<PathBuf>,
+    /// Where the page goes
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    pub out: PathBuf,
+    /// Compute the embeddings of the data set where the store lacks them, to show the nearest real pairs
+    #[arg(long)]
+    pub embed: bool,
+}
+
+/// Options of `push`.
+#[derive(Debug, Args)]
+pub struct Push {
+    /// The data set's name there, as org/name
+    pub name: String,
+    /// A folder that `distill` wrote
+    pub dir: PathBuf,
+    /// Where everybody sees it, if it is not there yet
+    #[arg(long)]
+    pub public: bool,
+    /// Upload without asking
+    #[arg(long, short)]
+    pub yes: bool,
 }
 
 /// Options of `compare`.

@@ -8,6 +8,7 @@ use super::{
     workbench,
 };
 use crate::{
+    about,
     error::{Error, Result},
     fsio::{printable, try_place, write_atomic},
     pipeline::{
@@ -45,8 +46,10 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
         "dataset": { "name": bench.dataset().name, "fingerprint": bench.dataset().fingerprint },
         "selection": config.evaluation.selection.to_string(),
         "pixels": config.evaluation.pixels,
+        "split": config.evaluation.split.name(),
         "runs": config.evaluation.runs,
         "seed": config.seed,
+        "protostill": about::json(),
         "encoders": recalls.iter().map(row).collect::<Vec<_>>(),
     });
     // Shown before it is written, and written before a failure to show it ends the run: what cannot be kept is seen at
@@ -61,11 +64,18 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
         print(format_args!("{table}\n\npercent, mean ± sd of {runs} runs, {selection}; kept in {place}"))
     };
     write_atomic(&path, format!("{result:#}\n").as_bytes())?;
+    let renewed = read.renew_card(&args.dir)?;
     if let Some(file) = &args.metrics {
         metrics::json_lines(file, &curves.sorted(), &recalls)?;
     }
     if let Some(dir) = &args.tensorboard {
-        metrics::event_files(dir, &curves.sorted(), &recalls)?;
+        let made_of = (&config.evaluation, config.seed);
+        let name = metrics::name(&args.dir, &made_of, &[&read.fingerprint, &bench.dataset().fingerprint]);
+        metrics::event_files(&dir.join(name), &curves.sorted(), &recalls)?;
     }
-    shown
+    shown?;
+    match renewed || global.json {
+        true => Ok(()),
+        false => print("README.md was changed by hand, so the scores were not put into it"),
+    }
 }

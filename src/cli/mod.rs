@@ -12,13 +12,17 @@ mod info;
 mod metrics;
 mod plan;
 mod progress;
+mod push;
+mod report;
 mod settings;
+mod shell;
 mod stats;
 mod table;
 mod tensorboard;
 mod world;
 
 use crate::{
+    about,
     config::Config,
     data::{self, Dataset, world as demo},
     error::{Error, Result},
@@ -52,13 +56,25 @@ pub fn run(cli: &Cli, terminal: &dyn Fn() -> Vec<(&'static str, String)>) -> Res
         Command::Fetch(args) => fetch::run(&cli.global, args),
         Command::Settings => settings::run(&cli.global),
         Command::Info => info::run(&cli.global, &terminal()),
+        Command::Completions(args) => shell::completions(args),
+        Command::Man(args) => shell::man(args),
         Command::Check(args) => check::run(&cli.global, args),
         Command::Bench(args) => bench::run(&cli.global, args),
         Command::Stats(args) => stats::run(&cli.global, args),
         Command::Distill(args) => distill::run(&cli.global, args),
         Command::Evaluate(args) => evaluate::run(&cli.global, args),
         Command::Compare(args) => compare::run(&cli.global, args),
+        Command::Report(args) => report::run(&cli.global, args),
+        Command::Push(args) => push::run(&cli.global, args),
     }
+}
+
+/// `--version`.
+///
+/// # Errors
+/// As [`print()`].
+pub fn version(global: &Global) -> Result<()> {
+    if global.json { print_json(&about::json()) } else { print(about::line()) }
 }
 
 fn no_explorer() -> Error {

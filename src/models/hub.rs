@@ -5,6 +5,7 @@
 mod brisk;
 mod client;
 mod fetch;
+mod push;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -15,6 +16,7 @@ use crate::{
     fsio,
 };
 pub use fetch::Fetched;
+pub use push::Upload;
 use std::{path::PathBuf, time::Duration};
 
 /// A model on the hub: `org/model`, or `org/model@revision`.

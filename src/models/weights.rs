@@ -64,6 +64,23 @@ impl Checkpoint {
         Part { checkpoint: self, prefix: format!("{name}/") }
     }
 
+    /// What it is called: its folder, or its name on the hub.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.display().to_string(),
+            Self::Snapshot { name, .. } => name.to_string(),
+            Self::Embedded { name, .. } => (*name).to_owned(),
+        }
+    }
+
+    /// The commit that its files are of, if it is a model of the hub.
+    pub fn commit(&self) -> Option<&str> {
+        match self {
+            Self::Snapshot { folder, .. } => folder.file_name()?.to_str(),
+            _ => None,
+        }
+    }
+
     /// The checkpoint as a whole, for those without parts.
     pub fn root(&self) -> Part<'_> {
         Part { checkpoint: self, prefix: String::new() }
@@ -177,13 +194,32 @@ impl Part<'_> {
         }
         let mut all = Vec::new();
         for file in files {
-            let hash = match self.checkpoint {
-                Checkpoint::Embedded { .. } => Fingerprint::of_bytes(&self.bytes(&file)?),
-                _ => Fingerprint::of_file(&self.path(&file))?,
-            };
+            let hash = self.hash(&file)?;
             all.push((file, hash));
         }
         Ok(Fingerprint::of_content("checkpoint", &all, &[]))
+    }
+
+    /// The files that hold the weights of `stem`, with their SHA-256: as the hub's cache has it, which compared it when they
+    /// were fetched, else computed.
+    ///
+    /// # Errors
+    /// As [`Part::fingerprint`].
+    pub fn hashes(&self, stem: &str) -> Result<Vec<(String, Fingerprint)>> {
+        let files = self.shards(&self.weights_file(stem)?)?;
+        let known = |file: &str| {
+            let blob = std::fs::canonicalize(self.path(file)).ok()?;
+            let kept = blob.parent()?.file_name()? == "blobs";
+            blob.file_name()?.to_str().filter(|_| kept)?.to_owned().try_into().ok()
+        };
+        files.into_iter().map(|file| Ok((file.clone(), known(&file).map_or_else(|| self.hash(&file), Ok)?))).collect()
+    }
+
+    fn hash(&self, file: &str) -> Result<Fingerprint> {
+        match self.checkpoint {
+            Checkpoint::Embedded { .. } => Ok(Fingerprint::of_bytes(&self.bytes(file)?)),
+            _ => Fingerprint::of_file(&self.path(file)),
+        }
     }
 
     /// The files that `file` stands for: itself, or the shards it names, all of them there.

@@ -298,7 +298,7 @@ pub fn export(
     // As `distill` writes it: how often one looked makes no set.
     config.synthesis.preview_every = 0;
     let hand = |keep: bool| draft.by_hand.iter().filter(|(_, k)| **k == keep).map(|(row, _)| *row).collect::<Vec<_>>();
-    let mut manifest = bench.manifest(&config);
+    let mut manifest = bench.manifest(&config, config.method.draws())?;
     manifest["by_hand"] = serde_json::json!({
         "kept": hand(true),
         "dropped": hand(false),

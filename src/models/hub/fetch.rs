@@ -152,8 +152,8 @@ fn is_there(place: &Path, file: &Remote) -> bool {
     fs::metadata(place).is_ok_and(|m| m.is_file() && m.len() == file.size())
 }
 
-fn failed(name: &Name, file: &str, failure: Failure) -> Error {
-    let (Failure::Again(message) | Failure::Final(message)) = failure;
+pub(super) fn failed(name: &Name, file: &str, failure: Failure) -> Error {
+    let message = failure.to_string();
     let place = if file.is_empty() { name.to_string() } else { format!("{name}/{file}") };
     Error::input(place, message)
 }

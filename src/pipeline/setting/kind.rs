@@ -29,6 +29,8 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// Any words.
     Words,
+    /// Words, or nothing said.
+    Note,
     /// Names, at least one.
     Names,
     /// A method, and what is otherwise about it.
@@ -51,7 +53,8 @@ impl Kind {
                 Ok(number.into())
             }
             Self::Flag => text.parse::<bool>().map(Value::from).map_err(|_| wrong()),
-            Self::OneOf(_) | Self::Words | Self::Way => Ok(text.into()),
+            Self::Note if text.is_empty() => Ok(Value::Null),
+            Self::OneOf(_) | Self::Words | Self::Note | Self::Way => Ok(text.into()),
             Self::Names => Ok(text.split(',').map(str::trim).filter(|n| !n.is_empty()).collect()),
         }
     }
@@ -68,6 +71,7 @@ impl Kind {
             Self::Flag => value.is_boolean(),
             Self::OneOf(words) => value.as_str().is_some_and(|v| words.contains(&v)),
             Self::Words | Self::Way => value.is_string(),
+            Self::Note => value.is_null() || value.is_string(),
             Self::Names => {
                 value.as_array().is_some_and(|names| !names.is_empty() && names.iter().all(Value::is_string))
             }
@@ -110,6 +114,7 @@ impl Kind {
             Self::OneOf([a, b]) => format!("{a} or {b}"),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Words => "words".into(),
+            Self::Note => "words, or nothing".into(),
             Self::Names => "at least one name".into(),
             Self::Way => "a method, with `+` and what is otherwise about it".into(),
         }
@@ -122,7 +127,7 @@ impl Kind {
             Self::Real(..) => "X",
             Self::Flag => "true|false",
             Self::OneOf(_) => "WORD",
-            Self::Words => "WORDS",
+            Self::Words | Self::Note => "WORDS",
             Self::Names => "A,B",
             Self::Way => "NAME",
         }
@@ -149,7 +154,7 @@ impl Kind {
             }
             Self::Flag => json!({ "type": "boolean" }),
             Self::OneOf(words) => json!({ "enum": words }),
-            Self::Words | Self::Way => json!({ "type": "string" }),
+            Self::Words | Self::Note | Self::Way => json!({ "type": "string" }),
             Self::Names => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     End::{In, Open, Out},
-    Kind::{self, Flag, Maybe, Names, OneOf, Real, Way, Whole, Words},
+    Kind::{self, Flag, Maybe, Names, Note, OneOf, Real, Way, Whole, Words},
     Setting,
 };
 
@@ -48,6 +48,7 @@ pub const SETTINGS: &[Setting] = &[
         OneOf(&["reference", "off"]),
         "What CLIP and the decoder read in the place of a caption: BLIP's pre_caption to 30 words, or the caption",
     ),
+    s("data.licence", Note, "The licence of the data, as the hub names it; it goes into the card of each set"),
     s("models.clip", Words, "A Hugging Face CLIPModel: demo, a folder, or a name on the hub"),
     s("models.decoder", Words, "A diffusers StableUnCLIPImg2ImgPipeline for the same CLIP image space"),
     s("models.encoders", Words, "The folder with a timm model for each evaluation encoder"),

@@ -31,7 +31,7 @@ use ndarray::ArrayView1;
 use std::sync::Arc;
 
 /// Parts of a decoder: stem of their weights and their other files, in the layouts that diffusers and transformers write.
-const DECODER: [(&str, Option<&str>, &[&str]); 7] = [
+pub(super) const DECODER: [(&str, Option<&str>, &[&str]); 7] = [
     ("image_noising_scheduler", None, &["scheduler_config.json"]),
     ("image_normalizer", Some(DIFFUSERS), &["config.json"]),
     ("scheduler", None, &["scheduler_config.json"]),

@@ -3,8 +3,10 @@
 mod aim;
 mod choose;
 pub mod dry;
+mod look;
 mod make;
 mod once;
+mod provenance;
 mod score;
 
 use super::recipe::Recipe;
@@ -138,17 +140,6 @@ impl Workbench {
     /// Where the big networks compute, and in what numbers.
     pub fn backend(&self) -> &Backend {
         &self.backend
-    }
-
-    /// What made a set, for whoever finds it later: the settings, the data and the machine.
-    pub fn manifest(&self, config: &impl Serialize) -> serde_json::Value {
-        serde_json::json!({
-            "protostill": env!("CARGO_PKG_VERSION"),
-            "config": config,
-            "dataset": { "name": self.dataset.name, "fingerprint": self.dataset.fingerprint },
-            "device": self.backend.device_name(),
-            "precision": self.backend.precision_name(),
-        })
     }
 
     /// Seconds each stage took when it was computed, in this process or long ago.
