@@ -187,7 +187,10 @@ fn embedding_stops_when_cancelled_and_names_what_is_broken() {
     assert!(message.contains("such.png"), "{message}");
     let mut nan = ndarray::Array2::zeros((3, 4));
     nan[[2, 1]] = f32::NAN;
-    let message = protostill::pipeline::space::embeddings::Embeddings::new(nan, ndarray::Array2::zeros((1, 4)), vec![0]).unwrap_err().to_string();
+    let message =
+        protostill::pipeline::space::embeddings::Embeddings::new(nan, ndarray::Array2::zeros((1, 4)), vec![0])
+            .unwrap_err()
+            .to_string();
     assert!(message.contains("row 2"), "{message}");
 }
 

@@ -9,31 +9,41 @@ use super::{
 };
 use crate::{
     config::Config,
+    data::{self, Dataset},
     error::{Error, Result},
     fsio::{printable, try_place, write_atomic},
     pipeline::{
         Ctx,
         score::curves::Curves,
-        set::folder::{DistilledSet, SCORES},
+        set::folder::{DistilledSet, ReadSet, SCORES},
+        space::content,
         workbench::dry::cost::Plan,
     },
 };
 use serde_json::json;
+use std::path::Path;
+
+/// What makes a folder a set that was distilled here.
+const MANIFEST: &str = "manifest.json";
 
 pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
     let mut config = config(global)?;
     apply(&mut config, &args.protocol)?;
     let config = config.checked()?;
-    let read = DistilledSet::read(&args.dir)?;
     let needs = Needs { decoder: false, encoders: true };
+    let found = Found::read(&args.dir)?;
     if args.dry_run {
         let (bench, mut planned) = (onlooker(global, &config, needs)?, Plan::default());
-        let what = (Some(&read.set), read.set.pairs.len(), "");
+        let what = match &found {
+            Found::Ours(read) => (Some(&read.set), read.set.pairs.len(), ""),
+            Found::Given(data) => (None, data.train.pairs.len(), ""),
+        };
         bench.plan_scores(what, &config.evaluation, config.seed, &mut planned, &Ctx::quiet())?;
         return plan::show(global, "evaluate", &planned, bench.dataset(), &args.dir);
     }
-    let path = args.dir.join(SCORES);
-    for place in [Some(&path), args.metrics.as_ref(), args.tensorboard.as_ref()].into_iter().flatten() {
+    // In a folder of others nothing is left.
+    let path = matches!(found, Found::Ours(_)).then(|| args.dir.join(SCORES));
+    for place in [path.as_ref(), args.metrics.as_ref(), args.tensorboard.as_ref()].into_iter().flatten() {
         try_place(place)?;
     }
     if let Some(file) = args.metrics.as_ref().filter(|file| file.is_dir()) {
@@ -42,6 +52,13 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
     let curves = Curves::default();
     let ctx = curves.collect(&progress::ctx(global.progress));
     let bench = workbench(global, &config, needs, &ctx)?;
+    let read = match found {
+        Found::Ours(read) => *read,
+        Found::Given(mut data) => {
+            content::name(&mut data, bench.store(), Some(&ctx))?;
+            bench.given(&data, &ctx)?
+        }
+    };
     let recalls = bench.evaluate(&read.set, &config.evaluation, config.seed, &ctx)?;
     let result = json!({
         "set": { "fingerprint": read.fingerprint, "method": read.set.method, "pairs": read.set.pairs.len(), "edited": read.edited },
@@ -59,10 +76,13 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
         let rows: Vec<Vec<String>> = recalls.iter().map(|r| [vec![r.encoder.clone()], scores(r)].concat()).collect();
         let table = render(&["encoder", "IR@1", "IR@5", "IR@10", "TR@1", "TR@5", "TR@10", "R-mean"], &rows);
         let (runs, selection) = (config.evaluation.runs, config.evaluation.selection);
-        let place = printable(&path.display().to_string());
-        print(format_args!("{table}\n\npercent, mean ± sd of {runs} runs, {selection}; kept in {place}"))
+        let kept = path.as_ref().map(|path| format!("; kept in {}", printable(&path.display().to_string())));
+        let kept = kept.unwrap_or_default();
+        print(format_args!("{table}\n\npercent, mean ± sd of {runs} runs, {selection}{kept}"))
     };
-    write_atomic(&path, format!("{result:#}\n").as_bytes())?;
+    if let Some(path) = &path {
+        write_atomic(path, format!("{result:#}\n").as_bytes())?;
+    }
     if let Some(file) = &args.metrics {
         metrics::json_lines(file, &curves.sorted(), &recalls)?;
     }
@@ -70,6 +90,23 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
         metrics::event_files(dir, &curves.sorted(), &recalls)?;
     }
     shown
+}
+
+/// What is measured.
+enum Found {
+    /// A set that was distilled here.
+    Ours(Box<ReadSet>),
+    /// Captioned images, whoever made them.
+    Given(Box<Dataset>),
+}
+
+impl Found {
+    fn read(dir: &Path) -> Result<Self> {
+        if dir.join(MANIFEST).exists() || !dir.exists() {
+            return DistilledSet::read(dir).map(|read| Self::Ours(Box::new(read)));
+        }
+        data::open(dir).map(|data| Self::Given(Box::new(data)))
+    }
 }
 
 /// The protocol's flags over the settings.

@@ -45,10 +45,15 @@ pub(crate) struct Taken {
     here: std::marker::PhantomData<*const ()>,
 }
 
+/// How many bytes there are in all.
+pub(crate) fn most() -> u64 {
+    *room().most.get_or_insert_with(|| machine::memory().map_or(UNKNOWN, |m| m.available / SHARE))
+}
+
 /// Waits until `bytes` are to be had. A picture that takes more than there is gets it when nobody else has any.
 pub(crate) fn take(bytes: u64) -> Taken {
+    let most = most();
     let mut room = room();
-    let most = *room.most.get_or_insert_with(|| machine::memory().map_or(UNKNOWN, |m| m.available / SHARE));
     while OWN.get() == 0 && room.taken > 0 && room.taken.saturating_add(bytes) > most {
         room = LEFT.wait(room).unwrap_or_else(PoisonError::into_inner);
     }

@@ -3,6 +3,7 @@
 mod aim;
 mod choose;
 pub mod dry;
+mod given;
 mod make;
 mod once;
 mod score;
