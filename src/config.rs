@@ -1,7 +1,7 @@
 //! Every setting, in one place: read from TOML, overridden by flags, checked before anything runs.
 
 use crate::{
-    data::{Orientation, Rules, caption::PreCaption},
+    data::{Orientation, Rules, caption::PreCaption, fields::Names},
     door,
     error::{Error, Result},
     fsio::expanded,
@@ -75,6 +75,12 @@ impl Default for Config {
 pub struct Data {
     /// `world` for the demo, or a folder.
     pub source: String,
+    /// How a folder lies on disk; if none is named, what it looks like.
+    pub layout: Option<String>,
+    /// Which picture of a row or sample counts where it has several: a key, a column, a member's extension.
+    pub image: Option<String>,
+    /// The same for captions.
+    pub caption: Option<String>,
     /// Training scenes of the demo world.
     pub scenes: usize,
     /// Fraction of the demo world's training captions swapped between scenes.
@@ -105,6 +111,9 @@ impl Default for Data {
     fn default() -> Self {
         Self {
             source: "world".into(),
+            layout: None,
+            image: None,
+            caption: None,
             scenes: 2_000,
             noise: 0.0,
             orientation: Orientation::default(),
@@ -124,7 +133,8 @@ impl Default for Models {
 impl Data {
     /// How a folder is read.
     pub fn rules(&self) -> Rules {
-        Rules { orientation: self.orientation, pre_caption: self.pre_caption }
+        let names = Names { image: self.image.clone(), caption: self.caption.clone() };
+        Rules { layout: self.layout.clone(), names, orientation: self.orientation, pre_caption: self.pre_caption }
     }
 }
 
@@ -141,8 +151,8 @@ impl Config {
         };
         let mut config: Self = toml::from_str(&text).map_err(|e| Error::input(&name, one_line(&text, &e)))?;
         let Models { clip, decoder, encoders } = &mut config.models;
-        for path in [&mut config.data.source, clip, decoder, encoders].into_iter().filter(|path| path.starts_with('~'))
-        {
+        let own = [&mut config.data.source, clip, decoder, encoders].into_iter();
+        for path in own.chain(&mut config.evaluation.encoders).filter(|path| path.starts_with('~')) {
             let home = std::env::var_os("HOME").map(PathBuf::from);
             *path = expanded(PathBuf::from(&*path), home).display().to_string();
         }

@@ -12,7 +12,14 @@ use protostill::{
         world::{WorldSpec, dataset},
     },
     error::Result,
-    models::{clip::Clip, demo, device::Backend, encoders::Pixels, hub::Hub, weights::Checkpoint},
+    models::{
+        clip::{Clip, TextTower},
+        demo,
+        device::Backend,
+        encoders::{Encoder, Features, Pixels},
+        hub::Hub,
+        weights::Checkpoint,
+    },
     pipeline::{
         Ctx,
         draw::synthesize::{self, Request},
@@ -284,4 +291,85 @@ fn features_of_one_look_are_not_taken_for_those_of_another() {
     let [reference, own, again] = [Pixels::Reference, Pixels::Own, Pixels::Reference].map(scores);
     assert_ne!(reference, own);
     assert_eq!(reference, again);
+}
+
+/// The demo's vision transformer with its configuration changed, and those of its tensors that `keep` is content with.
+fn encoder(dir: &Path, change: impl Fn(&mut serde_json::Value), keep: impl Fn(&str) -> bool) -> Result<Encoder> {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/encoders/vit");
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(from.join("config.json")).unwrap()).unwrap();
+    change(&mut config);
+    fs::create_dir_all(dir).unwrap();
+    fs::write(dir.join("config.json"), config.to_string()).unwrap();
+    let mut tensors = candle_core::safetensors::load(from.join("model.safetensors"), &Device::Cpu).unwrap();
+    tensors.retain(|name, _| keep(name));
+    candle_core::safetensors::save(&tensors, dir.join("model.safetensors")).unwrap();
+    Encoder::load(&Checkpoint::Folder(dir.into()).root())
+}
+
+#[test]
+fn arguments_that_timm_saves_are_understood_or_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |args: serde_json::Value| {
+        let change = |config: &mut serde_json::Value| {
+            let all = config["model_args"].as_object_mut().unwrap();
+            all.extend(args.as_object().unwrap().clone());
+        };
+        encoder(dir.path(), change, |_| true).map(|encoder| encoder.side()).map_err(|e| e.to_string())
+    };
+    let fine = serde_json::json!({"in_chans": 3, "global_pool": "token", "img_size": [64, 64]});
+    assert_eq!(with(fine), Ok(64));
+    for (args, said) in [
+        (serde_json::json!({"in_chans": 1}), "model_args.in_chans is 1"),
+        (serde_json::json!({"global_pool": "avg"}), "global_pool `avg` is not supported"),
+        (serde_json::json!({"img_size": [64, 32]}), "model_args.img_size is 64 x 32"),
+        (serde_json::json!({"img_size": [32, 32]}), "model_args.img_size is 32, but the weights say 64"),
+    ] {
+        let found = with(args).unwrap_err();
+        assert!(found.contains(said), "{found}");
+    }
+}
+
+#[test]
+fn an_encoder_without_its_classifier_gives_pooled_features_and_says_why_no_logits() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = encoder(&dir.path().join("whole"), |_| {}, |_| true).unwrap();
+    let change = |config: &mut serde_json::Value| config["num_classes"] = 0.into();
+    let headless = encoder(&dir.path().join("headless"), change, |name| !name.starts_with("head.")).unwrap();
+    let pixels = ndarray::Array4::from_shape_fn((1, 3, 64, 64), |(_, c, y, x)| (c + y * x % 7) as f32 / 9.0);
+    let pooled = |encoder: &Encoder| encoder.encode(pixels.view(), Features::Pooled).unwrap();
+    assert_eq!(pooled(&headless), pooled(&whole));
+    let said = headless.encode(pixels.view(), Features::Logits).unwrap_err().to_string();
+    assert!(said.contains("config.json: has no classifier") && said.contains("features = \"pooled\""), "{said}");
+}
+
+#[test]
+fn a_text_encoder_saved_without_its_prefix_is_the_same_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&fs::read(golden("clip/config.json")).unwrap()).unwrap();
+    let mut own = config["text_config"].clone();
+    own["model_type"] = "clip_text_model".into();
+    let save = |name: &str, prefix: &str| {
+        let place = dir.path().join(name);
+        fs::create_dir_all(&place).unwrap();
+        fs::write(place.join("config.json"), own.to_string()).unwrap();
+        let text = weights()
+            .into_iter()
+            .filter_map(|(name, tensor)| Some((format!("{prefix}{}", name.strip_prefix("text_model.")?), tensor)));
+        candle_core::safetensors::save(&text.collect::<HashMap<_, _>>(), place.join("model.safetensors")).unwrap();
+        let tower = TextTower::load(&Checkpoint::Folder(place).root(), DType::F32, &Device::Cpu).unwrap();
+        tower.pooled(&[vec![0, 5, 7]]).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    assert_eq!(save("new", ""), save("old", "text_model."));
+}
+
+#[test]
+fn what_is_no_clip_is_refused_by_its_own_name() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_clip(dir.path(), &[]);
+    let text = fs::read_to_string(golden("clip/config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    config["model_type"] = "siglip".into();
+    fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+    let said = load(&Checkpoint::Folder(dir.path().into())).unwrap_err().to_string();
+    assert!(said.contains("config.json: model_type is `siglip`: only CLIP"), "{said}");
 }

@@ -56,10 +56,14 @@ pub struct Global {
     /// Folder for finished stages [default: $XDG_CACHE_HOME/protostill]
     #[arg(long, global = true, value_name = "DIR")]
     pub store: Option<PathBuf>,
-    /// The data set: `world` for the demo, or a folder (Karpathy lists, ImageFolder with metadata.jsonl, webdataset
-    /// shards, ready embeddings), or a pattern of shards such as 'train-{000..012}.tar'
+    /// The data set: `world` for the demo, or a folder in any layout that --as names, one of its files, a pattern of
+    /// shards such as 'train-{000..012}.tar', or a data set of the Hugging Face hub as org/name
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// How the data set lies on disk, where that is not to be found out: imagefolder, arrow, coco, lists, karpathy,
+    /// clip-retrieval, captions, table, webdataset, parquet or files
+    #[arg(long = "as", global = true, value_name = "LAYOUT")]
+    pub layout: Option<String>,
 }
 
 /// How progress is shown.
@@ -142,7 +146,7 @@ fn methods() -> String {
 /// Options of `fetch`.
 #[derive(Debug, Args)]
 pub struct Fetch {
-    /// Models as org/model or org/model@revision [default: those that the settings name]
+    /// Models as org/model or org/model@revision, data sets as datasets/org/name [default: the models that the settings name]
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// Only tell how much there is to fetch
@@ -210,7 +214,7 @@ pub struct Check {
 /// Options of `evaluate`.
 #[derive(Debug, Args)]
 pub struct Evaluate {
-    /// A folder that `distill` wrote
+    /// A folder that `distill` wrote, or any captioned images in a layout that --as names
     pub dir: PathBuf,
     /// Write losses, recalls, their means and deviations as JSON lines of series, step and value
     #[arg(long, value_name = "FILE")]

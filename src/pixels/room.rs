@@ -23,6 +23,12 @@ struct Room {
     most: Option<u64>,
 }
 
+impl Room {
+    fn most(&mut self) -> u64 {
+        *self.most.get_or_insert_with(|| machine::memory().map_or(UNKNOWN, |m| m.available / SHARE))
+    }
+}
+
 static ROOM: Mutex<Room> = Mutex::new(Room { taken: 0, decoding: 0, most: None });
 static LEFT: Condvar = Condvar::new();
 
@@ -50,6 +56,11 @@ pub(crate) struct Taken {
     here: std::marker::PhantomData<*const ()>,
 }
 
+/// How many bytes there are in all.
+pub(crate) fn most() -> u64 {
+    room().most()
+}
+
 /// Waits until `bytes` are to be had, for a file. One that takes more than there is gets it when nobody else has any.
 pub(crate) fn take(bytes: u64) -> Taken {
     wait_for(bytes, false, |room| OWN.get() == 0 && room.taken > 0)
@@ -63,7 +74,7 @@ pub(crate) fn decode(bytes: u64) -> Taken {
 
 fn wait_for(bytes: u64, decodes: bool, others: impl Fn(&Room) -> bool) -> Taken {
     let mut room = room();
-    let most = *room.most.get_or_insert_with(|| machine::memory().map_or(UNKNOWN, |m| m.available / SHARE));
+    let most = room.most();
     while others(&room) && room.taken.saturating_add(bytes) > most {
         room = LEFT.wait(room).unwrap_or_else(PoisonError::into_inner);
     }

@@ -1,6 +1,8 @@
 //! Every parser of foreign bytes, with files that it reads: what the seeded test changes at random (`mutate.rs`) and what
 //! `fuzz/` changes by what it covers.
 
+mod layouts;
+
 use image::{DynamicImage, ImageFormat, RgbImage};
 use parquet::{
     data_type::{ByteArray, ByteArrayType},
@@ -44,6 +46,8 @@ pub fn parsers(golden: impl Fn(&str) -> PathBuf) -> Vec<Parser> {
     let mut all = pictures(&golden);
     all.extend(lists());
     all.extend(tables());
+    all.extend(layouts::lists());
+    all.extend(layouts::tables());
     all.extend(sets());
     all.extend(checkpoints(&golden));
     all.extend(settings());
@@ -99,6 +103,9 @@ fn pictures(golden: &impl Fn(&str) -> PathBuf) -> Vec<Parser> {
         one("png", encoded(ImageFormat::Png)),
         one("jpeg", encoded(ImageFormat::Jpeg)),
         one("webp", encoded(ImageFormat::WebP)),
+        one("gif", encoded(ImageFormat::Gif)),
+        one("bmp", encoded(ImageFormat::Bmp)),
+        one("tiff", encoded(ImageFormat::Tiff)),
         one("progressive", fs::read(golden("decode/progressive.jpg")).unwrap()),
     ]
 }

@@ -22,7 +22,7 @@ use ndarray::{Array1, Array2, ArrayView3, ArrayView4, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tensors::Tensors;
 
 /// Side that the protocol squashes images to, for encoders that take any size.
@@ -54,9 +54,11 @@ pub enum Pixels {
 #[derive(Debug)]
 pub struct Encoder {
     body: Body,
-    head: Linear,
+    /// None where it was removed (`num_classes=0`).
+    head: Option<Linear>,
     look: Look,
     own: Look,
+    path: PathBuf,
 }
 
 /// What images are made to be.
@@ -106,6 +108,30 @@ fn imagenet_std() -> [f32; 3] {
     [0.229, 0.224, 0.225]
 }
 
+impl Config {
+    /// Takes out of `model_args` what is the same for every architecture; the error names the argument.
+    fn arguments(&mut self, args: &mut serde_json::Map<String, Value>) -> std::result::Result<(), String> {
+        // Rates of training only.
+        args.retain(|key, _| key != "drop_rate" && key != "drop_path_rate");
+        if let Some(channels) = args.remove("in_chans").filter(|channels| *channels != 3) {
+            return Err(format!("in_chans is {channels}, but images have 3"));
+        }
+        if let Some(pool) = args.remove("global_pool") {
+            let name = pool.as_str().ok_or_else(|| format!("global_pool is {pool}, no name"))?;
+            self.global_pool = Some(name.to_owned());
+        }
+        if let Some(Value::Array(sides)) = args.get("img_size") {
+            let [height, width] = &sides[..] else { return Err("img_size has not two sides".into()) };
+            if height != width {
+                return Err(format!("img_size is {height} x {width}: expected a square"));
+            }
+            let side = height.clone();
+            args.insert("img_size".into(), side);
+        }
+        Ok(())
+    }
+}
+
 impl Encoder {
     /// Reads `config.json` and `model.safetensors`. Sizes come from the weights; `model_args` (the overrides given to
     /// `timm.create_model`) say what shapes cannot, such as the number of heads.
@@ -126,14 +152,14 @@ impl Encoder {
             return refused("std must not be 0".into());
         }
         let mut args = config.model_args.take().unwrap_or_default();
-        // Rates of training only.
-        args.retain(|key, _| key != "drop_rate" && key != "drop_path_rate");
+        config.arguments(&mut args).map_err(|what| Error::input(&path, format!("model_args.{what}")))?;
         let told = args.remove("num_classes").and_then(|n| n.as_u64()).map(|n| n as usize).or(config.num_classes);
         let tensors = Tensors::open(part)?;
         let (body, head) = Body::load(&tensors, &config, Value::Object(args), &path)?;
-        let head = tensors.linear(head, body.width())?;
-        if let Some(told) = told.filter(|told| *told != head.bias.len()) {
-            return refused(format!("num_classes is {told}, but the weights say {}", head.bias.len()));
+        let head = if told == Some(0) { None } else { Some(tensors.linear(head, body.width())?) };
+        let classes = head.as_ref().map_or(0, |head| head.bias.len());
+        if let Some(told) = told.filter(|told| *told != classes) {
+            return refused(format!("num_classes is {told}, but the weights say {classes}"));
         }
         let (side, own) = match &body {
             Body::Vit(vit) => (vit.side(), vit.side()),
@@ -141,11 +167,12 @@ impl Encoder {
             _ => (height.min(PROTOCOL_SIDE), height),
         };
         let look = Look { side, mean: pixels::CLIP_MEAN, std: pixels::CLIP_STD };
-        Ok(Self { body, head, look, own: Look { side: own, mean, std } })
+        Ok(Self { body, head, look, own: Look { side: own, mean, std }, path })
     }
 
     /// timm's names of what can be loaded; `*` stands for any ending.
-    pub const ARCHITECTURES: &str = "vit_*, nf_resnet*, nf_regnet_b*, nfnet_l*, nfnet_f*, resnetN, mobilenetv2_*";
+    pub const ARCHITECTURES: &str =
+        "vit_*, deit_*, deit3_*, nf_resnet*, nf_regnet_b*, nfnet_l*, nfnet_f*, resnetN, mobilenetv2_*";
 
     /// The same, shown images by `pixels`; [`Self::load`] shows them by the reference's.
     #[must_use]
@@ -173,15 +200,15 @@ impl Encoder {
     /// Width of the features.
     pub fn width(&self, features: Features) -> usize {
         match features {
-            Features::Logits => self.head.weight.nrows(),
-            Features::Pooled => self.head.weight.ncols(),
+            Features::Logits => self.head.as_ref().map_or(0, |head| head.weight.nrows()),
+            Features::Pooled => self.body.width(),
         }
     }
 
     /// Normalised pixels `[b, 3, side, side]` to features `[b, width]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] for images of another size.
+    /// [`Error::Shape`] for images of another size; [`Error::Input`] for logits of an encoder whose classifier was removed.
     pub fn encode(&self, pixels: ArrayView4<'_, f32>, features: Features) -> Result<Array2<f32>> {
         let (side, found) = (self.side(), pixels.dim());
         if (found.1, found.2, found.3) != (3, side, side) {
@@ -192,17 +219,26 @@ impl Encoder {
                 found: format!("{:?}", pixels.shape()),
             });
         }
+        let head = match (features, &self.head) {
+            (Features::Pooled, _) => None,
+            (Features::Logits, Some(head)) => Some(head),
+            (Features::Logits, None) => {
+                let message =
+                    "has no classifier (num_classes is 0), so no logits: set evaluation.features = \"pooled\"";
+                return Err(Error::input(&self.path, message));
+            }
+        };
         let mut out = Array2::zeros((pixels.dim().0, self.width(features)));
         let rows: Vec<_> = out.rows_mut().into_iter().zip(pixels.outer_iter()).collect();
-        rows.into_par_iter().for_each(|(mut row, image)| row.assign(&self.one(image, features)));
+        rows.into_par_iter().for_each(|(mut row, image)| row.assign(&self.one(image, head)));
         Ok(out)
     }
 
-    fn one(&self, image: ArrayView3<'_, f32>, features: Features) -> Array1<f32> {
+    fn one(&self, image: ArrayView3<'_, f32>, head: Option<&Linear>) -> Array1<f32> {
         let pooled = self.body.pooled(image);
-        match features {
-            Features::Logits => self.head.forward(pooled.view().insert_axis(Axis(0))).remove_axis(Axis(0)),
-            Features::Pooled => pooled,
+        match head {
+            Some(head) => head.forward(pooled.view().insert_axis(Axis(0))).remove_axis(Axis(0)),
+            None => pooled,
         }
     }
 }
@@ -217,8 +253,9 @@ impl Body {
             }
             None => Ok(()),
         };
-        let found = if name.starts_with("vit_") {
-            (Self::Vit(vit::Vit::load(t, args, path)?), "head", "token")
+        let found = if vit::knows(name) {
+            let pool = config.global_pool.as_deref().unwrap_or("token");
+            (Self::Vit(vit::Vit::load(t, (name, pool), args, path)?), "head", pool)
         } else if nfnet::knows(name) {
             (Self::NormFree(nfnet::NormFreeNet::load(t, name, args, path)?), "head.fc", "avg")
         } else if resnet::knows(name) {

@@ -29,7 +29,7 @@ use std::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Names of the image encoders: sub-folders of the encoders' folder, or names on the hub.
+    /// Names of the image encoders: sub-folders of the encoders' folder, paths of others, or names on the hub.
     pub encoders: Vec<String>,
     /// What of them describes an image.
     pub features: Features,

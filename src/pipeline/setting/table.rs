@@ -36,6 +36,13 @@ pub const SETTINGS: &[Setting] = &[
         .word("method")
         .flag("method"),
     s("data.source", Words, "world for the demo, or a folder, or a pattern of shards"),
+    s("data.layout", Note, "How a folder lies on disk (`--as`); if none is named, what it looks like"),
+    s(
+        "data.image",
+        Note,
+        "Which picture of a row or sample counts where it has several: a key, a column, an extension",
+    ),
+    s("data.caption", Note, "The same for captions"),
     s("data.scenes", SOME, "Training scenes of the demo world"),
     s("data.noise", UP_TO_ONE, "Fraction of the demo world's training captions swapped between scenes"),
     s(

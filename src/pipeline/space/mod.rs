@@ -1,5 +1,6 @@
 //! The space that CLIP makes of a data set: its rows, which of them belong together, and what they look like as a whole.
 
+pub mod content;
 pub mod embed;
 pub mod embeddings;
 pub mod nearest;

@@ -3,6 +3,7 @@
 mod aim;
 mod choose;
 pub mod dry;
+mod given;
 mod look;
 mod make;
 mod once;
@@ -36,7 +37,6 @@ use crate::{
 };
 pub use make::image_seed;
 use once::{Once, lock};
-use serde::Serialize;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},

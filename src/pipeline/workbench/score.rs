@@ -26,6 +26,7 @@ use crate::{
 };
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 impl Workbench {
     /// Trains on `set` and scores retrieval on the test split, once per encoder and run.
@@ -172,9 +173,12 @@ pub(super) struct Student {
 }
 
 impl Student {
-    /// `name` is a sub-folder of `folder`, or a name on the hub.
-    fn load(folder: &Checkpoint, hub: &Hub, name: &str, pixels: Pixels) -> Result<Self> {
-        let on_hub = Name::parse(name).map(|_| Checkpoint::open(name, hub)).transpose()?;
+    /// `name` is a sub-folder of `folder`, the path of another one, or a name on the hub.
+    pub fn load(folder: &Checkpoint, hub: &Hub, name: &str, pixels: Pixels) -> Result<Self> {
+        // A path is one that looks like it: what has no slash lies in the folder of all encoders.
+        let own = (name.contains('/') && Path::new(name).is_dir()).then(|| Checkpoint::Folder(name.into()));
+        let named = || Name::parse(name).map(|_| Checkpoint::open(name, hub)).transpose();
+        let on_hub = own.map_or_else(named, |own| Ok(Some(own)))?;
         if on_hub.is_none() && (name.is_empty() || name.contains(['/', '\\']) || name.contains("..")) {
             return Err(Error::setting("evaluation.encoders", format!("`{name}` is not the name of an encoder")));
         }
@@ -194,6 +198,7 @@ impl Student {
 
 /// What an encoder is called, without whose it is on the hub.
 pub(super) fn model(name: &str) -> &str {
+    let name = name.trim_end_matches('/');
     name.rsplit_once('/').map_or(name, |(_, model)| model)
 }
 
