@@ -88,7 +88,7 @@ pub mod bounds {
     /// Denoising steps.
     pub const STEPS: RangeInclusive<usize> = 1..=1000;
     /// Guidance scale.
-    pub const GUIDANCE: RangeInclusive<f64> = 0.0..=30.0;
+    pub const GUIDANCE: RangeInclusive<f64> = 0.0..=100.0;
     /// Noise level.
     pub const NOISE: RangeInclusive<usize> = 0..=999;
     /// Runs for each encoder.
