@@ -15,7 +15,7 @@ use protostill::{
     pipeline::{
         Ctx,
         cluster::{ClusterSettings, fit, fit_from},
-        evaluate::{self, Captions, Images, Texts},
+        score::evaluate::{self, Captions, Images, Texts},
         store::Store,
         workbench::{Checkpoints, Workbench},
     },

@@ -6,8 +6,14 @@ use crate::{
     error::{Error, Result},
     fsio::expanded,
     pipeline::{
-        caption::CaptionSettings, cluster::ClusterSettings, evaluate, methods::Way, prototype::PrototypeSettings,
-        prune::PruneSettings, synthesize, targets::TargetSettings, workbench::Recipe,
+        cluster::ClusterSettings,
+        draw::synthesize,
+        methods::Way,
+        prototypes::{PrototypeSettings, caption::CaptionSettings},
+        ridge::targets::TargetSettings,
+        score::evaluate,
+        space::prune::PruneSettings,
+        workbench::Recipe,
     },
 };
 use serde::{Deserialize, Serialize};

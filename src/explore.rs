@@ -9,7 +9,7 @@ use protostill::{
     error::{Error, Result},
     fsio::{printable, try_place},
     journal,
-    pipeline::distilled::replaceable,
+    pipeline::set::folder::replaceable,
     session::{self, Open},
     ui::{
         self,

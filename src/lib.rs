@@ -19,6 +19,7 @@ pub mod fsio;
 pub mod job;
 #[cfg(feature = "tui")]
 pub mod journal;
+mod kernels;
 pub mod lfs;
 pub mod log;
 pub mod machine;
@@ -27,6 +28,5 @@ pub mod pipeline;
 pub mod pixels;
 #[cfg(feature = "tui")]
 pub mod session;
-mod simd;
 #[cfg(feature = "tui")]
 pub mod ui;

@@ -7,7 +7,7 @@ use protostill::{
     error::Error,
     pipeline::{
         Ctx, Report,
-        evaluate::{Captions, EncoderRecall, Images, Selection, Settings, Texts, evaluate},
+        score::evaluate::{Captions, EncoderRecall, Images, Selection, Settings, Texts, evaluate},
     },
 };
 use rand::{Rng, SeedableRng};

@@ -15,11 +15,11 @@ use parquet::{
 };
 use protostill::{
     config::Config,
-    data::{self, Dataset, ImageSource, decode},
+    data::{self, Dataset, ImageSource, files::decode},
     models::{clip::Clip, weights::Checkpoint},
     pipeline::{
-        arrays::Arrays,
-        distilled::{DistilledPair, DistilledSet},
+        set::{folder::DistilledSet, pair::DistilledPair},
+        store::arrays::Arrays,
     },
 };
 use std::{fs, io::Write, path::Path, sync::Arc};

@@ -6,7 +6,7 @@ mod common;
 use candle_core::{DType, Device, Tensor};
 use common::{checkpoint, golden};
 use protostill::{
-    data::{ImageId, ImageSource, Pair, Split, caption::normalise, decode::decode_rgb},
+    data::{ImageId, ImageSource, Pair, Split, caption::normalise, files::decode::decode_rgb},
     error::Error,
     models::{
         clip::{Clip, TextTower},
@@ -15,7 +15,7 @@ use protostill::{
         tokenizer::Tokenizer,
         weights::Checkpoint,
     },
-    pipeline::{Ctx, embed},
+    pipeline::{Ctx, space::embed},
 };
 use serde_json::Value;
 use std::{collections::HashMap, sync::Arc};
@@ -187,7 +187,10 @@ fn embedding_stops_when_cancelled_and_names_what_is_broken() {
     assert!(message.contains("such.png"), "{message}");
     let mut nan = ndarray::Array2::zeros((3, 4));
     nan[[2, 1]] = f32::NAN;
-    let message = embed::Embeddings::new(nan, ndarray::Array2::zeros((1, 4)), vec![0]).unwrap_err().to_string();
+    let message =
+        protostill::pipeline::space::embeddings::Embeddings::new(nan, ndarray::Array2::zeros((1, 4)), vec![0])
+            .unwrap_err()
+            .to_string();
     assert!(message.contains("row 2"), "{message}");
 }
 

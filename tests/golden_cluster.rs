@@ -6,13 +6,19 @@ use protostill::{
     data::{ImageId, Pair},
     pipeline::{
         Ctx,
-        assign::{assign, best_assignment},
-        caption::{CaptionSettings, captions},
         cluster::{ClusterSettings, Clusters, ImageClusters, TextClusters, fit, fit_from},
-        embed::Embeddings,
-        prototype::{EmptySupport, PrototypeSettings, Prototypes, prototypes},
-        prune::{Kept, PruneMethod, PruneSettings, prune, similarities},
-        stats::{StatsSettings, clean_split, effective_rank, stats},
+        prototypes::{
+            EmptySupport, PrototypeSettings, Prototypes,
+            assign::{assign, best_assignment},
+            caption::{CaptionSettings, captions},
+            prototypes,
+        },
+        space::{
+            embeddings::{Embeddings, Kept},
+            noise::clean_split,
+            prune::{PruneMethod, PruneSettings, prune, similarities},
+            stats::{StatsSettings, effective_rank, stats},
+        },
     },
 };
 use safetensors::SafeTensors;
@@ -214,7 +220,7 @@ fn no_policy_for_empty_supports_makes_a_nan() {
         assert!(found.list.iter().all(|p| p.similarity.is_finite() && p.image.iter().all(|v| v.is_finite())));
     }
     // Forced the other way round: image 1 with text 1 shares nothing.
-    let forced = protostill::pipeline::assign::Matching {
+    let forced = protostill::pipeline::prototypes::assign::Matching {
         text_of: [0, 1].map(protostill::pipeline::cluster::TextCluster).to_vec(),
         ..matching
     };
@@ -269,7 +275,7 @@ fn stats_are_numpys() {
         assert!((ours - theirs.as_f64().unwrap()).abs() < 1e-4);
     }
     assert_eq!((found.kept.quantiles.count, found.pruned.quantiles.count), (1200, 300));
-    let counts = |a: &protostill::pipeline::stats::Agreement| a.histogram.counts.iter().sum::<usize>();
+    let counts = |a: &protostill::pipeline::space::stats::Agreement| a.histogram.counts.iter().sum::<usize>();
     assert_eq!((counts(&found.kept), counts(&found.pruned)), (1200, 300));
     assert!(serde_json::to_string(&found).is_ok());
 }

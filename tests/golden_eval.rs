@@ -6,16 +6,18 @@ use ndarray::{Array1, Array2, Array4, ArrayD, Axis, Ix1, Ix2, Ix4, s};
 use protostill::{
     data::{ImageId, ImageSource},
     models::{
-        dense::{LayerNorm, Linear, normalise_rows},
         encoders::{Encoder, Features},
         head::Head,
+        host::{LayerNorm, Linear, normalise_rows},
+        train::{Trainer, Training},
         weights::Checkpoint,
     },
     pipeline::{
         Ctx,
-        features::encode_features,
-        recall::{Ranker, Recall},
-        train::{Trainer, Training},
+        score::{
+            features::encode_features,
+            recall::{Ranker, Recall},
+        },
     },
 };
 use rand::{Rng, SeedableRng};

@@ -6,7 +6,7 @@ mod common;
 use candle_core::{Device, Tensor};
 use common::{checkpoint, golden};
 use image::RgbImage;
-use protostill::{data::decode::decode_rgb, models::clip, pixels};
+use protostill::{data::files::decode::decode_rgb, models::clip, pixels};
 use std::collections::HashMap;
 
 type Tensors = HashMap<String, Tensor>;

@@ -10,7 +10,7 @@ use protostill::{
     },
     pipeline::{
         Ctx, Report,
-        synthesize::{Request, Settings, synthesize},
+        draw::synthesize::{Request, Settings, synthesize},
     },
 };
 use std::{

@@ -7,10 +7,12 @@
 use ndarray::{Array2, Axis};
 use protostill::pipeline::{
     Ctx,
-    embed::Embeddings,
-    need::by_need,
-    targets::{TargetSettings, soft_correspondence, solve},
-    trust::{Draws, Trust, Witness, trust_by},
+    methods::need::by_need,
+    ridge::targets::{TargetSettings, soft_correspondence, solve},
+    space::{
+        embeddings::Embeddings,
+        trust::{Draws, Trust, Witness, trust_by},
+    },
 };
 use safetensors::SafeTensors;
 

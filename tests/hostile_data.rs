@@ -6,7 +6,7 @@ use ndarray::Array2;
 use protostill::{
     data::{self, ImageSource},
     error::Error,
-    pipeline::distilled::{DistilledPair, DistilledSet},
+    pipeline::set::{folder::DistilledSet, pair::DistilledPair},
 };
 use serde_json::json;
 use std::{fs, path::Path, process::Command};
@@ -228,7 +228,7 @@ fn nan_in_embeddings_is_refused_by_writer_and_reader() {
     let text = bad.write(&dir.path().join("out"), &json!({})).unwrap_err().to_string();
     assert!(text.contains("array \"text\", row 1, column 2 is NaN"), "{text}");
     let (_dir, out) = written();
-    let arrays = protostill::pipeline::arrays::Arrays::new()
+    let arrays = protostill::pipeline::store::arrays::Arrays::new()
         .with_f32("image", &bad.image_prototypes)
         .with_f32("text", &bad.text_prototypes);
     forge(&out, &arrays.to_bytes().unwrap());

@@ -5,16 +5,21 @@ use ndarray::{Array2, Axis};
 use proptest::prelude::*;
 use protostill::pipeline::{
     Ctx,
-    assign::{assign, best_assignment},
     cluster::{ClusterSettings, Clusters, cluster_images, cluster_texts, fit, fit_from},
-    embed::Embeddings,
     methods::{
         Method,
         select::{nearest_pairs, real_pairs},
     },
-    nearest::{Side, nearest},
-    prototype::{EmptySupport, PrototypeSettings, prototypes},
-    prune::{PruneMethod, PruneSettings, prune},
+    prototypes::{
+        EmptySupport, PrototypeSettings,
+        assign::{assign, best_assignment},
+        prototypes,
+    },
+    space::{
+        embeddings::Embeddings,
+        nearest::{Side, nearest},
+        prune::{PruneMethod, PruneSettings, prune},
+    },
 };
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -170,7 +175,7 @@ fn one_thread_and_three_give_the_same_bytes() {
             let matching = assign(&image, &text, &ctx).unwrap();
             let set = PrototypeSettings::default();
             let found = prototypes(&d, &kept, (&image, &text), &matching, &set, &ctx).unwrap();
-            let stats = protostill::pipeline::stats::stats(&d, &kept, &Default::default(), &ctx).unwrap();
+            let stats = protostill::pipeline::space::stats::stats(&d, &kept, &Default::default(), &ctx).unwrap();
             let herding = real_pairs(Method::Herding, &d, 50, 1, &ctx).unwrap();
             (image, text, found, serde_json::to_string(&stats).unwrap(), herding)
         })
@@ -249,14 +254,14 @@ fn the_smallest_data_and_rows_that_are_not_there_do_not_panic() {
         let tiny = data(images, per, d, 3);
         let n = images * per;
         let kept = prune(&tiny, &PruneSettings { ratio: 0.0, ..Default::default() }, &ctx).unwrap();
-        let found = protostill::pipeline::stats::stats(&tiny, &kept, &Default::default(), &ctx).unwrap();
+        let found = protostill::pipeline::space::stats::stats(&tiny, &kept, &Default::default(), &ctx).unwrap();
         assert!(serde_json::to_string(&found).unwrap().find("null").is_none_or(|_| found.mixture_note.is_none()));
         assert_eq!(cluster_images(&tiny, &kept, None, &settings(1, 1), &ctx).is_ok(), n > 0);
         for method in [Method::Random, Method::Kcenter, Method::Herding, Method::ClipScore] {
             assert_eq!(real_pairs(method, &tiny, n, 1, &ctx).unwrap().len(), n);
             assert!(real_pairs(method, &tiny, n + 1, 1, &ctx).is_err());
         }
-        let absent = protostill::pipeline::prune::Kept(vec![99]);
+        let absent = protostill::pipeline::space::embeddings::Kept(vec![99]);
         assert!(cluster_images(&tiny, &absent, None, &settings(1, 1), &ctx).is_err());
         assert!(cluster_texts(&tiny, &absent, None, &settings(1, 1), &ctx).is_err());
     }

@@ -8,7 +8,8 @@ use protostill::{
     data::{self, Dataset, world},
     models::{clip::Clip, demo, device::Backend, hub::Hub, weights::Checkpoint},
     pipeline::{
-        Ctx, embed,
+        Ctx,
+        space::embed,
         store::Store,
         workbench::{Checkpoints, Recipe, Workbench},
     },

@@ -7,9 +7,9 @@ use protostill::{
     models::device::Backend,
     pipeline::{
         Ctx,
-        distilled::DistilledSet,
-        evaluate::Settings,
         methods::Method,
+        score::evaluate::Settings,
+        set::folder::DistilledSet,
         store::Store,
         workbench::{Checkpoints, Recipe, Workbench},
     },

@@ -6,10 +6,12 @@ use protostill::{
     machine,
     pipeline::{
         Ctx,
-        embed::Embeddings,
-        need::by_need,
-        targets::{TargetSettings, solve},
-        trust::{TrustSettings, trust},
+        methods::need::by_need,
+        ridge::targets::{TargetSettings, solve},
+        space::{
+            embeddings::Embeddings,
+            trust::{TrustSettings, trust},
+        },
     },
 };
 use rand::{Rng, SeedableRng};

@@ -17,8 +17,8 @@ use protostill::{
     machine,
     pipeline::{
         Ctx,
-        assign::best_assignment,
         cluster::{ClusterSettings, Clusters, fit, fit_from},
+        prototypes::assign::best_assignment,
     },
 };
 use std::{

@@ -13,8 +13,8 @@ use protostill::{
     },
     pipeline::{
         Ctx,
-        embed::{embed_captions, embed_images},
-        evaluate::{Captions, EncoderRecall, Images, Settings, Texts, evaluate},
+        score::evaluate::{Captions, EncoderRecall, Images, Settings, Texts, evaluate},
+        space::embed::{embed_captions, embed_images},
     },
 };
 use std::{collections::HashMap, fs, path::Path};

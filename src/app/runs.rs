@@ -7,7 +7,7 @@ use super::{
     model::{Curve, Score},
     state::State,
 };
-use crate::pipeline::recall::AT;
+use crate::pipeline::score::recall::AT;
 use std::collections::BTreeMap;
 
 /// Points that a curve is thinned to before it is kept.

@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     data::world::shown_with,
     error::{Error, Result},
-    pipeline::{Ctx, evaluate::mean_and_sd, methods::Way, prune::PruneMethod, workbench::Workbench},
+    pipeline::{Ctx, methods::Way, score::evaluate::mean_and_sd, space::prune::PruneMethod, workbench::Workbench},
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -8,7 +8,8 @@ use super::{
 use crate::{
     data::{
         Orientation, Rules,
-        check::{self, Checked, Problem},
+        check::{self, Checked},
+        listing::Problem,
     },
     error::{Error, Result},
     models::{demo as shipped, unclip},
@@ -58,7 +59,7 @@ fn result(checked: &Checked) -> Value {
 }
 
 /// A problem as JSON spells it: `missing-image`.
-fn name(problem: &check::Problem) -> String {
+fn name(problem: &Problem) -> String {
     json!(problem).as_str().unwrap_or_default().to_owned()
 }
 

@@ -13,10 +13,12 @@ use crate::{
     fsio::{printable, try_place},
     pipeline::{
         Ctx,
-        distilled::{DistilledSet, replaceable},
-        export::Form,
         methods::Way,
-        plan::Plan,
+        set::{
+            export::Form,
+            folder::{DistilledSet, replaceable},
+        },
+        workbench::dry::cost::Plan,
     },
 };
 use serde_json::json;

@@ -13,9 +13,9 @@ use crate::{
     fsio::{printable, try_place, write_atomic},
     pipeline::{
         Ctx,
-        curves::Curves,
-        distilled::{DistilledSet, SCORES},
-        plan::Plan,
+        score::curves::Curves,
+        set::folder::{DistilledSet, SCORES},
+        workbench::dry::cost::Plan,
     },
 };
 use serde_json::json;

@@ -4,7 +4,7 @@ use super::{table::row, tensorboard};
 use crate::{
     error::Result,
     fsio::write_atomic_with,
-    pipeline::{curves::Point, evaluate::EncoderRecall},
+    pipeline::score::{curves::Point, evaluate::EncoderRecall},
 };
 use serde_json::json;
 use std::{collections::BTreeMap, path::Path};

@@ -72,7 +72,7 @@ pub fn parts(global: &Global) -> Result<(Config, impl Fn(&Config, &Ctx) -> Resul
     if config.data.source != "world" {
         // A session may be reopened from another folder.
         let folder = Path::new(&config.data.source);
-        let whole = match data::webdataset::is_pattern(folder) && !folder.exists() {
+        let whole = match data::formats::webdataset::is_pattern(folder) && !folder.exists() {
             true => std::path::absolute(folder),
             false => std::fs::canonicalize(folder),
         };

@@ -8,8 +8,10 @@ use crate::{
     pipeline::{
         Ctx,
         methods::Start,
-        plan::{Plan, Stage},
-        workbench::{Recipe, Workbench},
+        workbench::{
+            Recipe, Workbench,
+            dry::cost::{Plan, Stage},
+        },
     },
 };
 use serde_json::json;

@@ -13,8 +13,8 @@ use crate::{
     fsio::printable,
     pipeline::{
         Ctx,
-        plan::Plan,
-        stats::{Agreement, Quantiles, Stats},
+        space::stats::{Agreement, Quantiles, Stats},
+        workbench::dry::cost::Plan,
     },
 };
 use serde_json::json;

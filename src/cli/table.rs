@@ -1,6 +1,6 @@
 //! Plain tables for people: columns aligned by display width, nothing that a terminal would interpret. And recalls as rows.
 
-use crate::{fsio::printable, pipeline::evaluate::EncoderRecall};
+use crate::{fsio::printable, pipeline::score::evaluate::EncoderRecall};
 use serde_json::{Map, Value, json};
 use unicode_width::UnicodeWidthStr;
 

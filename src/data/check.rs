@@ -1,17 +1,14 @@
 //! What would stop or spoil a run on a data set, all of it at once and before anything is computed.
 
-pub use super::listing::Problem;
-use crate::{
-    data::{
-        ImageSource, Rules, Split, caption, decode,
-        listing::{Listed, Listing, Origin},
-        ready::Ready,
-        source,
-        splits::PARTS,
-    },
-    error::Result,
-    fsio::printable,
+use super::{
+    ImageSource, Rules, Split, build, caption,
+    files::decode,
+    listing::{Listed, Listing, Origin, Problem},
+    ready::Ready,
+    source,
+    splits::PARTS,
 };
+use crate::{error::Result, fsio::printable};
 use rayon::prelude::*;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -167,12 +164,12 @@ enum Image {
 }
 
 fn look(row: &Listed) -> Image {
-    if let Err(e) = source::check_relative(row) {
+    if let Err(e) = build::check_relative(row) {
         return Image::Wrong(Problem::PathOutside, e.to_string());
     }
-    let bytes = match source::locate(row) {
+    let bytes = match build::locate(row) {
         None => {
-            return Image::Wrong(Problem::MissingImage, format!("{}: {}", row.list.display(), source::absence(row)));
+            return Image::Wrong(Problem::MissingImage, format!("{}: {}", row.list.display(), build::absence(row)));
         }
         Some((ImageSource::File(path), _)) => decode::read_file(&path).map(|bytes| (path, bytes)),
         Some((ImageSource::Member { file, name, offset, length }, _)) => {
@@ -293,7 +290,7 @@ mod tests {
 
     #[test]
     fn features_that_do_not_fit_or_are_no_numbers_are_found() {
-        use crate::data::npy::tests::singles;
+        use crate::data::files::npy::tests::singles;
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("captions.txt"), "one\ntwo\n").unwrap();
         fs::write(dir.path().join("image.npy"), singles(2, 1, &[1.0, 2.0])).unwrap();

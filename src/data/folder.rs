@@ -1,6 +1,6 @@
 //! Folders and files of a data set as every format looks at them.
 
-use super::text;
+use super::files::text;
 use crate::{
     door,
     error::{Error, Result},

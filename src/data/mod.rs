@@ -65,9 +65,9 @@ pub struct Split {
     /// One row per caption.
     pub pairs: Vec<Pair>,
     /// Features that came with it: they take the place of embedding.
-    pub ready: Option<embeddings::Ready>,
+    pub ready: Option<ready::Ready>,
     /// Features of its images by evaluation encoders, by their names: they take the place of encoding.
-    pub features: BTreeMap<String, embeddings::Picked>,
+    pub features: BTreeMap<String, ready::Picked>,
     /// What CLIP reads in the place of a caption.
     pub pre_caption: caption::PreCaption,
 }
@@ -146,41 +146,32 @@ impl ImageSource {
         }
     }
 
-    fn held(&self, upright: bool) -> Result<decode::Held> {
+    fn held(&self, upright: bool) -> Result<files::decode::Held> {
         match self {
             Self::Memory(pixels) => Ok((pixels.clone(), room::take(0))),
             Self::AsStored(of) => of.held(false),
-            Self::File(path) => decode::held(path, &decode::read_file(path)?, upright),
+            Self::File(path) => files::decode::held(path, &files::decode::read_file(path)?, upright),
             Self::Absent(name) => Err(Error::input(
                 name,
                 "there are only features of this image; measuring recall, real pairs and pictures need the image itself",
             )),
             Self::Member { file, name, offset, length } => {
-                decode::held(name, &decode::read_part(file, name, *offset, *length)?, upright)
+                files::decode::held(name, &files::decode::read_part(file, name, *offset, *length)?, upright)
             }
         }
     }
 }
 
+pub(crate) mod build;
 pub mod caption;
 pub mod check;
-pub mod decode;
-pub mod embeddings;
+pub mod files;
 mod folder;
-mod imagefolder;
-mod jpeg;
-mod json;
-mod karpathy;
-mod listing;
-pub mod npy;
-mod orientation;
-mod parquet;
-mod ready;
+pub mod formats;
+pub mod listing;
+pub mod ready;
 pub mod source;
 mod splits;
-mod tarfile;
-mod text;
-pub mod webdataset;
 pub mod world;
 
 pub use source::{open, open_by};

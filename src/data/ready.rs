@@ -1,6 +1,6 @@
 //! Features that came with a data set, joined to its images and captions.
 
-use super::npy::Table;
+use super::files::npy::Table;
 use crate::error::{Error, Result};
 use ndarray::Array2;
 use std::{collections::BTreeMap, io::Write, path::Path};

@@ -1,20 +1,18 @@
 //! Finds out how a data set lies on disk and reads it, once and checked: every image is there before a stage begins.
 
+use super::{
+    Dataset, Rules, Split, build,
+    folder::{file_names, folder_name, image_roots, read_list},
+    formats::{embeddings, imagefolder, karpathy, webdataset},
+    listing::{Listed, Listing, Origin, Problem},
+    ready,
+    splits::{Part, of_list, other_folders, split_folders, split_of},
+};
 use crate::{
-    data::{
-        Dataset, Rules, Split, embeddings,
-        folder::{file_names, folder_name, image_roots, read_list},
-        imagefolder, karpathy,
-        listing::{Listed, Listing, Origin, Problem},
-        splits::{Part, of_list, other_folders, split_folders, split_of},
-        webdataset,
-    },
     error::{Error, Result},
     fingerprint::Fingerprint,
     fsio::printable,
 };
-pub(crate) use build::stays_inside;
-pub(super) use build::{absence, check_relative, locate};
 use sha2::{Digest, Sha256};
 use std::{
     fs,
@@ -129,7 +127,7 @@ fn check_features(path: &Path, train: &Split, others: &[(&Split, &str)]) -> Resu
         }),
         Some((split, name)) => {
             let (with, without) = if split.ready.is_some() { (*name, "train") } else { ("train", *name) };
-            let file = split.ready.as_ref().or(train.ready.as_ref()).map_or(path, embeddings::Ready::path);
+            let file = split.ready.as_ref().or(train.ready.as_ref()).map_or(path, ready::Ready::path);
             Err(Error::input(file, format!("has ready features of the {with} split but none of the {without} split")))
         }
     }
@@ -285,6 +283,5 @@ fn listed(list: &Path, place: String, row: karpathy::Row, roots: &Arc<Vec<PathBu
     Listed { image: row.image, captions: row.caption, list: list.into(), place, origin: Origin::Below(roots.clone()) }
 }
 
-mod build;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Where the big networks compute, and in what numbers. (The evaluation encoders, small and asked once an image, stay on
 //! the CPU in float32.)
 
-use super::bfloat16::Bfloat16;
+use crate::kernels::bfloat16::Bfloat16;
 use crate::{
     error::{Error, Result, said},
     fingerprint::Fingerprint,

@@ -3,7 +3,7 @@
 //! `p = W₁ t + b₁; y = LayerNorm(dropout(W₂ GELU(p) + b₂) + p)`, the projection head of CLIP-like retrieval models that
 //! dataset distillation is evaluated with (MTT-VL, LoRS, PDS).
 
-use super::dense::{LayerNorm, Linear, gelu, gelu_slope};
+use super::host::{LayerNorm, Linear, gelu, gelu_slope};
 use ndarray::{Array, Array1, Array2, ArrayView2, Axis, Dimension, Zip};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -139,7 +139,7 @@ fn layer_norm_backward(mut gradient: Array2<f32>, tape: &Tape) -> Array2<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::{dense::normalise_rows, loss::symmetric_info_nce};
+    use crate::models::{host::normalise_rows, loss::symmetric_info_nce};
     use rand::SeedableRng;
 
     fn rng(seed: u64) -> ChaCha8Rng {

@@ -2,9 +2,9 @@
 //! candle's operations. With weights in half precision only what is multiplied is rounded (and, on other devices, its
 //! product); what goes from layer to layer stays float32.
 
-use super::{
+use crate::kernels::{
     bfloat16::Bfloat16,
-    kernels::{self, Curve},
+    elementwise::{self, Curve},
     product::{Packed, read},
 };
 use candle_core::{DType, Device, Module, Result, Tensor};
@@ -171,7 +171,7 @@ impl Linear {
             None => self.each(m, rows, fill, &mut out, |_, sums, out| out.copy_from_slice(sums)),
             Some(residual) => read(residual, |residual| {
                 self.each(m, rows, fill, &mut out, |i, sums, out| {
-                    kernels::add(sums, &residual[i * m.width..][..m.width]);
+                    elementwise::add(sums, &residual[i * m.width..][..m.width]);
                     out.copy_from_slice(sums);
                 });
                 Ok(())
@@ -187,7 +187,7 @@ impl Linear {
     {
         m.each(rows, fill, out, |i, sums, out| {
             if let Some(bias) = &self.host {
-                kernels::add(sums, bias);
+                elementwise::add(sums, bias);
             }
             finish(i, sums, out);
         });
@@ -220,7 +220,7 @@ impl Linear {
     /// [`Linear::run`], then its first half times the GELU of its second.
     pub fn gated(&self, x: &Tensor) -> Result<Tensor> {
         match &self.matrix {
-            Matrix::Packed(m) => self.then(x, m.width / 2, |sums, out| kernels::geglu(sums, out)),
+            Matrix::Packed(m) => self.then(x, m.width / 2, |sums, out| elementwise::geglu(sums, out)),
             Matrix::Plain(_) => {
                 let halves = self.narrow(x)?.chunk(2, 1)?;
                 &halves[0] * halves[1].gelu_erf()?
@@ -264,6 +264,6 @@ impl LayerNorm {
 
     /// `x [rows, width]`.
     pub fn run(&self, x: &Tensor) -> Result<Tensor> {
-        if fast(x) { kernels::layer_norm(x, &self.host.0, &self.host.1, self.eps) } else { self.slow.forward(x) }
+        if fast(x) { elementwise::layer_norm(x, &self.host.0, &self.host.1, self.eps) } else { self.slow.forward(x) }
     }
 }

@@ -1,6 +1,6 @@
 //! The student's loss: symmetric InfoNCE on matched pairs at a fixed temperature.
 
-use super::dense::normalise_rows;
+use super::host::normalise_rows;
 use ndarray::{Array2, ArrayView2, Axis};
 
 /// Mean of the image-to-text and the text-to-image cross-entropy over cosines divided by `temperature`, and its

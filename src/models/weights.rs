@@ -1,7 +1,6 @@
 //! The only place that opens checkpoints: a folder in a library's own layout, a snapshot in the hub's cache, or what
 //! ships in the binary.
 
-pub use super::files::{DIFFUSERS, MODEL};
 use super::{
     files::ENDINGS,
     hub::{Hub, Name},

@@ -6,7 +6,7 @@ use crate::{
     data::ImageSource,
     error::{Error, Result},
     fingerprint::Fingerprint,
-    pipeline::{Ctx, embed},
+    pipeline::{Ctx, space::embed},
 };
 use ndarray::{Array1, ArrayView1};
 use rayon::prelude::*;

@@ -5,12 +5,14 @@ use crate::{
     data::Dataset,
     fingerprint::Fingerprint,
     pipeline::{
-        distilled::DistilledSet,
-        embed::Embeddings,
-        evaluate::{EncoderRecall, Measured},
-        prototype::Prototype,
-        stats::{Plane, Stats},
-        trust::{Certificate, Trust, Witness},
+        prototypes::Prototype,
+        score::evaluate::{EncoderRecall, Measured},
+        set::folder::DistilledSet,
+        space::{
+            embeddings::Embeddings,
+            stats::{Plane, Stats},
+            trust::{Certificate, Trust, Witness},
+        },
         workbench::{Matched, Prototyped},
     },
 };

@@ -8,13 +8,17 @@ use crate::{
     fingerprint::Fingerprint,
     pipeline::{
         Ctx, Report,
-        caption::CaptionChoice,
-        distilled::DistilledSet,
-        embed, evaluate,
+        draw::synthesize::{self, Request},
         methods::Start,
-        prune::{self, Kept, PruneMethod},
-        stats,
-        synthesize::{self, Request},
+        prototypes::caption::CaptionChoice,
+        score::evaluate,
+        set::folder::DistilledSet,
+        space::{
+            embed,
+            embeddings::Kept,
+            prune::{self, PruneMethod},
+            stats,
+        },
         workbench::{Prototyped, Recipe},
     },
 };

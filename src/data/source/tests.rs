@@ -237,7 +237,7 @@ fn a_list_in_utf16_with_a_byte_order_mark_is_read() {
 fn rules_change_what_is_seen_and_read_and_the_fingerprint() {
     let dir = folder(&[("k_train.json", r#"[{"image":"a.png","caption":"A Dog."}]"#)]);
     let wide = image::RgbImage::new(9, 6);
-    let bytes = crate::data::orientation::tests::tagged(&wide, image::ImageFormat::Png, 6);
+    let bytes = crate::data::files::orientation::tests::tagged(&wide, image::ImageFormat::Png, 6);
     fs::write(dir.path().join("a.png"), bytes).unwrap();
     let upright = open(dir.path()).unwrap();
     let orientation = crate::data::Orientation::Ignore;

@@ -2,7 +2,8 @@
 
 use crate::{
     error::{Error, Result},
-    models::{kernels::Curve, weights::Part},
+    kernels::elementwise::Curve,
+    models::weights::Part,
 };
 use candle_core::{Result as TensorResult, Tensor};
 use serde::Deserialize;

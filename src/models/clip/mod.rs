@@ -12,15 +12,16 @@ pub use processor::processor;
 pub use text::TextTower;
 pub use vision::VisionTower;
 
+use super::{
+    device::made_on,
+    files::MODEL,
+    layers::Linear,
+    tokenizer::Tokenizer,
+    weights::{Checkpoint, Part},
+};
 use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
-    models::{
-        device::made_on,
-        layers::Linear,
-        tokenizer::Tokenizer,
-        weights::{Checkpoint, MODEL, Part},
-    },
     pixels::Processor,
 };
 use candle_core::{DType, Device, Tensor};

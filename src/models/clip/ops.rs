@@ -1,6 +1,6 @@
 //! Softmax attention over rows that hold queries, keys and values side by side.
 
-use crate::models::{attention, layers::fast};
+use crate::{kernels::attention, models::layers::fast};
 use candle_core::{DType, Result, Tensor};
 
 /// `qkv [b * t, 3 w]` to `[b * t, w]`, within each of `b` sequences; `causal`: each token sees what is not after it. On the

@@ -3,7 +3,7 @@
 use super::{config::TowerConfig, transformer::Transformer};
 use crate::{
     error::{Error, Result},
-    models::weights::{MODEL, Part},
+    models::{files::MODEL, weights::Part},
 };
 use candle_core::{DType, Device, Result as TensorResult, Tensor};
 use candle_nn::{LayerNorm, Module, VarBuilder};

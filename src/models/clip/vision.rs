@@ -4,8 +4,9 @@ use super::{config::TowerConfig, transformer::Transformer};
 use crate::{
     error::{Error, Result},
     models::{
+        files::MODEL,
         layers::{Linear, shares},
-        weights::{MODEL, Part},
+        weights::Part,
     },
 };
 use candle_core::{DType, Device, Result as TensorResult, Tensor};

@@ -2,7 +2,7 @@
 //! product.
 
 use super::tensors::Tensors;
-use crate::{error::Result, models::dense};
+use crate::{error::Result, models::host};
 use ndarray::{Array1, Array2, Array3, ArrayView3, Axis, CowArray, Ix2, s};
 
 /// A convolution; what normalises it is worked into its weights once, at load.
@@ -198,7 +198,7 @@ impl Activation {
             Self::Relu => x.mapv_inplace(|v| v.max(0.0)),
             Self::Relu6 => x.mapv_inplace(|v| v.clamp(0.0, 6.0)),
             Self::Silu => x.mapv_inplace(|v| v * sigmoid(v)),
-            Self::Gelu => x.mapv_inplace(dense::gelu),
+            Self::Gelu => x.mapv_inplace(host::gelu),
         }
     }
 }

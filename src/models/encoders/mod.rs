@@ -12,7 +12,7 @@ mod resnet;
 mod tensors;
 mod vit;
 
-use super::{dense::Linear, weights::Part};
+use super::{host::Linear, weights::Part};
 use crate::error::{Error, Result};
 use ndarray::{Array1, Array2, ArrayView3, ArrayView4, Axis};
 use rayon::prelude::*;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    models::dense::Linear,
+    models::host::Linear,
 };
 use ndarray::{Array1, Array3, ArrayView3, Axis};
 use serde::Deserialize;

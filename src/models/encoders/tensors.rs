@@ -3,8 +3,9 @@
 use crate::{
     error::{Error, Result, said},
     models::{
-        dense::{LayerNorm, Linear},
-        weights::{MODEL, Part},
+        files::MODEL,
+        host::{LayerNorm, Linear},
+        weights::Part,
     },
 };
 use candle_core::{DType, Device};

@@ -3,7 +3,7 @@
 use super::tensors::Tensors;
 use crate::{
     error::{Error, Result},
-    models::dense::{LayerNorm, Linear, gelu},
+    models::host::{LayerNorm, Linear, gelu},
 };
 use ndarray::{Array1, Array2, ArrayView3, Axis, s};
 use serde::Deserialize;

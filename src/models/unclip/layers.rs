@@ -1,11 +1,13 @@
 //! The layers of UNet and decoder, channels last. On a CPU in float32 on our own kernels; elsewhere on candle's operations.
 
 use super::{gather::Windows, winograd::Winograd};
-use crate::models::{
-    attention::{self, Memory},
-    kernels::{self, Group},
-    layers::{Linear, fast, host},
-    product::{Packed, read},
+use crate::{
+    kernels::{
+        attention::{self, Memory},
+        elementwise::{self, Group},
+        product::{Packed, read},
+    },
+    models::layers::{Linear, fast, host},
 };
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
@@ -74,9 +76,9 @@ impl Conv {
                 let mut all = |residual: Option<&[f32]>| {
                     read(x, |x| {
                         tiles.run(x, at, &mut out, |pixel, row| {
-                            kernels::add(row, bias);
+                            elementwise::add(row, bias);
                             if let Some(residual) = residual {
-                                kernels::add(row, &residual[pixel * row.len()..][..row.len()]);
+                                elementwise::add(row, &residual[pixel * row.len()..][..row.len()]);
                             }
                         });
                         Ok(())
@@ -135,7 +137,7 @@ impl GroupNorm {
         let flat = x.reshape((b, (), c))?;
         if fast(x) {
             let g = Group { gain: &self.host.0, bias: &self.host.1, groups: self.groups, eps: self.eps, silu };
-            return kernels::group_norm(&flat, shift, &g)?.reshape(x.shape());
+            return elementwise::group_norm(&flat, shift, &g)?.reshape(x.shape());
         }
         let flat = shift.map_or(Ok(flat.clone()), |s| flat.broadcast_add(&s.unsqueeze(1)?))?;
         let y = flat.reshape((b, (), self.groups, c / self.groups))?;
@@ -149,7 +151,7 @@ impl GroupNorm {
 
 /// x * sigmoid(x).
 pub(super) fn silu(x: &Tensor) -> Result<Tensor> {
-    if fast(x) { kernels::silu_of(x) } else { x.silu() }
+    if fast(x) { elementwise::silu_of(x) } else { x.silu() }
 }
 
 /// Keys and values that queries come to.

@@ -19,15 +19,14 @@ pub use noising::noise;
 pub use sampler::{Sampler, Scheduler};
 pub use schedule::{Prediction, Schedule, ScheduleConfig};
 
-use crate::{
-    error::{Error, Result},
-    models::{
-        clip::TextTower,
-        layers::shares,
-        tokenizer::Tokenizer,
-        weights::{Checkpoint, DIFFUSERS, Part},
-    },
+use super::{
+    clip::TextTower,
+    files::DIFFUSERS,
+    layers::shares,
+    tokenizer::Tokenizer,
+    weights::{Checkpoint, Part},
 };
+use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use image::RgbImage;

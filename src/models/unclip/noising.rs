@@ -3,7 +3,7 @@
 use super::{config::NormalizerConfig, schedule::Schedule, unet::sinusoids};
 use crate::{
     error::{Error, Result, said},
-    models::weights::{DIFFUSERS, Part},
+    models::{files::DIFFUSERS, weights::Part},
 };
 use candle_core::{DType, Device};
 use rand::{Rng, SeedableRng};

@@ -4,8 +4,8 @@
 //! A pixel's bits depend on its window and on its place in the image alone.
 
 use super::gather::Windows;
-use crate::{
-    models::product::{Packed, apart, scratch},
+use crate::kernels::{
+    product::{Packed, apart, scratch},
     simd::run,
 };
 use pulp::{Simd, WithSimd};

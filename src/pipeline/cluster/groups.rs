@@ -1,10 +1,8 @@
 //! Centres sorted into the kernel's panels.
 
-use super::{
-    kernel::Panels,
-    points::{lines, slice},
-};
-use crate::{pipeline::dense, simd};
+use super::points::{lines, slice};
+use crate::kernels::panels::Panels;
+use crate::kernels::{simd, vectors};
 use ndarray::Array2;
 
 /// Which centres share a panel: near ones, so that most rows need look at few panels.
@@ -19,7 +17,7 @@ impl Groups {
     pub fn new(centres: &Array2<f32>) -> Self {
         let (m, width) = (centres.nrows(), simd::width());
         let panels = Panels::new(lines(centres), centres.ncols());
-        let squares: Vec<f32> = centres.outer_iter().map(|c| dense::square(c) as f32).collect();
+        let squares: Vec<f32> = centres.outer_iter().map(|c| vectors::square(c) as f32).collect();
         let (mut left, mut order, mut products) = ((0..m as u32).collect::<Vec<_>>(), Vec::new(), Vec::new());
         while let Some(&first) = left.first() {
             let gap: Vec<f32> = (0..panels.count())

@@ -4,11 +4,11 @@
 use super::{
     ClusterSettings,
     groups::Groups,
-    kernel::{self, Panels},
     points::{BLOCK, Partition, Points, Sums, shift, slice},
     too_many,
 };
-use crate::{error::Result, pipeline::Ctx, simd};
+use crate::kernels::panels::{self, Panels};
+use crate::{error::Result, kernels::simd, pipeline::Ctx};
 use ndarray::Array2;
 use rayon::prelude::*;
 use std::collections::HashSet;
@@ -149,7 +149,7 @@ impl<'a> Round<'a> {
             let least = self.surely(lower.iter().copied().fold(u16::MAX, u16::min), first + i);
             if block.upper[i] >= least {
                 let label = block.labels[i];
-                let product = kernel::dot(self.points.row(first + i), slice(self.centres, label));
+                let product = panels::dot(self.points.row(first + i), slice(self.centres, label));
                 block.upper[i] = self.distance(first + i, self.offsets[0][label as usize] - 2.0 * product);
                 if block.upper[i] >= least {
                     found.push(i);

@@ -1,11 +1,9 @@
 //! The rows to cluster, where they lie: nothing is copied, and only centres are shifted to the rows' mean, so that
 //! |x - c|² = |x - m|² + |c - m|² + 2 m(c - m) - 2 x(c - m) loses few digits however far off the mean `m` is.
 
-use super::{Clusters, kernel};
-use crate::{
-    error::Result,
-    pipeline::{Ctx, dense},
-};
+use super::Clusters;
+use crate::kernels::panels;
+use crate::{error::Result, kernels::vectors, pipeline::Ctx};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -53,7 +51,7 @@ impl<'a> Points<'a> {
             Some(first) => {
                 let bad = (0..points.len()).find(|&i| points.row(i).iter().any(|v| !v.is_finite()));
                 let found = format!("NaN or infinity in row {}", bad.unwrap_or(first));
-                Err(dense::shape("rows to cluster", "values with finite squares", found))
+                Err(vectors::shape("rows to cluster", "values with finite squares", found))
             }
         }
     }
@@ -65,7 +63,7 @@ impl<'a> Points<'a> {
             .map(|from| {
                 let mut sum = vec![0.0; self.columns];
                 let rows = from..self.len().min(from + 4096);
-                rows.for_each(|i| kernel::add(&mut sum, f64::from(self.weights[i]), self.row(i)));
+                rows.for_each(|i| panels::add(&mut sum, f64::from(self.weights[i]), self.row(i)));
                 sum
             })
             .collect();
@@ -102,7 +100,7 @@ impl<'a> Points<'a> {
 
     /// Squared distance of row `i` to a (shifted) centre.
     pub fn gap(&self, i: usize, centre: &[f32]) -> f64 {
-        kernel::gap(self.row(i), &self.mean, centre)
+        panels::gap(self.row(i), &self.mean, centre)
     }
 
     /// The mean's length.
@@ -133,7 +131,7 @@ impl<'a> Points<'a> {
     /// # Errors
     /// [`crate::error::Error::Cancelled`].
     pub fn along(&self, axes: &Array2<f32>, ctx: &Ctx) -> Result<Points<'_>> {
-        let panels = kernel::Panels::new(lines(axes), self.columns);
+        let panels = panels::Panels::new(lines(axes), self.columns);
         let offset: Vec<f32> = axes.outer_iter().map(|axis| self.dot_mean(flat_row(&axis)) as f32).collect();
         let mut values = vec![0f32; self.len() * offset.len()];
         values.par_chunks_mut(BLOCK * offset.len()).enumerate().try_for_each(|(b, out)| {
@@ -163,7 +161,7 @@ impl<'a> Points<'a> {
 
     /// What each centre adds to |x - m|² - 2 x(c - m) to make it |x - c|².
     pub fn offsets(&self, centres: &Array2<f32>) -> Vec<f32> {
-        centres.outer_iter().map(|c| (dense::square(c) + 2.0 * self.dot_mean(flat_row(&c))) as f32).collect()
+        centres.outer_iter().map(|c| (vectors::square(c) + 2.0 * self.dot_mean(flat_row(&c))) as f32).collect()
     }
 
     /// Centres shifted to the mean.
@@ -269,7 +267,7 @@ impl Sums {
                 let (i, sign) = (i as usize, f64::from(sign));
                 let w = sign * f64::from(points.weights[i]);
                 *total += w;
-                kernel::add(sum, w, points.row(i));
+                panels::add(sum, w, points.row(i));
             }
         });
     }
@@ -297,7 +295,7 @@ impl Sums {
         let (mut saved, mut left) = (0.0, spread);
         for ((centre, &shift), weight) in centres.outer_iter().zip(shifts).zip(&self.total) {
             saved += weight * f64::from(shift).powi(2);
-            left -= weight * dense::square(centre);
+            left -= weight * vectors::square(centre);
         }
         saved / left.max(f64::MIN_POSITIVE)
     }

@@ -2,15 +2,11 @@
 //! step), one centre at a time over each row's best distance so far; and merging when fewer clusters are wanted.
 
 use super::{
-    ClusterSettings,
-    kernel::{self, Panels},
-    lloyd,
+    ClusterSettings, lloyd,
     points::{BLOCK, Points, lines, slice},
 };
-use crate::{
-    error::Result,
-    pipeline::{Ctx, dense},
-};
+use crate::kernels::panels::{self, Panels};
+use crate::{error::Result, kernels::vectors, pipeline::Ctx};
 use ndarray::{Array1, Array2, Axis, concatenate};
 use rand::{Rng, SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
@@ -41,7 +37,7 @@ pub(super) fn sample<'a>(points: &'a Points, settings: &ClusterSettings) -> Opti
 /// `start` and as many of the points as make it `m` centres.
 pub(super) fn grow(points: &Points, start: Array2<f32>, m: usize, rng: ChaCha8Rng, ctx: &Ctx) -> Result<Array2<f32>> {
     let rows = plus_plus(points, Some(&start), m, rng, ctx)?;
-    concatenate(Axis(0), &[start.view(), points.seeds(&rows).view()]).map_err(|e| dense::shape("centres", m, e))
+    concatenate(Axis(0), &[start.view(), points.seeds(&rows).view()]).map_err(|e| vectors::shape("centres", m, e))
 }
 
 /// The rows that make `m` centres of those of `start`.
@@ -145,7 +141,7 @@ pub(super) fn merge(points: &Points, mut centres: Array2<f32>, m: usize, ctx: &C
     // Centres are shifted already.
     let origin = vec![0.0; points.columns];
     let cost = |centres: &Array2<f32>, weight: &[f64], a: usize, b: usize| {
-        let gap = kernel::gap(slice(centres, a as u32), &origin, slice(centres, b as u32));
+        let gap = panels::gap(slice(centres, a as u32), &origin, slice(centres, b as u32));
         gap * weight[a] * weight[b] / (weight[a] + weight[b]).max(f64::MIN_POSITIVE)
     };
     let mut left: Vec<usize> = (0..centres.nrows()).collect();

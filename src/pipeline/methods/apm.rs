@@ -9,9 +9,11 @@ use crate::{
     error::Result,
     pipeline::{
         Ctx,
-        embed::Embeddings,
-        ridge::{Space, Texts, Weighted},
-        targets::{around, seen},
+        ridge::{
+            Space, Texts, Weighted,
+            targets::{around, seen},
+        },
+        space::embeddings::Embeddings,
     },
 };
 use ndarray::{Array2, ArrayView2};

@@ -2,7 +2,8 @@
 
 use crate::{
     error::{Error, Result},
-    pipeline::{Ctx, dense, embed::Embeddings},
+    kernels::vectors,
+    pipeline::{Ctx, space::embeddings::Embeddings},
 };
 use ndarray::ArrayView1;
 use rand::{Rng, SeedableRng};
@@ -23,7 +24,7 @@ pub fn coverage(data: &Embeddings, weights: &[f32], m: usize, seed: u64, ctx: &C
         return Err(Error::setting("cluster.prototypes", message));
     }
     // Subtracting a mean moves no point nearer to another: distances are those of the unit rows.
-    let length: Vec<f64> = images.par_iter().map(|&i| dense::norm(data.image.row(i as usize)).max(1e-12)).collect();
+    let length: Vec<f64> = images.par_iter().map(|&i| vectors::norm(data.image.row(i as usize)).max(1e-12)).collect();
     let mut closest = vec![f64::INFINITY; images.len()];
     let mut next = ChaCha8Rng::seed_from_u64(seed).random_range(0..images.len().max(1));
     let mut chosen = Vec::with_capacity(m);
@@ -33,7 +34,7 @@ pub fn coverage(data: &Embeddings, weights: &[f32], m: usize, seed: u64, ctx: &C
         let unit: Vec<f32> = data.image.row(images[next] as usize).iter().map(|v| v / length[next] as f32).collect();
         let unit = ArrayView1::from(&unit);
         closest.par_iter_mut().enumerate().for_each(|(i, closest)| {
-            let cosine = dense::cosine(data.image.row(images[i] as usize), unit);
+            let cosine = vectors::cosine(data.image.row(images[i] as usize), unit);
             *closest = closest.min(2.0 - 2.0 * cosine);
         });
         closest[next] = f64::NEG_INFINITY;

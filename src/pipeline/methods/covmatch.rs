@@ -7,13 +7,14 @@
 
 use crate::{
     error::Result,
+    kernels::{cholesky::Cholesky, vectors},
     pipeline::{
         Ctx,
-        cholesky::Cholesky,
-        dense,
-        embed::Embeddings,
-        ridge::{Space, Texts, Weighted},
-        targets::{around, seen},
+        ridge::{
+            Space, Texts, Weighted,
+            targets::{around, seen},
+        },
+        space::embeddings::Embeddings,
     },
 };
 use ndarray::{Array2, ArrayView1, ArrayView2};
@@ -37,9 +38,13 @@ pub fn covmatch(
 ) -> Result<Array2<f32>> {
     let (seen, m) = (seen(pictures, data)? / pictures.nrows().max(1) as f64, pictures.nrows());
     if captions.dim() != (m, data.text.ncols()) {
-        return Err(dense::shape("captions", format!("[{m}, {}]", data.text.ncols()), format!("{:?}", captions.dim())));
+        return Err(vectors::shape(
+            "captions",
+            format!("[{m}, {}]", data.text.ncols()),
+            format!("{:?}", captions.dim()),
+        ));
     }
-    dense::finite("captions", captions)?;
+    vectors::finite("captions", captions)?;
     let space = Space::new(data, Texts::Raw)?;
     let pairs = Weighted::new(&space, weights)?;
     let mut inner = seen.dot(&seen.t());

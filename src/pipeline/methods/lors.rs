@@ -14,10 +14,11 @@ mod tests;
 
 use crate::{
     error::{Error, Result},
+    kernels::vectors,
     pipeline::{
-        Ctx, dense,
-        embed::Embeddings,
+        Ctx,
         ridge::{Space, Texts, Weighted, single},
+        space::embeddings::Embeddings,
     },
 };
 use candle_core::{DType, Device, Result as Computed, Tensor, Var};
@@ -118,11 +119,11 @@ impl<'a> Real<'a> {
             ("pictures and captions", captions.nrows(), pictures.nrows()),
         ] {
             if given != own {
-                return Err(dense::shape(what, own, given));
+                return Err(vectors::shape(what, own, given));
             }
         }
-        dense::finite("rows of the pictures", pictures)?;
-        dense::finite("captions", captions)?;
+        vectors::finite("rows of the pictures", pictures)?;
+        vectors::finite("captions", captions)?;
         let square = |(v, m): (&f32, &f32)| f64::from(v - m).powi(2);
         let squares: f64 = captions.outer_iter().map(|r| r.iter().zip(&text_mean).map(square).sum::<f64>()).sum();
         let scale = (squares / captions.nrows().max(1) as f64).sqrt() as f32;
@@ -151,7 +152,7 @@ impl<'a> Real<'a> {
                 self.space.text(row, &self.text_mean, 1.0 / self.scale, text);
             }
         }
-        Ok((dense::tensor(dense::unit(images.view()).view())?, dense::tensor(texts.view())?))
+        Ok((vectors::tensor(vectors::unit(images.view()).view())?, vectors::tensor(texts.view())?))
     }
 }
 
@@ -179,9 +180,9 @@ impl Set {
     ) -> Result<Self> {
         let (m, rank) = (pictures.nrows(), rank.max(1));
         let mean = |mean: &[f32]| ndarray::Array1::from(mean.to_vec());
-        let images = dense::unit((dense::unit(pictures) - mean(&real.image_mean)).view());
+        let images = vectors::unit((vectors::unit(pictures) - mean(&real.image_mean)).view());
         let texts = (&captions - &mean(&real.text_mean)) / real.scale;
-        let (images, texts) = (dense::tensor(images.view())?, dense::tensor(texts.view())?);
+        let (images, texts) = (vectors::tensor(images.view())?, vectors::tensor(texts.view())?);
         let left = normal((m, rank), rng)?;
         let build = || {
             let (cpu, f32) = (&Device::Cpu, DType::F32);
@@ -261,11 +262,11 @@ fn start(shape: (usize, usize), rng: &mut ChaCha8Rng) -> Result<Tensor> {
 
 fn normal(shape: (usize, usize), rng: &mut ChaCha8Rng) -> Result<Tensor> {
     let draw = || <StandardNormal as Distribution<f32>>::sample(&StandardNormal, rng);
-    dense::tensor(Array2::from_shape_simple_fn(shape, draw).view())
+    vectors::tensor(Array2::from_shape_simple_fn(shape, draw).view())
 }
 
 fn array(of: &Tensor) -> Result<Array2<f32>> {
     let read = || Ok((of.dims2()?, of.flatten_all()?.to_vec1::<f32>()?));
     let (dim, values) = read().map_err(Error::tensor("learn targets"))?;
-    Array2::from_shape_vec(dim, values).map_err(|e| dense::shape("what was learned", "a matrix", e))
+    Array2::from_shape_vec(dim, values).map_err(|e| vectors::shape("what was learned", "a matrix", e))
 }

@@ -3,7 +3,9 @@
 pub mod apm;
 pub mod coverage;
 pub mod covmatch;
+pub mod joint;
 pub mod lors;
+pub mod need;
 pub mod select;
 
 use crate::error::{Error, Result};

@@ -3,12 +3,14 @@
 use super::Method;
 use crate::{
     error::{Error, Result},
+    kernels::vectors,
     pipeline::{
-        Ctx, dense,
-        embed::Embeddings,
-        nearest,
-        prototype::Prototype,
-        prune::{self, Kept},
+        Ctx,
+        prototypes::Prototype,
+        space::{
+            embeddings::{Embeddings, Kept},
+            nearest, prune,
+        },
     },
 };
 use ndarray::{ArrayView1, ArrayView2, Axis, s};
@@ -80,7 +82,7 @@ pub fn nearest_pairs(
         return Err(Error::setting("cluster.prototypes", message));
     }
     let half: fn(&Prototype) -> &[f32] = if by_image { |p| &p.image } else { |p| &p.text };
-    let queries = dense::stack(prototypes.iter().map(half), rows.ncols())?;
+    let queries = vectors::stack(prototypes.iter().map(half), rows.ncols())?;
     let side = nearest::Side { queries: queries.view(), rows: rows.view(), of: None };
     let ranked = nearest::nearest(&[side], prototypes.len(), |r| pair_of[r].is_some(), ctx)?;
     let chosen = nearest::distinct(&ranked, |row| row);
@@ -114,7 +116,7 @@ struct Side<'a> {
 
 impl<'a> Side<'a> {
     fn new(rows: ArrayView2<'a, f32>) -> Self {
-        let scale = |row: ArrayView1<f32>| match dense::norm(row) {
+        let scale = |row: ArrayView1<f32>| match vectors::norm(row) {
             length if length > 0.0 => (1.0 / length) as f32,
             _ => 0.0,
         };
@@ -122,12 +124,13 @@ impl<'a> Side<'a> {
     }
 
     fn products(&self, query: &[f32]) -> Vec<f32> {
-        let one = |(row, scale): (ArrayView1<f32>, &f32)| row.as_slice().map_or(0.0, |r| scale * dense::dot(r, query));
+        let one =
+            |(row, scale): (ArrayView1<f32>, &f32)| row.as_slice().map_or(0.0, |r| scale * vectors::dot(r, query));
         self.rows.axis_iter(Axis(0)).into_par_iter().zip(&self.scale).map(one).collect()
     }
 
     fn row(&self, row: usize) -> Vec<f32> {
-        dense::unit(self.rows.slice(s![row..=row, ..])).into_raw_vec_and_offset().0
+        vectors::unit(self.rows.slice(s![row..=row, ..])).into_raw_vec_and_offset().0
     }
 }
 
@@ -175,8 +178,8 @@ fn herding(points: &Joint, m: usize, ctx: &Ctx) -> Result<Vec<u32>> {
     let n = points.image_of.len();
     let mut uses = vec![0f64; points.image.rows.nrows()];
     points.image_of.iter().for_each(|&i| uses[i as usize] += 1.0);
-    let image_mean = dense::mean_direction(points.image.rows, |i| uses[i]);
-    let text_mean = dense::mean_direction(points.text.rows, |_| 1.0);
+    let image_mean = vectors::mean_direction(points.image.rows, |i| uses[i]);
+    let text_mean = vectors::mean_direction(points.text.rows, |_| 1.0);
     let (mut image_goal, mut text_goal) = (image_mean.clone(), text_mean.clone());
     let (mut free, mut chosen) = (vec![true; n], Vec::with_capacity(m));
     while chosen.len() < m {

@@ -1,9 +1,7 @@
 //! What the store keeps, written and read piece by piece: nothing large is held twice.
 
-use crate::{
-    error::{Error, Result},
-    pipeline::arrays::Arrays,
-};
+use super::arrays::Arrays;
+use crate::error::{Error, Result};
 use image::RgbImage;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -66,7 +64,7 @@ impl Artefact for RgbImage {
     }
 
     fn read(path: &Path, from: &mut dyn Read, _: u64) -> Result<Self> {
-        crate::data::decode::decode_bytes(path, &all(path, from)?)
+        crate::data::files::decode::decode_bytes(path, &all(path, from)?)
     }
 }
 

@@ -5,21 +5,23 @@ use crate::{
     data::ImageSource,
     error::{Error, Result},
     fingerprint::Fingerprint,
+    kernels::vectors,
     pipeline::{
         Ctx,
-        arrays::Arrays,
-        dense,
-        distilled::DistilledSet,
-        embed,
         methods::{
             Pictures, Targets, Way,
             apm::apm,
             covmatch::{RIDGE, covmatch},
             lors::{LorsSettings, lors},
         },
-        nearest::{self, Side},
-        prune::Kept,
-        targets,
+        ridge::targets,
+        set::folder::DistilledSet,
+        space::{
+            embed,
+            embeddings::Kept,
+            nearest::{self, Side},
+        },
+        store::arrays::Arrays,
     },
 };
 use ndarray::Array2;
@@ -140,6 +142,6 @@ impl Workbench {
             let found = embed::embed_captions(&words, &*self.clip()?, ctx)?;
             typed.iter().zip(found.rows()).for_each(|(&i, row)| targets[i] = Some(row.to_vec()));
         }
-        dense::stack(targets.iter().flatten().map(Vec::as_slice), data.text.ncols())
+        vectors::stack(targets.iter().flatten().map(Vec::as_slice), data.text.ncols())
     }
 }

@@ -4,18 +4,23 @@ use super::{Prototyped, Recipe, Workbench, kept_name};
 use crate::{
     error::Result,
     fingerprint::Fingerprint,
+    kernels::vectors,
     pipeline::{
-        Ctx, caption,
+        Ctx,
         cluster::{ImageCluster, TextCluster},
-        dense,
-        embed::Embeddings,
-        joint::{JointCluster, joint_clusters},
-        methods::{Start, coverage::coverage},
-        need::by_need,
-        prototype::{Prototype, Prototypes, mean},
-        prune::{self, Kept, PruneMethod, PruneSettings},
+        methods::{
+            Start,
+            coverage::coverage,
+            joint::{JointCluster, joint_clusters},
+            need::by_need,
+        },
+        prototypes::{Prototype, Prototypes, caption, mean},
+        space::{
+            embeddings::{Embeddings, Kept},
+            prune::{self, PruneMethod, PruneSettings},
+            trust::{Certificate, Trust, TrustSettings, certificates, trust},
+        },
         store::Json,
-        trust::{Certificate, Trust, TrustSettings, certificates, trust},
     },
 };
 use ndarray::ArrayView1;
@@ -154,7 +159,7 @@ impl Choice {
 
 fn prototype((i, JointCluster { image, text, rows }): (usize, JointCluster)) -> Prototype {
     let similarity = match image.len() == text.len() {
-        true => dense::cosine(ArrayView1::from(&image), ArrayView1::from(&text)) as f32,
+        true => vectors::cosine(ArrayView1::from(&image), ArrayView1::from(&text)) as f32,
         false => 0.0,
     };
     let (image_cluster, text_cluster) = (ImageCluster(i as u32), TextCluster(i as u32));

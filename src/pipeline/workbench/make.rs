@@ -5,25 +5,24 @@ use crate::{
     data::{ImageSource, Pair},
     error::Result,
     fingerprint::Fingerprint,
+    kernels::vectors,
     models::{
         clip::Clip,
         device::made_on,
+        files::{DIFFUSERS, MODEL},
         unclip,
-        weights::{DIFFUSERS, MODEL},
     },
     pipeline::{
         Ctx, Report,
-        arrays::Arrays,
-        caption::CaptionChoice,
-        dense,
-        distilled::{DistilledPair, DistilledSet},
-        embed::{self, Embeddings},
+        draw::synthesize::{self, Request},
         methods::{
             Method, Start, Way,
             select::{self, SelectedPair},
         },
-        prototype::Prototype,
-        synthesize::{self, Request},
+        prototypes::{Prototype, caption::CaptionChoice},
+        set::{folder::DistilledSet, pair::DistilledPair},
+        space::{embed, embeddings::Embeddings},
+        store::arrays::Arrays,
     },
 };
 use image::RgbImage;
@@ -224,7 +223,7 @@ impl Workbench {
         let pair = |c: &SelectedPair| {
             let Pair { image, caption } = &train.pairs[c.row as usize];
             let (image_row, text) = (image_row(c), data.text.row(c.row as usize));
-            let similarity = dense::cosine(ArrayView1::from(&image_row), text) as f32;
+            let similarity = vectors::cosine(ArrayView1::from(&image_row), text) as f32;
             DistilledPair {
                 image: train.images[image.index()].clone(),
                 caption: caption.clone(),
@@ -236,8 +235,8 @@ impl Workbench {
         Ok(DistilledSet {
             method: String::new(),
             pairs: chosen.iter().map(pair).collect(),
-            image_prototypes: dense::stack(images.iter().map(Vec::as_slice), data.image.ncols())?,
-            text_prototypes: dense::stack(chosen.iter().map(|c| c.text.as_slice()), data.text.ncols())?,
+            image_prototypes: vectors::stack(images.iter().map(Vec::as_slice), data.image.ncols())?,
+            text_prototypes: vectors::stack(chosen.iter().map(|c| c.text.as_slice()), data.text.ncols())?,
             correspondence: None,
         })
     }
@@ -276,9 +275,9 @@ impl Judge {
             let wanted = &self.wanted[at];
             match wanted.iter().find(|w| w.len() != seen.len()) {
                 Some(other) => {
-                    Err(dense::shape("prototypes to choose candidates by, and CLIP", seen.len(), other.len()))
+                    Err(vectors::shape("prototypes to choose candidates by, and CLIP", seen.len(), other.len()))
                 }
-                None => Ok(wanted.iter().map(|w| dense::cosine(seen, ArrayView1::from(w.as_slice()))).sum()),
+                None => Ok(wanted.iter().map(|w| vectors::cosine(seen, ArrayView1::from(w.as_slice()))).sum()),
             }
         };
         seen.rows().into_iter().zip(of).map(fit).collect()
@@ -365,7 +364,7 @@ mod tests {
             let fits: Vec<f64> = judge.fits(&drawn, std::iter::repeat(i)).unwrap();
             let near = |image: &RgbImage, to: &[f32]| {
                 let seen = embed::embed_images(&[ImageSource::Memory(image.clone())], &clip, &Ctx::quiet()).unwrap();
-                dense::cosine(seen.row(0), ArrayView1::from(to))
+                vectors::cosine(seen.row(0), ArrayView1::from(to))
             };
             let text = embed::embed_captions(&[&request.prompt], &clip, &Ctx::quiet()).unwrap();
             let both = near(&drawn[0], &request.image) + near(&drawn[0], &text.row(0).to_vec());

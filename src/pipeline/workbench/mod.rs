@@ -2,30 +2,33 @@
 
 mod aim;
 mod choose;
+pub mod dry;
 mod make;
 mod once;
-mod plan;
 mod score;
 
 use super::{
     Ctx,
-    arrays::Arrays,
-    assign::{self, Matching},
-    caption::{self, CaptionChoice, CaptionSettings},
     cluster::{self, ClusterSettings, Clusters, ImageClusters, TextClusters},
-    embed::Embeddings,
+    draw::synthesize,
     methods::{Start, Way},
-    prototype::{self, PrototypeSettings, Prototypes},
-    prune::{Kept, PruneSettings},
-    rows::Rows,
-    stats::{self, Stats, StatsSettings},
-    store::Store,
-    synthesize,
-    targets::TargetSettings,
-    trust::Trust,
+    prototypes::{
+        self, PrototypeSettings, Prototypes,
+        assign::{self, Matching},
+        caption::{self, CaptionChoice, CaptionSettings},
+    },
+    ridge::targets::TargetSettings,
+    space::{
+        embeddings::{Embeddings, Kept},
+        prune::PruneSettings,
+        rows::Rows,
+        stats::{self, Stats, StatsSettings},
+        trust::Trust,
+    },
+    store::{Store, arrays::Arrays},
 };
 use crate::{
-    data::{Dataset, embeddings::Picked},
+    data::{Dataset, ready::Picked},
     error::Result,
     fingerprint::Fingerprint,
     machine,
@@ -319,7 +322,7 @@ impl Workbench {
         let embedded = self.embeddings(ctx)?;
         let data = &embedded.0;
         let matching = assign::assign(&images, &texts, ctx)?;
-        let prototypes = prototype::prototypes(data, &kept, (&images, &texts), &matching, &recipe.prototype, ctx)?;
+        let prototypes = prototypes::prototypes(data, &kept, (&images, &texts), &matching, &recipe.prototype, ctx)?;
         let pairs = &self.dataset.train.pairs;
         let captions = caption::captions(&prototypes.list, data, pairs, &recipe.caption, ctx)?;
         let clusters = Some(Matched { images, texts, matching });

@@ -8,18 +8,20 @@ use crate::{
     models::{
         clip::Clip,
         encoders::{Encoder, Features},
+        files::MODEL,
         hub::{Hub, Name},
-        weights::{Checkpoint, MODEL},
+        weights::Checkpoint,
     },
     pipeline::{
         Ctx, Report,
-        arrays::Arrays,
-        curves::{Curves, Point},
-        distilled::DistilledSet,
-        embed,
-        evaluate::{self, EncoderRecall},
-        features::encode_features,
-        store::Json,
+        score::{
+            curves::{Curves, Point},
+            evaluate::{self, EncoderRecall},
+            features::encode_features,
+        },
+        set::folder::DistilledSet,
+        space::embed,
+        store::{Json, arrays::Arrays},
     },
 };
 use ndarray::Array2;

@@ -1,0 +1,3 @@
+//! Pictures from prototypes.
+
+pub mod synthesize;

@@ -1,0 +1,238 @@
+//! Distilled pairs in the forms that other programs load: a webdataset shard, a parquet file as Hugging Face writes it.
+
+use super::pair::DistilledPair;
+use crate::error::{Error, Result};
+use parquet::{
+    basic::Compression,
+    data_type::{ByteArray, ByteArrayType, DataType, FloatType, Int32Type},
+    errors::ParquetError,
+    file::{
+        metadata::KeyValue,
+        properties::{EnabledStatistics, WriterProperties},
+        writer::{SerializedFileWriter, SerializedRowGroupWriter},
+    },
+    schema::parser::parse_message_type,
+};
+use serde_json::json;
+use std::{str::FromStr, sync::Arc};
+
+/// Rows of a parquet file that a reader takes at once; images are large.
+const GROUP: usize = 100;
+
+/// A form beside the ImageFolder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One tar of `0000.png`, `0000.txt` and `0000.json` (prototype, support, similarity).
+    Webdataset,
+    /// One parquet file with the columns `image` (`bytes`, `path`), `text`, `prototype`, `support`, `similarity`.
+    Parquet,
+}
+
+impl FromStr for Form {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "webdataset" => Ok(Self::Webdataset),
+            "parquet" => Ok(Self::Parquet),
+            other => Err(Error::setting("--format", format!("`{other}` is none of imagefolder, webdataset, parquet"))),
+        }
+    }
+}
+
+impl Form {
+    /// Where it goes below the set's folder. No name says a split: `datasets` would take it for all that there is of it,
+    /// and the folder be no ImageFolder any more.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Webdataset => "webdataset/00000.tar",
+            Self::Parquet => "parquet/00000.parquet",
+        }
+    }
+
+    /// The content of the file: `pngs` are the pairs' images. Equal pairs give equal bytes.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it cannot be encoded.
+    pub fn bytes(self, pairs: &[DistilledPair], pngs: &[Vec<u8>]) -> Result<Vec<u8>> {
+        let failed = |e: String| Error::input(self.file(), format!("cannot be written: {e}"));
+        match self {
+            Self::Webdataset => shard(pairs, pngs).map_err(|e| failed(e.to_string())),
+            Self::Parquet => table(pairs, pngs).map_err(|e| failed(e.to_string())),
+        }
+    }
+}
+
+fn shard(pairs: &[DistilledPair], pngs: &[Vec<u8>]) -> std::io::Result<Vec<u8>> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut put = |name: String, bytes: &[u8]| {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        tar.append_data(&mut header, name, bytes)
+    };
+    for (i, (pair, png)) in pairs.iter().zip(pngs).enumerate() {
+        let about = json!({ "prototype": i, "support": pair.support, "similarity": pair.similarity });
+        put(format!("{i:04}.png"), png)?;
+        put(format!("{i:04}.txt"), pair.caption.as_bytes())?;
+        put(format!("{i:04}.json"), about.to_string().as_bytes())?;
+    }
+    tar.into_inner()
+}
+
+/// Nothing is null, but all may be: `datasets` compares a column with what it would have written itself before it believes
+/// the metadata about it.
+const SCHEMA: &str = "message schema {
+    optional group image { optional binary bytes; optional binary path (UTF8); }
+    optional binary text (UTF8);
+    optional int32 prototype;
+    optional int32 support;
+    optional float similarity;
+}";
+
+/// What Hugging Face's `datasets` reads from a file's metadata, so that `image` is an image and not two columns.
+fn features() -> String {
+    let value = |kind: &str| json!({ "dtype": kind, "_type": "Value" });
+    json!({ "info": { "features": {
+        "image": { "_type": "Image" },
+        "text": value("string"),
+        "prototype": value("int32"),
+        "support": value("int32"),
+        "similarity": value("float32"),
+    } } })
+    .to_string()
+}
+
+fn table(pairs: &[DistilledPair], pngs: &[Vec<u8>]) -> std::result::Result<Vec<u8>, ParquetError> {
+    let properties = WriterProperties::builder()
+        .set_created_by(format!("protostill {}", env!("CARGO_PKG_VERSION")))
+        .set_key_value_metadata(Some(vec![KeyValue::new("huggingface".to_owned(), features())]))
+        .set_compression(Compression::UNCOMPRESSED) // it is PNG nearly throughout
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .build();
+    let mut file = SerializedFileWriter::new(Vec::new(), Arc::new(parse_message_type(SCHEMA)?), Arc::new(properties))?;
+    for (n, (pairs, pngs)) in pairs.chunks(GROUP).zip(pngs.chunks(GROUP)).enumerate() {
+        let number = |i: usize| (n * GROUP + i) as i32;
+        let rows = 0..pairs.len();
+        let mut group = file.next_row_group()?;
+        column::<ByteArrayType>(&mut group, pngs.iter().map(|p| ByteArray::from(p.clone())))?;
+        let path = |i| ByteArray::from(format!("{:04}.png", number(i)).into_bytes());
+        column::<ByteArrayType>(&mut group, rows.clone().map(path))?;
+        column::<ByteArrayType>(&mut group, pairs.iter().map(|p| ByteArray::from(p.caption.as_str())))?;
+        column::<Int32Type>(&mut group, rows.map(number))?;
+        column::<Int32Type>(&mut group, pairs.iter().map(|p| p.support.min(i32::MAX as u32) as i32))?;
+        column::<FloatType>(&mut group, pairs.iter().map(|p| p.similarity))?;
+        group.close()?;
+    }
+    file.into_inner()
+}
+
+/// Writes the next column of a row group.
+fn column<T: DataType>(
+    group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+    values: impl Iterator<Item = T::T>,
+) -> std::result::Result<(), ParquetError> {
+    let missing = || ParquetError::General("more columns than the schema has".to_owned());
+    let mut column = group.next_column()?.ok_or_else(missing)?;
+    let (values, typed) = (values.collect::<Vec<_>>(), column.typed::<T>());
+    let there = vec![typed.get_descriptor().max_def_level(); values.len()];
+    typed.write_batch(&values, Some(&there), None)?;
+    column.close()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{
+        data::{self, ImageSource},
+        pipeline::{set::folder::DistilledSet, store::encode_png},
+    };
+    use image::RgbImage;
+    use parquet::{
+        basic::Repetition,
+        file::reader::{FileReader, SerializedFileReader},
+        record::{Field, RowAccessor},
+    };
+
+    fn set(m: usize) -> DistilledSet {
+        let picture = |i: usize| RgbImage::from_pixel(5, 4, image::Rgb([i as u8, 1, 2]));
+        let pair = |i: usize| DistilledPair {
+            image: ImageSource::Memory(picture(i)),
+            caption: format!("caption é {i}"),
+            support: i as u32 + 1,
+            similarity: i as f32 / 8.0,
+        };
+        let rows = || ndarray::Array2::zeros((m, 2));
+        let pairs = (0..m).map(pair).collect();
+        DistilledSet {
+            method: "random".into(),
+            pairs,
+            image_prototypes: rows(),
+            text_prototypes: rows(),
+            correspondence: None,
+        }
+    }
+
+    #[test]
+    fn a_set_in_every_form_is_read_again_and_its_shard_is_a_data_set() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        set(3).write_as(&out, &json!({}), &[Form::Webdataset, Form::Parquet], false).unwrap();
+        assert_eq!(DistilledSet::read(&out).unwrap().set.pairs.len(), 3);
+        let shards = data::open(&out.join("webdataset")).unwrap();
+        assert_eq!(shards.train.pairs[2].caption, "caption é 2");
+        assert_eq!(shards.train.images[2].decode().unwrap().get_pixel(0, 0).0, [2, 1, 2]);
+        // A set that was written in more forms may be replaced by one in fewer.
+        set(2).write(&out, &json!({})).unwrap();
+        assert!(!out.join("parquet").exists());
+    }
+
+    #[test]
+    fn a_parquet_file_holds_every_pair_in_order_over_several_row_groups() {
+        let set = set(230);
+        let pngs: Vec<Vec<u8>> = set.pairs.iter().map(|p| encode_png(&p.image.decode().unwrap()).unwrap()).collect();
+        let bytes = Form::Parquet.bytes(&set.pairs, &pngs).unwrap();
+        assert_eq!(bytes, Form::Parquet.bytes(&set.pairs, &pngs).unwrap());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let reader = SerializedFileReader::new(file.reopen().unwrap()).unwrap();
+        assert_eq!(reader.num_row_groups(), 3);
+        let mut seen = 0;
+        for (i, row) in reader.get_row_iter(None).unwrap().enumerate() {
+            let row = row.unwrap();
+            let image = row.get_group(0).unwrap();
+            assert_eq!(image.get_bytes(0).unwrap().data(), pngs[i]);
+            assert_eq!(image.get_string(1).unwrap(), &format!("{i:04}.png"));
+            assert_eq!(row.get_string(1).unwrap(), &set.pairs[i].caption);
+            let columns: Vec<&Field> = row.get_column_iter().skip(2).map(|(_, f)| f).collect();
+            let expected = [Field::Int(i as i32), Field::Int(i as i32 + 1), Field::Float(i as f32 / 8.0)];
+            assert_eq!(columns, expected.iter().collect::<Vec<_>>());
+            seen += 1;
+        }
+        assert_eq!(seen, 230);
+    }
+
+    #[test]
+    fn the_columns_are_what_datasets_takes_for_an_image_and_no_name_says_a_split() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), Form::Parquet.bytes(&set(1).pairs, &[vec![1]]).unwrap()).unwrap();
+        let reader = SerializedFileReader::new(file.reopen().unwrap()).unwrap();
+        let about = reader.metadata().file_metadata();
+        let [image, ..] = about.schema().get_fields() else { panic!("no column") };
+        let parts = [vec![image.clone()], image.get_fields().to_vec()].concat();
+        assert_eq!(parts.iter().map(|f| f.name()).collect::<Vec<_>>(), ["image", "bytes", "path"]);
+        assert!(parts.iter().all(|f| f.get_basic_info().repetition() == Repetition::OPTIONAL));
+        let key = about.key_value_metadata().unwrap().iter().find(|pair| pair.key == "huggingface").unwrap();
+        let value: serde_json::Value = serde_json::from_str(key.value.as_ref().unwrap()).unwrap();
+        assert_eq!(value["info"]["features"]["image"]["_type"], "Image");
+        assert!([Form::Webdataset, Form::Parquet].iter().all(|form| !form.file().contains("train")));
+    }
+
+    #[test]
+    fn an_unknown_form_is_named() {
+        assert!("tfrecord".parse::<Form>().unwrap_err().to_string().contains("`tfrecord` is none of imagefolder"));
+    }
+}

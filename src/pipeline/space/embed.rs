@@ -1,0 +1,241 @@
+//! Every image once and every caption once through CLIP.
+
+use super::{
+    embeddings::{Embeddings, finite},
+    stats::{self, StatsSettings},
+};
+use crate::{
+    data::{ImageSource, Split},
+    error::{Error, Result},
+    kernels::vectors,
+    models::clip::Clip,
+    pipeline::{Ctx, Embedded, Report},
+};
+use candle_core::{DType, Tensor};
+use ndarray::{Array2, ArrayView1, ArrayView2};
+use rayon::prelude::*;
+use std::{collections::HashMap, sync::mpsc::sync_channel};
+
+/// Images a batch; fixed, so that results do not depend on the machine.
+pub(in crate::pipeline) const IMAGES: usize = 32;
+/// Captions a batch.
+pub(in crate::pipeline) const TEXTS: usize = 64;
+
+/// Embeds `split`: progress as `embed images` and `embed captions`.
+///
+/// # Errors
+/// What decoding, the network and cancelling give; [`Error::Shape`] naming the row if a feature is not finite.
+pub fn embed(split: &Split, clip: &Clip, ctx: &Ctx) -> Result<Embeddings> {
+    let image = embed_images(&split.images, clip, ctx)?;
+    let texts = split.texts();
+    let captions: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+    let centre = vectors::mean_direction(image.view(), |_| 1.0);
+    let (mut sum, mut n) = (vec![0f64; centre.len()], 0);
+    let text = encode_captions(&captions, clip, ctx, &mut |rows_of, features| {
+        let mut seen = Embedded::default();
+        let first = features.nrows() - rows_of.len();
+        for (rows, features) in rows_of.iter().zip(features.outer_iter().skip(first)) {
+            let (norm, many) = (vectors::norm(features), rows.len() as f64);
+            n += rows.len();
+            sum.iter_mut().zip(features).for_each(|(s, x)| *s += many * f64::from(*x) / norm.max(f64::MIN_POSITIVE));
+            let cosine = |&row: &usize| vectors::cosine(image.row(split.pairs[row].image.index()), features) as f32;
+            seen.cosines.extend(rows.iter().map(cosine));
+            seen.texts.resize(seen.cosines.len(), norm as f32);
+        }
+        seen.gap = Some(centre.iter().zip(&sum).map(|(c, s)| (c - s / n as f64).powi(2)).sum::<f64>().sqrt());
+        if doubled(first, features.nrows()) {
+            seen.ranks[1] = Some((stats::effective_rank(features, ctx)?, features.nrows()));
+        }
+        ctx.report(Report::Embedded(seen));
+        Ok(())
+    })?;
+    Embeddings::new(image, text, split.pairs.iter().map(|p| p.image.0).collect())
+}
+
+/// Whether rows have doubled: when to measure what costs more with every row. All these times together cost about what
+/// the last one does.
+fn doubled(before: usize, now: usize) -> bool {
+    now >= TEXTS && before.max(1).ilog2() < now.ilog2()
+}
+
+/// Features of `images`, `[images, d]`. The next batches are decoded and resized while the network works on this one.
+///
+/// # Errors
+/// The first unreadable image's, [`Error::Cancelled`], or the network's.
+pub fn embed_images(images: &[ImageSource], clip: &Clip, ctx: &Ctx) -> Result<Array2<f32>> {
+    let mut features = Vec::with_capacity(images.len() * clip.width());
+    std::thread::scope(|scope| {
+        // Dropping the receiver, as any error here does, ends the reader at its next batch.
+        let (send, batches) = sync_channel(2);
+        let read = move || {
+            for batch in images.chunks(IMAGES) {
+                let pixels = read_batch(batch, clip);
+                let failed = pixels.is_err();
+                if send.send(pixels).is_err() || failed {
+                    break;
+                }
+            }
+        };
+        let reader = std::thread::Builder::new().name("images".into());
+        reader.spawn_scoped(scope, read).map_err(Error::io("a thread to read images"))?;
+        let side = clip.image_size();
+        let mut done = 0;
+        ctx.step("embed images", 0, images.len())?;
+        for pixels in batches {
+            let pixels = pixels?;
+            let rows = pixels.len() / (3 * side * side);
+            let pixels =
+                Tensor::from_vec(pixels, (rows, 3, side, side), clip.device()).map_err(Error::tensor("pixels"))?;
+            let new = flat(&clip.encode_images(&pixels)?)?;
+            let norm = |row: &[f32]| vectors::norm(ArrayView1::from(row)) as f32;
+            let mut seen =
+                Embedded { images: new.chunks_exact(clip.width()).map(norm).collect(), ..Embedded::default() };
+            features.extend(new);
+            if doubled(done, done + rows) {
+                let features = view(&features, clip.width())?;
+                let found = stats::duplicates(features, &StatsSettings::default(), ctx)?;
+                seen.ranks[0] = Some((stats::effective_rank(features, ctx)?, features.nrows()));
+                seen.duplicates = Some((found.count, found.compared));
+            }
+            ctx.report(Report::Embedded(seen));
+            done += rows;
+            ctx.step("embed images", done, images.len())?;
+        }
+        Ok(())
+    })?;
+    to_rows("image features", features, clip.width())
+}
+
+/// The pixels of a batch, one image after the other; the error is the first bad image's, whichever thread met it.
+fn read_batch(batch: &[ImageSource], clip: &Clip) -> Result<Vec<f32>> {
+    let read: Vec<Result<Vec<f32>>> =
+        batch.par_iter().map(|source| source.with(|image| clip.preprocess(image))).collect();
+    let mut pixels = Vec::new();
+    for image in read {
+        pixels.extend_from_slice(&image?);
+    }
+    Ok(pixels)
+}
+
+/// Features of `captions`, `[captions, d]`. Equal captions are encoded once; batches hold captions of like length.
+///
+/// # Errors
+/// [`Error::Cancelled`], or the tokenizer's or network's.
+pub fn embed_captions(captions: &[&str], clip: &Clip, ctx: &Ctx) -> Result<Array2<f32>> {
+    encode_captions(captions, clip, ctx, &mut |_, _| Ok(()))
+}
+
+/// What is told after each batch: the rows of every caption in it, and the features of all captions so far.
+type Told<'a> = dyn FnMut(&[Vec<usize>], ArrayView2<f32>) -> Result<()> + 'a;
+
+/// As [`embed_captions`], shortest captions first. The features are held once, whatever is equal.
+fn encode_captions(captions: &[&str], clip: &Clip, ctx: &Ctx, told: &mut Told) -> Result<Array2<f32>> {
+    let mut rows_of: HashMap<&str, Vec<usize>> = HashMap::new();
+    captions.iter().enumerate().for_each(|(row, caption)| rows_of.entry(caption).or_default().push(row));
+    let mut unique: Vec<(&str, Vec<usize>)> = rows_of.into_iter().collect();
+    unique.sort_by_key(|(_, rows)| rows[0]);
+    ctx.step("embed captions", 0, unique.len())?;
+    let ids = unique.par_iter().map(|(caption, _)| clip.tokenizer().ids(caption)).collect::<Result<Vec<_>>>()?;
+    let mut order: Vec<usize> = (0..ids.len()).collect();
+    order.sort_by_key(|i| ids[*i].len());
+    let (width, mut rows) = (clip.width(), Vec::with_capacity(ids.len()));
+    let mut features = Vec::with_capacity(captions.len() * width);
+    for (n, batch) in order.chunks(TEXTS).enumerate() {
+        let tokens: Vec<Vec<u32>> = batch.iter().map(|i| ids[*i].clone()).collect();
+        features.extend(flat(&clip.encode_texts(&tokens)?)?);
+        rows.extend(batch.iter().map(|i| std::mem::take(&mut unique[*i].1)));
+        told(&rows[n * TEXTS..], view(&features, width)?)?;
+        ctx.step("embed captions", rows.len(), ids.len())?;
+    }
+    features.resize(captions.len() * width, 0.0);
+    spread(&mut features, width, &rows);
+    to_rows("text features", features, width)
+}
+
+/// Moves row `i` to the rows `to[i]`, in place; every row is named once.
+fn spread(features: &mut [f32], width: usize, to: &[Vec<usize>]) {
+    let mut home: Vec<Option<usize>> = to.iter().map(|rows| Some(rows[0])).collect();
+    home.resize(features.len() / width.max(1), None);
+    for row in 0..home.len() {
+        while let Some(other) = home[row].filter(|other| *other != row) {
+            let (low, high) = features.split_at_mut(row.max(other) * width);
+            low[row.min(other) * width..][..width].swap_with_slice(&mut high[..width]);
+            home.swap(row, other);
+        }
+    }
+    for rows in to {
+        rows[1..].iter().for_each(|row| features.copy_within(rows[0] * width..(rows[0] + 1) * width, row * width));
+    }
+}
+
+fn view(features: &[f32], width: usize) -> Result<ArrayView2<'_, f32>> {
+    let rows = features.len() / width.max(1);
+    ArrayView2::from_shape((rows, width), features).map_err(|e| vectors::shape("features", width, e))
+}
+
+fn flat(features: &Tensor) -> Result<Vec<f32>> {
+    let read = || features.to_dtype(DType::F32)?.flatten_all()?.to_vec1();
+    read().map_err(Error::tensor("reading features"))
+}
+
+fn to_rows(what: &'static str, features: Vec<f32>, width: usize) -> Result<Array2<f32>> {
+    let (len, rows) = (features.len(), features.len() / width.max(1));
+    let rows = Array2::from_shape_vec((rows, width), features);
+    let rows = rows.map_err(|_| Error::Shape { what, expected: format!("rows of {width}"), found: len.to_string() })?;
+    finite(what, rows.view())?;
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{
+        data::world::{WorldSpec, dataset},
+        models::demo,
+    };
+    use candle_core::Device;
+    use ndarray::s;
+    use std::sync::{Arc, Mutex};
+
+    #[test]
+    fn rows_move_to_where_they_belong_and_equal_ones_to_each_of_theirs() {
+        let mut rows: Vec<f32> = (0..5).flat_map(|i| [i as f32, -(i as f32)]).chain([0.0; 6]).collect();
+        spread(&mut rows, 2, &[vec![7, 1], vec![0], vec![2, 3], vec![6], vec![4, 5]]);
+        let first: Vec<f32> = rows.iter().step_by(2).copied().collect();
+        assert_eq!(first, [1.0, 0.0, 2.0, 2.0, 4.0, 4.0, 3.0, 0.0]);
+        assert!(rows.chunks_exact(2).all(|row| row[1] == -row[0]));
+    }
+
+    #[test]
+    fn what_is_told_while_rows_arrive_is_true_of_those_that_are_there() {
+        let data = dataset(&WorldSpec { scenes: 150, noise: 0.0, seed: 7 }).unwrap();
+        let clip = Clip::load(&demo::clip(), DType::F32, &Device::Cpu).unwrap();
+        let told = Arc::new(Mutex::new((Embedded::default(), Vec::new())));
+        let sink = told.clone();
+        let ctx = Ctx::new(Arc::default(), move |report| {
+            if let Report::Embedded(more) = report {
+                let (all, ranks) = &mut *sink.lock().unwrap();
+                ranks.extend(more.ranks[0]);
+                all.extend(more);
+            }
+        });
+        let found = embed(&data.train, &clip, &ctx).unwrap();
+        let (told, ranks) = told.lock().unwrap().clone();
+        assert_eq!((told.images.len(), told.texts.len(), told.cosines.len()), (150, found.pairs(), found.pairs()));
+        let of = |n: usize| stats::effective_rank(found.image.view().slice(s![..n, ..]), &Ctx::quiet()).unwrap();
+        assert_eq!(ranks, [(of(64), 64), (of(128), 128)]);
+        let same = stats::duplicates(found.image.view().slice(s![..128, ..]), &StatsSettings::default(), &Ctx::quiet())
+            .unwrap();
+        assert_eq!(told.duplicates, Some((same.count, 128)));
+        assert!(told.ranks[1].unwrap().0 > 1.0);
+        let split = crate::pipeline::space::prune::similarities(&found, &Ctx::quiet()).unwrap();
+        let sorted = |values: &[f32]| {
+            let mut values = values.to_vec();
+            values.sort_by(f32::total_cmp);
+            values
+        };
+        let pairs = sorted(&told.cosines).into_iter().zip(sorted(&split));
+        assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+}
