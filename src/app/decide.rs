@@ -1,7 +1,7 @@
 //! Actions that are decisions: what goes into the journal, and the way back and forth through it.
 
 use super::{
-    action::Action,
+    action::{Action, Pane},
     decision::{Caption, Decision, Synthesis},
     event::{Effect, Entry},
     kept,
@@ -45,7 +45,9 @@ impl State {
             Action::Encoders => Some(Decision::set("evaluation.encoders", self.next_encoders())),
             Action::Distinct => Some(Decision::set("caption.distinct", !draft.config.caption.distinct)),
             Action::Drop | Action::Keep => {
-                let (rows, keep) = (self.chosen_rows(), action == Action::Keep);
+                let member = || self.member_row().into_iter().collect();
+                let rows = if self.pane == Pane::Data { self.chosen_rows() } else { member() };
+                let keep = action == Action::Keep;
                 let again = rows.iter().all(|row| draft.by_hand.get(row) == Some(&keep));
                 let decision = |row| Decision::Hand { row, keep: (!again).then_some(keep) };
                 let all = Decision::many(rows.into_iter().map(decision).collect());

@@ -10,7 +10,14 @@ use super::{
     key::Key,
     state::State,
 };
-use crate::pipeline::setting::{SETTINGS, Setting};
+use crate::{
+    error::Error,
+    pipeline::{
+        methods::Way,
+        setting::{SETTINGS, Setting},
+    },
+};
+use std::path::PathBuf;
 
 /// Something that takes a value.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +59,18 @@ const OWN: &[Entry] = &[
         }
         Ok(state.update(Action::ThresholdAt(percent as u8)))
     }),
+    s("sweep", "N …", "Distil and judge sets of these sizes by the method of the settings", |state, v| {
+        state.sweep(v)
+    }),
+    s(
+        "judge",
+        "NAME",
+        "Judge as many pairs got by another method: random, kcenter, herding, nearest-image …",
+        |state, v| {
+            let way: Way = v.parse().map_err(|e: Error| e.to_string())?;
+            Ok(state.yardstick(&way.to_string()))
+        },
+    ),
     s("caption", "WORDS", "Caption of the selected prototype", |state, v| Ok(state.write_caption(state.prototype, v))),
     s("prefix", "WORDS", "Words in front of every automatic caption", |state, v| {
         Ok(state.decide(Decision::Prefix(v.to_owned())))
@@ -60,6 +79,13 @@ const OWN: &[Entry] = &[
         state.filter_by(v);
         Ok(vec![])
     }),
+    s("find", "WORDS", "Nearest first to words, or to the picture of a path", |state, v| Ok(state.find(v))),
+    s("save-plot", "FILE.svg", "Draw the screen into a file; z gives a plot all of it", |_, v| {
+        Ok(vec![Effect::SavePlot(named(v, "svg")?)])
+    }),
+    s("sbatch", "FILE", "Write a SLURM script that carries out what waits, in this session", |state, v| {
+        Ok(vec![Effect::Sbatch(named(v, "")?, state.lines_of_queue())])
+    }),
     s("go", "N", "To a pair or prototype by its number", |state, v| {
         let n = number::<usize>(v)?;
         Ok(match state.pane {
@@ -67,6 +93,13 @@ const OWN: &[Entry] = &[
             _ if (1..=state.pairs.len()).contains(&n) => state.update(Action::PickPrototype(n - 1)),
             _ => return Err(format!("there is no prototype {n}")),
         })
+    }),
+    s("seed", "N", "Seed of the selected picture, or of the marked ones", |state, v| {
+        let seed: u64 = number(v)?;
+        let basis = state.basis().ok_or("the prototypes are not there yet")?;
+        let one = |prototype| Decision::Seed { basis: basis.clone(), prototype, seed };
+        let all = state.chosen().into_iter().filter(|i| *i < state.pairs.len()).map(one).collect();
+        Ok(Decision::many(all).map_or(vec![], |d| state.decide(d)))
     }),
     s("export", "DIR", "Write the set into a folder", |state, v| Ok(state.export(v))),
 ];
@@ -87,6 +120,13 @@ fn not_a_number(value: &str) -> String {
 
 fn number<T: std::str::FromStr>(value: &str) -> Result<T, String> {
     value.parse().map_err(|_| not_a_number(value))
+}
+
+/// A file that is to be written, with this ending.
+fn named(value: &str, ending: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(value);
+    let fits = ending.is_empty() || path.extension().is_some_and(|e| e == ending);
+    if fits { Ok(path) } else { Err(format!("`{}` does not end in .{ending}", crate::fsio::printable(value))) }
 }
 
 /// What a line may become: its first word's completions, settings before commands.
@@ -130,7 +170,8 @@ impl State {
         vec![]
     }
 
-    fn carry_out(&mut self, line: &str) -> Vec<Effect> {
+    /// Does what a command line says, as if it had been typed.
+    pub fn carry_out(&mut self, line: &str) -> Vec<Effect> {
         let (word, value) = line.split_once(' ').map_or((line, ""), |(word, value)| (word, value.trim()));
         // As everywhere since vi.
         let word = if word == "q" { "quit" } else { word };

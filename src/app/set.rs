@@ -4,6 +4,7 @@ use super::{
     decision::Draft,
     event::Wanted,
     job::Status,
+    lists::SortBy,
     model::{Picture, Protos},
     state::State,
 };
@@ -82,7 +83,11 @@ impl State {
         let Some(protos) = self.protos.clone() else { return self.pairs.clear() };
         self.pairs = (0..protos.list.len()).map(|i| self.wanted(&protos, i)).collect();
         let captions: Vec<String> = self.pairs.iter().map(|p| p.caption.clone()).collect();
-        self.arranged = self.sort.arrange(&protos.list, &captions, &self.filter, &self.pins);
+        let near = self.nearness();
+        let sort = if near.is_some() { SortBy::Found } else { self.sort };
+        let fits: Vec<_> = self.pairs.iter().map(|p| self.fits.get(&p.key).map(|fit| fit[0])).collect();
+        let scores = near.unwrap_or(fits);
+        self.arranged = sort.arrange(&protos.list, (&captions, &scores), &self.filter, &self.pins);
     }
 
     /// Names the whole set: its clustering and all its pairs.

@@ -331,12 +331,18 @@ pub struct Explore {
     /// The terminal's ground [default: what the terminal says, else dark]
     #[arg(long, value_enum)]
     pub theme: Option<Ground>,
+    /// Colours told apart without red and green, or of higher contrast
+    #[arg(long, value_enum, default_value_t = Palette::Default)]
+    pub palette: Palette,
     /// How pictures are shown
     #[arg(long, value_enum, default_value_t = Images::Auto)]
     pub image_protocol: Images,
     /// Rules, bars and plots in plain ASCII
     #[arg(long)]
     pub ascii: bool,
+    /// Carry out a line as typed after `:`, without a terminal, and leave when it is done; may be given several times
+    #[arg(long, value_name = "LINE")]
+    pub run: Vec<String>,
 }
 
 /// Options of `replay`.
@@ -364,6 +370,19 @@ pub enum Color {
     Named,
     /// None
     None,
+}
+
+/// Which colours.
+#[cfg(feature = "tui")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Palette {
+    /// The program's own
+    #[default]
+    Default,
+    /// Told apart without red and green
+    ColourBlind,
+    /// At least 7 : 1 against the ground
+    HighContrast,
 }
 
 /// What colours stand on.

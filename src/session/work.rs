@@ -1,9 +1,9 @@
 //! What each job does, in the pipeline's own functions.
 
-use super::{Shared, lock, translate};
+use super::{Shared, find, lock, translate};
 use crate::{
     app::{Draft, Measured, News, Picture, Score, Synthesis, Wanted, Work, kept_rows, protocol_name},
-    data::caption::PreCaption,
+    data::{ImageSource, caption::PreCaption},
     error::{Error, Result},
     fingerprint::Fingerprint,
     kernels::vectors::cosine,
@@ -21,6 +21,7 @@ use crate::{
     },
 };
 use image::RgbImage;
+use ndarray::Array1;
 use std::{
     path::Path,
     sync::{Arc, Mutex},
@@ -55,6 +56,10 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
             Ok(())
         }
         Work::Synthesise { basis, wanted } => synthesise(shared, basis, wanted, ctx, tell),
+        Work::Find { words, basis, pairs } => {
+            tell(News::Found(Arc::new(find::find(shared, words, (basis.as_ref(), pairs), ctx)?)));
+            Ok(())
+        }
         Work::Look { basis, pairs } => {
             tell(News::Looked(look(shared, basis, pairs, ctx)?));
             Ok(())
@@ -87,6 +92,7 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
 
 fn embed(shared: &Shared, ctx: &Ctx, tell: &Tell) -> Result<()> {
     let measured = open(shared, ctx, &|name, rows| tell(News::Opened { name, rows }))?;
+    tell(News::Remarks(find::remarks(shared)?));
     tell(News::Measured(measured));
     Ok(())
 }
@@ -98,7 +104,7 @@ pub fn open(shared: &Shared, ctx: &Ctx, opened: &dyn Fn(String, Arc<crate::app::
         *lock(&shared.bench) = Some(bench);
     }
     let bench = shared.bench()?;
-    let rows = Arc::new(translate::rows(bench.dataset()));
+    let rows = Arc::new(translate::rows(bench.dataset(), shared.config.evaluation.split));
     let _ = shared.rows.set(rows.fingerprint());
     opened(bench.dataset().name.clone(), rows);
     let embedded = bench.embeddings(ctx)?;
@@ -259,16 +265,15 @@ fn aimed(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], draft: &Draft, 
 fn look(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], ctx: &Ctx) -> Result<Vec<(Fingerprint, [f32; 2])>> {
     let set = distilled(shared, basis, pairs)?;
     let clip = shared.bench()?.clip()?;
-    let images: Vec<_> = set.pairs.iter().map(|p| p.image.clone()).collect();
     let rule = shared.bench()?.dataset().train.pre_caption;
     let captions: Vec<_> = set.pairs.iter().map(|p| rule.read(&p.caption)).collect();
     let captions: Vec<&str> = captions.iter().map(AsRef::as_ref).collect();
-    let (seen, read) = (embed::embed_images(&images, &clip, ctx)?, embed::embed_captions(&captions, &clip, ctx)?);
-    let fit = |(i, w): (usize, &Wanted)| {
-        let to = |other| cosine(seen.row(i), other) as f32;
-        (w.key.clone(), [to(set.image_prototypes.row(i)), to(read.row(i))])
+    let (seen, read) = (find::seen(shared, basis, pairs, ctx)?, embed::embed_captions(&captions, &clip, ctx)?);
+    let fit = |(i, (key, picture)): (usize, (Fingerprint, Array1<f32>))| {
+        let to = |other| cosine(picture.view(), other) as f32;
+        (key, [to(set.image_prototypes.row(i)), to(read.row(i))])
     };
-    Ok(pairs.iter().enumerate().map(fit).collect())
+    Ok(seen.into_iter().enumerate().map(fit).collect())
 }
 
 fn score(
@@ -312,6 +317,22 @@ pub fn export(
             .map(|w| w.prototype).collect::<Vec<_>>(),
     });
     set.write(dir, &manifest)
+}
+
+/// What the file of a real picture is called; none if it was drawn here.
+pub fn picture_name(shared: &Shared, image: u32) -> Option<String> {
+    fn name(source: &ImageSource) -> Option<String> {
+        match source {
+            ImageSource::File(path) | ImageSource::Absent(path) => Some(path.display().to_string()),
+            ImageSource::Member { shard, name, .. } => {
+                Some(format!("{} in {}", name.display(), shard.path.display()))
+            }
+            ImageSource::Cell { name, .. } => Some(name.display().to_string()),
+            ImageSource::AsStored(of) => name(of),
+            ImageSource::Memory(_) => None,
+        }
+    }
+    name(shared.bench().ok()?.dataset().train.images.get(image as usize)?)
 }
 
 /// A real picture, no larger than a screen needs.

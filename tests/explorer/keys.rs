@@ -321,7 +321,7 @@ fn export_asks_for_a_folder_and_refuses_stale_pictures() {
 #[test]
 fn the_protocol_is_a_decision_and_goes_with_every_run() {
     let mut state = synthesised();
-    let effects = keys(&mut state, "5 R R p o Enter");
+    let effects = keys(&mut state, "5 R R t o Enter");
     let works = effects.iter().filter_map(|e| if let Effect::Start(_, w) = e { Some(w) } else { None });
     let judged: Vec<_> = works
         .filter_map(|w| if let Work::Evaluate { draft, .. } = w { Some(&draft.config.evaluation) } else { None })

@@ -38,8 +38,19 @@ enum Say {
 fn step() -> impl Strategy<Value = Step> {
     let mut keys: Vec<Key> = COMMANDS.iter().flat_map(|c| c.keys).copied().filter(|k| *k != Key::Ctrl('z')).collect();
     keys.extend([Key::Enter, Key::Esc, Key::Backspace, Key::Tab, Key::Left, Key::Char('7'), Key::Char('é')]);
-    let lines =
-        ["prototypes 3", "prune 95", "prune 0", "steps 7", "noise 300", "guidance 30", "runs 2", "epochs 9", "x"];
+    let lines = [
+        "prototypes 3",
+        "prune 95",
+        "prune 0",
+        "steps 7",
+        "noise 300",
+        "guidance 30",
+        "runs 2",
+        "epochs 9",
+        "sweep 2 3",
+        "find red",
+        "x",
+    ];
     let say = prop_oneof![
         2 => Just(Say::Started),
         1 => Just(Say::Step),
@@ -175,6 +186,14 @@ impl Machine {
                 News::Looked(pairs.iter().map(|p| (p.key.clone(), [0.5, 0.25])).collect())
             }
             (Say::Result, Work::Evaluate { set, .. }) => News::Scored(score("pds", set)),
+            (Say::Result, Work::Find { words, basis, pairs }) => News::Found(Arc::new(protostill::app::Found {
+                words: words.clone(),
+                rows: vec![3, 1],
+                cosines: [(3, 0.5), (1, 0.4)].into(),
+                basis: basis.clone(),
+                prototypes: vec![0.3; 4],
+                pictures: pairs.iter().map(|p| (p.key.clone(), 0.2)).collect(),
+            })),
             (Say::Result, Work::Yardstick { method, .. }) => News::Scored(score(method, &Fingerprint::of_bytes(b"y"))),
             (Say::Result, Work::Export { dir, .. }) => News::Exported(dir.clone()),
             (Say::Done, _) => News::Ended(Outcome::Done),

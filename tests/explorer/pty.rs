@@ -41,6 +41,9 @@ impl Term {
     ) -> Self {
         let config = home.join("tiny.toml");
         std::fs::write(&config, settings).unwrap();
+        // Somebody who was shown around before.
+        std::fs::create_dir_all(home.join("state/protostill")).unwrap();
+        std::fs::write(home.join("state/protostill/toured"), "").unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_protostill"));
         command.args(args);
         command.args(["--config".into(), config.into_os_string()]);
