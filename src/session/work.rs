@@ -324,9 +324,7 @@ pub fn picture_name(shared: &Shared, image: u32) -> Option<String> {
     fn name(source: &ImageSource) -> Option<String> {
         match source {
             ImageSource::File(path) | ImageSource::Absent(path) => Some(path.display().to_string()),
-            ImageSource::Member { shard, name, .. } => {
-                Some(format!("{} in {}", name.display(), shard.path.display()))
-            }
+            ImageSource::Member { shard, name, .. } => Some(format!("{} in {}", name.display(), shard.path.display())),
             ImageSource::Cell { name, .. } => Some(name.display().to_string()),
             ImageSource::AsStored(of) => name(of),
             ImageSource::Memory(_) => None,
