@@ -1,14 +1,10 @@
 //! Fetching from a hub: a server on this machine that speaks the hub's protocol, well or badly.
 #![allow(clippy::unwrap_used)]
 
-#[path = "hub/server.rs"]
-mod server;
-
-mod common;
-mod program;
-
+use crate::common::golden;
+use crate::program;
+use crate::server::{BIG, COMMIT, Reply, Request, Server, files, hub, listing, plain};
 use candle_core::{DType, Device};
-use common::golden;
 use protostill::{
     error::{Error, Result},
     fingerprint::Fingerprint,
@@ -18,7 +14,6 @@ use protostill::{
         weights::Checkpoint,
     },
 };
-use server::{BIG, COMMIT, Reply, Request, Server, files, hub, listing, plain};
 use std::{
     collections::BTreeMap,
     fs,
