@@ -1,8 +1,7 @@
 //! One data set in every layout: what is computed from it does not depend on how it lies on disk.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod program;
-
+use crate::program;
 use candle_core::{DType, Device};
 use protostill::{
     data::{self, Dataset, world},
