@@ -51,6 +51,7 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
         "split": config.evaluation.split.name(),
         "runs": config.evaluation.runs,
         "seed": config.seed,
+        "checkpoints": bench.students(&config.evaluation.encoders)?,
         "protostill": about::json(),
         "encoders": recalls.iter().map(row).collect::<Vec<_>>(),
     });
