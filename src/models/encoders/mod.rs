@@ -129,8 +129,7 @@ impl Encoder {
     }
 
     /// timm's names of what can be loaded; `*` stands for any ending.
-    pub const ARCHITECTURES: &str =
-        "vit_*, deit_*, deit3_*, nf_resnet*, nf_regnet_b*, nfnet_l*, nfnet_f*, resnetN, mobilenetv2_*";
+    pub const ARCHITECTURES: &str = "vit_*, deit_*, deit3_*, nf_resnet*, nf_regnet_b*, nfnet_l*, nfnet_f*, resnetN, resnetNd, mobilenetv2_*, mobilenetv3_*, efficientnet_b*, efficientnet_lite*";
 
     /// Width and height of the images it takes, in pixels.
     pub fn side(&self) -> usize {
@@ -203,7 +202,7 @@ impl Body {
             (Self::Resnet(resnet::Resnet::load(t)?), "fc", "avg")
         } else if mobilenet::knows(name) {
             plain()?;
-            (Self::Mobilenet(mobilenet::Mobilenet::load(t)?), "classifier", "avg")
+            (Self::Mobilenet(mobilenet::Mobilenet::load(t, name)?), "classifier", "avg")
         } else {
             let name = crate::fsio::printable(name);
             return Err(Error::input(path, format!("architecture `{name}`: expected {}", Encoder::ARCHITECTURES)));
