@@ -1,14 +1,18 @@
 //! What each job does, in the pipeline's own functions.
 
-use super::{Shared, find, lock, translate};
+use super::{
+    Shared, find, lock,
+    pictures::{alike, distilled, recall, recipe, requests, settings},
+    translate,
+};
 use crate::{
     app::{Draft, Measured, News, Picture, Protocol, Score, Synthesis, Wanted, Work, kept_rows},
-    data::{ImageSource, caption::PreCaption},
+    data::ImageSource,
     error::{Error, Result},
     fingerprint::Fingerprint,
     pipeline::{
         Ctx, Report,
-        draw::synthesize::{self, Request},
+        draw::synthesize,
         methods::Start,
         prototypes::caption::CaptionChoice,
         score::evaluate,
@@ -22,7 +26,6 @@ use crate::{
         workbench::{Prototyped, Recipe},
     },
 };
-use image::RgbImage;
 use ndarray::Array1;
 use std::{
     path::Path,
@@ -118,22 +121,6 @@ pub fn open(shared: &Shared, ctx: &Ctx, opened: &dyn Fn(String, Arc<crate::app::
     Ok(measured)
 }
 
-/// The recipe that a draft comes to.
-pub fn recipe(shared: &Shared, draft: &Draft) -> Recipe {
-    let mut recipe = shared.config.recipe();
-    recipe.method = draft.way;
-    recipe.prune.ratio = draft.prune;
-    recipe.cluster.prototypes = draft.prototypes;
-    recipe.caption.distinct = draft.distinct;
-    recipe.synthesis = settings(shared, draft.synthesis);
-    recipe
-}
-
-fn settings(shared: &Shared, asked: Synthesis) -> synthesize::Settings {
-    let own = shared.config.synthesis.clone();
-    synthesize::Settings { steps: asked.steps, guidance: asked.guidance, noise_level: asked.noise, ..own }
-}
-
 /// A first look at other prototypes, from the latest ones; none if there are no earlier ones, or these are known already.
 fn glimpse(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<Option<Prototyped>> {
     let (bench, measured) = (shared.bench()?, lock(&shared.measured).clone().ok_or(Error::Cancelled)?);
@@ -163,56 +150,6 @@ pub fn prototypes(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<(Fingerpr
     }
     shared.remember(basis.clone(), found.clone());
     Ok((basis, found))
-}
-
-/// Pictures that are made alike, in their order.
-fn alike(wanted: &[Wanted]) -> Vec<(Synthesis, Vec<Wanted>)> {
-    let mut groups: Vec<(Synthesis, Vec<Wanted>)> = Vec::new();
-    for w in wanted {
-        match groups.iter_mut().find(|(settings, _)| *settings == w.settings) {
-            Some((_, group)) => group.push(w.clone()),
-            None => groups.push((w.settings, vec![w.clone()])),
-        }
-    }
-    groups
-}
-
-fn requests(found: &Prototyped, wanted: &[Wanted], read: PreCaption) -> Result<Vec<Request>> {
-    let request = |w: &Wanted| {
-        let prototype = found.prototypes.list.get(w.prototype);
-        let image = prototype.ok_or_else(|| Error::setting("prototypes", "a prototype is gone; cluster again"))?;
-        Ok(Request { image: image.image.clone(), prompt: read.read(&w.caption).into_owned(), seed: w.seed })
-    };
-    wanted.iter().map(request).collect()
-}
-
-/// Finds pictures that the store has.
-pub fn recall(
-    shared: &Shared,
-    basis: &Fingerprint,
-    wanted: &[Wanted],
-    tell: &dyn Fn(Fingerprint, Picture),
-) -> Result<()> {
-    // An old clustering's pictures are nobody's business any more.
-    let Ok(found) = shared.found(basis) else { return Ok(()) };
-    for (w, picture) in made(shared, &found, wanted)? {
-        if let Some(picture) = picture {
-            tell(w.key, Arc::new(picture));
-        }
-    }
-    Ok(())
-}
-
-/// Pictures as far as the store has them.
-fn made(shared: &Shared, found: &Prototyped, wanted: &[Wanted]) -> Result<Vec<(Wanted, Option<RgbImage>)>> {
-    let bench = shared.bench()?;
-    let read = bench.dataset().train.pre_caption;
-    let group = |(asked, group): (Synthesis, Vec<Wanted>)| {
-        let pictures = bench.made(&requests(found, &group, read)?, &settings(shared, asked))?;
-        Ok(group.into_iter().zip(pictures))
-    };
-    let groups = alike(wanted).into_iter().map(group).collect::<Result<Vec<_>>>()?;
-    Ok(groups.into_iter().flatten().collect())
 }
 
 /// Synthesises what the store does not have, telling every picture as it is there and how it forms.
@@ -252,20 +189,7 @@ fn decode(
     })
 }
 
-/// The set of these pairs; every picture must have been made, and be in the store.
-pub fn distilled(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted]) -> Result<DistilledSet> {
-    let found = shared.found(basis)?;
-    let mut pictures: Vec<_> = made(shared, &found, pairs)?;
-    // They come by their settings.
-    pictures.sort_by_key(|(w, _)| w.prototype);
-    let drawn = pictures.into_iter().map(|(w, picture)| {
-        let gone = || Error::setting("pictures", format!("the store has none for prototype {}", w.prototype + 1));
-        Ok((&found.prototypes.list[w.prototype], picture.ok_or_else(gone)?, w.caption))
-    });
-    DistilledSet::drawn(drawn.collect::<Result<_>>()?)
-}
-
-/// The same with the targets that the draft asks for.
+/// The set of these pairs with the targets that the draft asks for.
 fn aimed(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], draft: &Draft, ctx: &Ctx) -> Result<DistilledSet> {
     let (set, found) = (distilled(shared, basis, pairs)?, shared.found(basis)?);
     let rows = |w: &Wanted| match draft.captions.get(&(basis.clone(), w.prototype)) {
