@@ -115,7 +115,8 @@ fn a_set_of_features_alone_is_written_read_and_scored_as_with_its_pictures() {
     let scores = [&a, &b].map(|bench| {
         let set = bench.distil(&recipe, &Ctx::quiet()).unwrap();
         let out = home.path().join("out");
-        set.write(&out, &bench.manifest(&protostill::config::Config::default())).unwrap();
+        let manifest = bench.manifest(&protostill::config::Config::default(), false).unwrap();
+        set.write(&out, &manifest).unwrap();
         let set = DistilledSet::read(&out).unwrap().set;
         (set.text_prototypes.clone(), bench.evaluate(&set, &protocol, 1, &Ctx::quiet()).unwrap())
     });
