@@ -1,9 +1,10 @@
 //! Everything that can be asked of the explorer, by key, palette or test.
 
 /// The panes, in the order of their tabs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "their titles")]
 pub enum Pane {
+    #[default]
     Data,
     Prototypes,
     Captions,

@@ -7,7 +7,7 @@ use super::{
     kept,
     state::State,
 };
-use crate::{fingerprint::Fingerprint, pipeline::workbench::image_seed};
+use crate::{fingerprint::Fingerprint, pipeline::draw::requests::image_seed};
 
 impl State {
     /// Actions that are decisions.

@@ -233,7 +233,7 @@ fn said(change: &Change) -> String {
 }
 
 /// Everything that makes the set on screen: the configuration with the decisions laid over it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Draft {
     /// The settings, with those that were changed.
     pub config: Config,
@@ -254,15 +254,7 @@ pub struct Draft {
 impl Draft {
     /// A configuration, and nothing decided.
     pub fn new(config: Config) -> Self {
-        Self {
-            config,
-            by_hand: BTreeMap::new(),
-            captions: BTreeMap::new(),
-            seeds: BTreeMap::new(),
-            own: BTreeMap::new(),
-            prefix: String::new(),
-            rank: 0,
-        }
+        Self { config, ..Self::default() }
     }
 
     /// Whether the same pairs are clustered in the same way as under `other`.
@@ -297,7 +289,7 @@ fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
 }
 
 /// Decisions made, and those undone that can be redone.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     base: Draft,
     list: Vec<Decision>,

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     fingerprint::Fingerprint,
-    pipeline::{draw::synthesize, methods::Method, workbench::image_seed},
+    pipeline::{
+        draw::{requests::image_seed, synthesize},
+        methods::Method,
+    },
 };
 
 impl Draft {

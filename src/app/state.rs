@@ -35,7 +35,7 @@ pub struct LogLine {
 }
 
 /// The whole state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct State {
     /// Milliseconds since the start.
     pub now: u64,
@@ -158,68 +158,7 @@ impl State {
     /// At the start, with the configuration's settings.
     pub fn new(base: Draft) -> Self {
         let history = History::new(base);
-        let draft = history.draft();
-        Self {
-            now: 0,
-            keys: Keys::default(),
-            size: (80, 24),
-            name: None,
-            rows: Arc::default(),
-            measured: None,
-            partial: Embedded::default(),
-            summary: None,
-            protos: None,
-            behind: false,
-            glimpse: false,
-            pairs: Vec::new(),
-            pictures: Album::default(),
-            forming: BTreeMap::new(),
-            made: BTreeMap::new(),
-            versions: BTreeMap::new(),
-            film: Film::default(),
-            fits: BTreeMap::new(),
-            history,
-            draft,
-            jobs: Vec::new(),
-            scores: Vec::new(),
-            log: VecDeque::new(),
-            said: 0,
-            real: BTreeMap::new(),
-            names: BTreeMap::new(),
-            asked: BTreeSet::new(),
-            order_of_real: VecDeque::new(),
-            pane: Pane::Data,
-            focus: Focus::default(),
-            zoom: false,
-            scatter: false,
-            mouse: true,
-            inside: false,
-            prototype: 0,
-            candidate: Cursor::default(),
-            pair: Cursor::default(),
-            marked_rows: Marks::default(),
-            marked: Marks::default(),
-            pins: BTreeSet::new(),
-            run: Cursor::default(),
-            alone: false,
-            job: None,
-            reading: Reading::default(),
-            scrolled: 0,
-            sort: SortBy::default(),
-            filter: String::new(),
-            arranged: Vec::new(),
-            pair_filter: (String::new(), None),
-            found: None,
-            remarks: Vec::new(),
-            usage: None,
-            modal: None,
-            notice: None,
-            shown_as: String::new(),
-            next_job: 0,
-            about: None,
-            former: Vec::new(),
-            look_failed: false,
-        }
+        Self { draft: history.draft(), history, size: (80, 24), mouse: true, ..Self::default() }
     }
 
     /// Takes up what a journal holds, before anything runs.

@@ -1,3 +1,5 @@
 //! Pictures from prototypes.
 
+pub(super) mod judge;
+pub mod requests;
 pub mod synthesize;

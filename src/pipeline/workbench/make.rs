@@ -3,24 +3,27 @@
 use super::{Prototyped, Workbench};
 use crate::pipeline::recipe::Recipe;
 use crate::{
-    data::{ImageSource, Pair},
+    data::Pair,
     error::{Error, Result},
     fingerprint::Fingerprint,
     kernels::vectors,
     models::{
-        clip::Clip,
         device::made_on,
         files::{DIFFUSERS, MODEL},
         unclip,
     },
     pipeline::{
-        Ctx, Report,
-        draw::synthesize::{self, Request},
+        Ctx,
+        draw::{
+            judge::Judge,
+            requests::{by_request, image_name, requests},
+            synthesize::{self, Request},
+        },
         methods::{
             Method, Start, Way,
             select::{self, SelectedPair},
         },
-        prototypes::{Prototype, caption::CaptionChoice},
+        prototypes::caption::CaptionChoice,
         set::{folder::DistilledSet, pair::DistilledPair},
         space::{embed, embeddings::Embeddings},
         store::arrays::Arrays,
@@ -279,128 +282,4 @@ fn rows(chosen: &[SelectedPair]) -> Vec<Option<u32>> {
 /// By which side a real pair is the nearest to a prototype.
 fn by_image(way: Way) -> Method {
     if way.method == Method::NearestText { Method::NearestText } else { Method::NearestImage }
-}
-
-/// Who says which candidate is kept: a picture shall be near its prototype and show what its caption says, which the mean
-/// of many images does only in part.
-struct Judge {
-    clip: Arc<Clip>,
-    /// Of each request: its image prototype and its caption's features.
-    wanted: Vec<[Vec<f32>; 2]>,
-}
-
-impl Judge {
-    fn new<'a>(clip: Arc<Clip>, requests: impl Iterator<Item = &'a Request> + Clone) -> Result<Self> {
-        let prompts: Vec<&str> = requests.clone().map(|r| r.prompt.as_str()).collect();
-        let texts = embed::embed_captions(&prompts, &clip, &Ctx::quiet())?;
-        let wanted = requests.zip(texts.rows()).map(|(r, text)| [r.image.clone(), text.to_vec()]).collect();
-        Ok(Self { clip, wanted })
-    }
-
-    /// The cosine of each picture to the prototype of its request, plus that to its caption.
-    fn fits(&self, images: &[RgbImage], of: impl Iterator<Item = usize>) -> Result<Vec<f64>> {
-        let sources: Vec<_> = images.iter().cloned().map(ImageSource::Memory).collect();
-        let seen = embed::embed_images(&sources, &self.clip, &Ctx::quiet())?;
-        let fit = |(seen, at): (ArrayView1<f32>, usize)| {
-            let wanted = &self.wanted[at];
-            match wanted.iter().find(|w| w.len() != seen.len()) {
-                Some(other) => {
-                    Err(vectors::shape("prototypes to choose candidates by, and CLIP", seen.len(), other.len()))
-                }
-                None => Ok(wanted.iter().map(|w| vectors::cosine(seen, ArrayView1::from(w.as_slice()))).sum()),
-            }
-        };
-        seen.rows().into_iter().zip(of).map(fit).collect()
-    }
-}
-
-/// Previews, of each request's first candidate, under the number of the request.
-fn by_request(ctx: &Ctx, requests: Vec<usize>, many: usize) -> Ctx {
-    let to = ctx.clone();
-    ctx.watched(move |report| match report {
-        Report::Preview { index, step, pixels } => {
-            to.report(Report::Preview { index: requests[index / many], step, pixels });
-        }
-        other => to.report(other),
-    })
-}
-
-/// One picture of each prototype, asked for by its caption.
-pub(super) fn requests(seed: u64, prototypes: &[Prototype], captions: &[&str]) -> Vec<Request> {
-    let ask = |(i, (p, &caption)): (usize, (&Prototype, &&str))| Request {
-        image: p.image.clone(),
-        prompt: caption.to_owned(),
-        seed: image_seed(seed, i),
-    };
-    prototypes.iter().zip(captions).enumerate().map(ask).collect()
-}
-
-/// Names the picture of a request; pictures of equal requests are the same picture, whichever run asks.
-pub(super) fn image_name(request: &Request, settings: &synthesize::Settings, made_by: &Fingerprint) -> Fingerprint {
-    let embedding: Vec<u8> = request.image.iter().flat_map(|v| v.to_le_bytes()).collect();
-    // How many are drawn at once and how often one looks changes no picture.
-    let picture = synthesize::Settings { batch: None, preview_every: 0, ..settings.clone() };
-    let asked = (Fingerprint::of_bytes(&embedding), &request.prompt, request.seed, picture);
-    Fingerprint::of_stage("synthesise", &asked, &[made_by])
-}
-
-/// The seed of prototype `index`: streams that neighbouring seeds and indices do not share (SplitMix64's finaliser).
-pub fn image_seed(seed: u64, index: usize) -> u64 {
-    let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(index as u64 + 1);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::{
-        data::world::{WorldSpec, dataset},
-        models::device::Backend,
-        pipeline::{store::Store, workbench::Checkpoints},
-    };
-
-    #[test]
-    fn of_several_candidates_the_one_nearest_to_prototype_and_caption_is_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let world = dataset(&WorldSpec { scenes: 2, noise: 0.0, seed: 5 }).unwrap();
-        let images = world.train.images.clone();
-        let bench = Workbench::new(world, Checkpoints::demo(), store, Backend::CPU);
-        let clip = bench.clip().unwrap();
-        let features = embed::embed_images(&images, &clip, &Ctx::quiet()).unwrap();
-        let request = |(row, prompt): (usize, &str)| Request {
-            image: features.row(row).to_vec(),
-            prompt: prompt.into(),
-            seed: 9,
-        };
-        let requests: Vec<Request> = ["a tree", "a red star at sea"].into_iter().enumerate().map(request).collect();
-        let judge = Judge::new(Arc::clone(&clip), requests.iter()).unwrap();
-        let draw = |requests: &[Request], candidates: usize| {
-            let settings = synthesize::Settings { steps: 4, candidates, ..Default::default() };
-            let mut found = vec![None; requests.len()];
-            let take = &mut |i: usize, image| {
-                found[i] = Some(image);
-                Ok(())
-            };
-            bench.synthesise(requests, &settings, &Ctx::quiet(), take).unwrap();
-            found.into_iter().map(Option::unwrap).collect::<Vec<RgbImage>>()
-        };
-        for (i, (request, kept)) in requests.iter().zip(draw(&requests, 3)).enumerate() {
-            let drawn = draw(&(0..3).map(|k| request.candidate(k)).collect::<Vec<_>>(), 1);
-            assert_eq!(request.candidate(0), *request);
-            let fits: Vec<f64> = judge.fits(&drawn, std::iter::repeat(i)).unwrap();
-            let near = |image: &RgbImage, to: &[f32]| {
-                let seen = embed::embed_images(&[ImageSource::Memory(image.clone())], &clip, &Ctx::quiet()).unwrap();
-                vectors::cosine(seen.row(0), ArrayView1::from(to))
-            };
-            let text = embed::embed_captions(&[&request.prompt], &clip, &Ctx::quiet()).unwrap();
-            let both = near(&drawn[0], &request.image) + near(&drawn[0], &text.row(0).to_vec());
-            assert_eq!(fits[0], both);
-            let best = (0..3).max_by(|&a, &b| fits[a].total_cmp(&fits[b])).unwrap();
-            assert!(kept == drawn[best] && drawn[0] != drawn[1], "{fits:?}");
-        }
-    }
 }

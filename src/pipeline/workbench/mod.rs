@@ -35,7 +35,6 @@ use crate::{
     machine,
     models::{clip::Clip, demo, device::Backend, hub::Hub, unclip::Unclip, weights::Checkpoint},
 };
-pub use make::image_seed;
 use once::{Once, lock};
 use std::{
     collections::BTreeMap,

@@ -7,13 +7,7 @@ mod score;
 mod tries;
 
 use super::dry::cost::{Cost, Plan, Stage, cost, line};
-use super::{
-    Workbench,
-    choose::Choice,
-    cluster_name, kept_name,
-    make::{image_name, requests},
-    matrix,
-};
+use super::{Workbench, choose::Choice, cluster_name, kept_name, matrix};
 use crate::pipeline::recipe::Recipe;
 use crate::{
     data::ImageSource,
@@ -22,7 +16,10 @@ use crate::{
     pipeline::{
         Ctx,
         cluster::{Clusters, ImageClusters, TextClusters},
-        draw::synthesize::{self, Request},
+        draw::{
+            requests::{image_name, requests},
+            synthesize::{self, Request},
+        },
         methods::{Method, Start, Way, select},
         prototypes::{self, assign, caption},
         space::{
