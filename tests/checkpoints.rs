@@ -5,13 +5,28 @@ mod common;
 
 use candle_core::{DType, Device, Tensor};
 use common::golden;
+use ndarray::Array2;
 use protostill::{
+    data::{
+        Dataset,
+        world::{WorldSpec, dataset},
+    },
     error::Result,
     models::{
         clip::{Clip, TextTower},
-        encoders::{Encoder, Features},
+        demo,
+        device::Backend,
+        encoders::{Encoder, Features, Pixels},
         hub::Hub,
         weights::Checkpoint,
+    },
+    pipeline::{
+        Ctx,
+        draw::synthesize::{self, Request},
+        score::evaluate::Settings,
+        set::{folder::DistilledSet, pair::DistilledPair},
+        store::Store,
+        workbench::{Checkpoints, Workbench},
     },
 };
 use std::{
@@ -203,6 +218,79 @@ fn a_file_is_no_checkpoint_and_a_missing_folder_is_named() {
     for name in [file.to_str().unwrap(), "/no/such/folder"] {
         assert!(Checkpoint::open(name, &hub).unwrap_err().to_string().contains(name));
     }
+}
+
+/// `assets/from` in a folder, with `edit` made to the JSON of `file`.
+fn edited(from: &str, to: &Path, file: &str, edit: impl FnOnce(&mut serde_json::Value)) {
+    fs::create_dir_all(to).unwrap();
+    for asset in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets").join(from)).unwrap() {
+        let asset = asset.unwrap();
+        fs::copy(asset.path(), to.join(asset.file_name())).unwrap();
+    }
+    let mut json = serde_json::from_slice(&fs::read(to.join(file)).unwrap()).unwrap();
+    edit(&mut json);
+    fs::write(to.join(file), json.to_string()).unwrap();
+}
+
+fn few_scenes() -> Dataset {
+    let mut data = dataset(&WorldSpec { scenes: 6, noise: 0.0, seed: 5 }).unwrap();
+    data.test.images.truncate(20);
+    data.test.pairs.retain(|pair| pair.image.index() < 20);
+    data
+}
+
+#[test]
+fn of_a_picture_chosen_among_several_the_clip_that_chose_it_is_in_the_name() {
+    let dir = tempfile::tempdir().unwrap();
+    edited("clip", &dir.path().join("clip"), "preprocessor_config.json", |c| c["image_mean"] = vec![0.5; 3].into());
+    let bench = |clip: Checkpoint| {
+        let (store, checkpoints) = (Store::open(dir.path().join("store")).unwrap(), Checkpoints::demo());
+        Workbench::new(few_scenes(), Checkpoints { clip, ..checkpoints }, store, Backend::CPU)
+    };
+    let (ours, other) = (bench(demo::clip()), bench(Checkpoint::Folder(dir.path().join("clip"))));
+    let request = Request { image: vec![0.1; 128], prompt: "a red star".into(), seed: 9 };
+    let made = |bench: &Workbench, settings: &synthesize::Settings| {
+        bench.made(std::slice::from_ref(&request), settings).unwrap()[0].is_some()
+    };
+    for (candidates, shared) in [(1, true), (2, false)] {
+        let settings = synthesize::Settings { steps: 1, candidates, ..Default::default() };
+        let requests = std::slice::from_ref(&request);
+        ours.synthesise(requests, &settings, &Ctx::quiet(), &mut |_, _| Ok(())).unwrap();
+        assert!(made(&ours, &settings));
+        assert_eq!(made(&other, &settings), shared, "{candidates} candidates");
+    }
+}
+
+#[test]
+fn features_of_one_look_are_not_taken_for_those_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let encoders = dir.path().join("encoders");
+    edited("encoders/vit", &encoders.join("vit"), "config.json", |c| c["pretrained_cfg"]["mean"] = vec![0.0; 3].into());
+    let checkpoints = Checkpoints { encoders: Checkpoint::Folder(encoders), ..Checkpoints::demo() };
+    let store = Store::open(dir.path().join("store")).unwrap();
+    let data = few_scenes();
+    let features = Array2::from_shape_fn((4, 128), |(i, j)| ((i * 7 + j * 3) % 11) as f32 - 5.0);
+    let pair = |i: usize| DistilledPair {
+        image: data.train.images[i].clone(),
+        caption: "a star".into(),
+        support: 1,
+        similarity: 0.0,
+    };
+    let set = DistilledSet {
+        method: "random".into(),
+        pairs: (0..4).map(pair).collect(),
+        image_prototypes: features.clone(),
+        text_prototypes: features,
+        correspondence: None,
+    };
+    let bench = Workbench::new(data, checkpoints, store, Backend::CPU);
+    let scores = |pixels: Pixels| {
+        let settings = Settings { encoders: vec!["vit".into()], runs: 1, epochs: 3, pixels, ..Settings::default() };
+        bench.evaluate(&set, &settings, 5, &Ctx::quiet()).unwrap()
+    };
+    let [reference, own, again] = [Pixels::Reference, Pixels::Own, Pixels::Reference].map(scores);
+    assert_ne!(reference, own);
+    assert_eq!(reference, again);
 }
 
 /// The demo's vision transformer with its configuration changed, and those of its tensors that `keep` is content with.

@@ -6,6 +6,8 @@ mod server;
 
 mod common;
 mod program;
+#[path = "hub/push.rs"]
+mod push;
 
 use candle_core::{DType, Device};
 use common::golden;

@@ -9,9 +9,10 @@ use protostill::{
     models::{clip::Clip, demo, device::Backend, hub::Hub, weights::Checkpoint},
     pipeline::{
         Ctx,
+        recipe::Recipe,
         space::embed,
         store::Store,
-        workbench::{Checkpoints, Recipe, Workbench},
+        workbench::{Checkpoints, Workbench},
     },
 };
 use std::{fs, path::Path};
@@ -131,9 +132,10 @@ fn the_commands_say_what_lacks_and_write_what_others_read() {
     let lines = fs::read_to_string(home.path().join("m.jsonl")).unwrap();
     let rows: Vec<serde_json::Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert!(rows.iter().filter(|r| r["series"].as_str().is_some_and(|s| s.ends_with("/run 1/loss"))).count() >= 20);
-    assert!(rows.last().unwrap()["r_mean"]["mean"].is_number());
-    let encoder = rows.last().unwrap()["encoder"].as_str().unwrap();
-    assert!(home.path().join("tb").join(encoder).join("run 1/events.out.tfevents.0.protostill").is_file());
+    let series = rows.last().unwrap()["series"].as_str().unwrap();
+    let encoder = series.strip_suffix("/sd/R-mean").unwrap();
+    let [of_one] = &fs::read_dir(home.path().join("tb")).unwrap().flatten().collect::<Vec<_>>()[..] else { panic!() };
+    assert!(of_one.path().join(encoder).join("run 1/events.out.tfevents.0.protostill").is_file());
     // The curves of an evaluation that the store knows are those of the day it was computed.
     run(&evaluate).success();
     assert_eq!(fs::read_to_string(home.path().join("m.jsonl")).unwrap(), lines);

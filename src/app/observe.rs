@@ -5,6 +5,7 @@ use super::{
     event::{Effect, Entry, JobId, Level, News, Outcome, Work},
     format,
     model::{Protos, Score},
+    runs,
     state::State,
 };
 use crate::{fingerprint::Fingerprint, pipeline::Embedded};
@@ -52,10 +53,15 @@ impl State {
             News::Prototypes(protos) => {
                 (self.behind, self.glimpse) = (false, false);
                 self.adopt(&protos.basis);
+                let asked =
+                    self.found.as_ref().filter(|f| f.basis.as_ref() != Some(&protos.basis)).map(|f| f.words.clone());
                 self.show_prototypes(protos);
-                self.recall()
+                let mut effects = self.recall();
+                effects.extend(asked.into_iter().flat_map(|words| self.find(&words)));
+                effects
             }
             News::Preview { key, step, picture } => {
+                self.film.keep(&key, step, &picture);
                 self.forming.insert(key, (step, picture));
                 vec![]
             }
@@ -63,11 +69,22 @@ impl State {
                 self.keep_made(key, picture);
                 vec![]
             }
+            News::Remarks(remarks) => {
+                self.remarks = remarks;
+                vec![]
+            }
+            News::Found(found) => {
+                self.take_found(found);
+                vec![]
+            }
             News::Looked(fits) => {
                 self.fits.extend(fits);
+                self.refresh();
                 vec![]
             }
             News::Scored(score) => {
+                let curves = self.jobs.iter().find(|j| j.id == id).map(|j| runs::curves(&j.series));
+                let score = Score { curves: curves.unwrap_or_default(), ..score };
                 let known = self.scores.contains(&score);
                 self.take_score(score.clone());
                 if known { vec![] } else { vec![Effect::Append(Entry::Score(score))] }
@@ -124,7 +141,10 @@ impl State {
     }
 
     fn show_prototypes(&mut self, protos: Arc<Protos>) {
-        self.prototype = self.prototype.min(protos.list.len().saturating_sub(1));
+        let last = protos.list.len().saturating_sub(1);
+        self.prototype = self.heir(&protos).unwrap_or(self.prototype).min(last);
+        let rows = protos.list.get(self.prototype).map_or(0, |p| p.rows.len());
+        self.focus.member.step(0, rows);
         if self.protos.as_ref().is_none_or(|old| old.basis != protos.basis) {
             self.pins.clear();
             self.marked.clear();

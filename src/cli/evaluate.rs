@@ -1,35 +1,31 @@
-//! `protostill evaluate`, and the protocol options it shares with `compare`.
+//! `protostill evaluate`.
 
 use super::{
     Needs,
-    args::{Evaluate, Global, Protocol},
+    args::{Evaluate, Global},
     config, metrics, onlooker, plan, print, print_json, progress,
     table::{render, row, scores},
     workbench,
 };
 use crate::{
+    about,
     config::Config,
     data::{self, Dataset},
     error::{Error, Result},
     fsio::{printable, try_place, write_atomic},
     pipeline::{
         Ctx,
-        score::curves::Curves,
-        set::folder::{DistilledSet, ReadSet, SCORES},
+        score::{curves::Curves, evaluate::EncoderRecall},
+        set::folder::{DistilledSet, MANIFEST, ReadSet, SCORES},
         space::content,
-        workbench::dry::cost::Plan,
+        workbench::{Workbench, dry::cost::Plan},
     },
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 
-/// What makes a folder a set that was distilled here.
-const MANIFEST: &str = "manifest.json";
-
 pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
-    let mut config = config(global)?;
-    apply(&mut config, &args.protocol)?;
-    let config = config.checked()?;
+    let config = args.protocol.over(config(global)?)?.checked()?;
     let needs = Needs { decoder: false, encoders: true };
     let found = Found::read(&args.dir)?;
     if args.dry_run {
@@ -47,7 +43,7 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
         try_place(place)?;
     }
     if let Some(file) = args.metrics.as_ref().filter(|file| file.is_dir()) {
-        return Err(Error::setting("--metrics", format!("{} is a folder; name a file", file.display())));
+        return Err(Error::setting("--metrics", format!("{} is a folder", file.display())).or("name a file"));
     }
     let curves = Curves::default();
     let ctx = curves.collect(&progress::ctx(global.progress));
@@ -60,36 +56,60 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
         }
     };
     let recalls = bench.evaluate(&read.set, &config.evaluation, config.seed, &ctx)?;
-    let result = json!({
-        "set": { "fingerprint": read.fingerprint, "method": read.set.method, "pairs": read.set.pairs.len(), "edited": read.edited },
-        "dataset": { "name": bench.dataset().name, "fingerprint": bench.dataset().fingerprint },
-        "selection": config.evaluation.selection.to_string(),
-        "runs": config.evaluation.runs,
-        "seed": config.seed,
-        "encoders": recalls.iter().map(row).collect::<Vec<_>>(),
-    });
+    let result = result(&config, &bench, &read, &recalls);
     // Shown before it is written, and written before a failure to show it ends the run: what cannot be kept is seen at
     // least, and the other way round.
-    let shown = if global.json {
-        print_json(&result)
-    } else {
-        let rows: Vec<Vec<String>> = recalls.iter().map(|r| [vec![r.encoder.clone()], scores(r)].concat()).collect();
-        let table = render(&["encoder", "IR@1", "IR@5", "IR@10", "TR@1", "TR@5", "TR@10", "R-mean"], &rows);
-        let (runs, selection) = (config.evaluation.runs, config.evaluation.selection);
-        let kept = path.as_ref().map(|path| format!("; kept in {}", printable(&path.display().to_string())));
-        let kept = kept.unwrap_or_default();
-        print(format_args!("{table}\n\npercent, mean ± sd of {runs} runs, {selection}{kept}"))
-    };
+    let shown = show(global, &config, &result, &recalls, path.as_deref());
+    let mut renewed = true;
     if let Some(path) = &path {
         write_atomic(path, format!("{result:#}\n").as_bytes())?;
+        renewed = read.renew_card(&args.dir)?;
     }
     if let Some(file) = &args.metrics {
         metrics::json_lines(file, &curves.sorted(), &recalls)?;
     }
     if let Some(dir) = &args.tensorboard {
-        metrics::event_files(dir, &curves.sorted(), &recalls)?;
+        let made_of = (&config.evaluation, config.seed);
+        let name = metrics::name(&args.dir, &made_of, &[&read.fingerprint, &bench.dataset().fingerprint]);
+        metrics::event_files(&dir.join(name), &curves.sorted(), &recalls)?;
     }
-    shown
+    shown?;
+    match renewed || global.json {
+        true => Ok(()),
+        false => print("README.md was changed by hand, so the scores were not put into it"),
+    }
+}
+
+/// What is kept of it.
+fn result(config: &Config, bench: &Workbench, read: &ReadSet, recalls: &[EncoderRecall]) -> Value {
+    json!({
+        "set": { "fingerprint": read.fingerprint, "method": read.set.method, "pairs": read.set.pairs.len(), "edited": read.edited },
+        "dataset": { "name": bench.dataset().name, "fingerprint": bench.dataset().fingerprint },
+        "selection": config.evaluation.selection.to_string(),
+        "pixels": config.evaluation.pixels,
+        "split": config.evaluation.split.name(),
+        "runs": config.evaluation.runs,
+        "seed": config.seed,
+        "protostill": about::json(),
+        "encoders": recalls.iter().map(row).collect::<Vec<_>>(),
+    })
+}
+
+fn show(
+    global: &Global,
+    config: &Config,
+    result: &Value,
+    recalls: &[EncoderRecall],
+    path: Option<&Path>,
+) -> Result<()> {
+    if global.json {
+        return print_json(result);
+    }
+    let rows: Vec<Vec<String>> = recalls.iter().map(|r| [vec![r.encoder.clone()], scores(r)].concat()).collect();
+    let table = render(&["encoder", "IR@1", "IR@5", "IR@10", "TR@1", "TR@5", "TR@10", "R-mean"], &rows);
+    let (runs, selection) = (config.evaluation.runs, config.evaluation.selection);
+    let kept = path.map(|path| format!("; kept in {}", printable(&path.display().to_string()))).unwrap_or_default();
+    print(format_args!("{table}\n\npercent, mean ± sd of {runs} runs, {selection}{kept}"))
 }
 
 /// What is measured.
@@ -107,24 +127,4 @@ impl Found {
         }
         data::open(dir).map(|data| Self::Given(Box::new(data)))
     }
-}
-
-/// The protocol's flags over the settings.
-pub fn apply(config: &mut Config, protocol: &Protocol) -> Result<()> {
-    if let Some(encoders) = &protocol.encoders {
-        config.evaluation.encoders.clone_from(encoders);
-    }
-    if let Some(runs) = protocol.runs {
-        config.evaluation.runs = runs;
-    }
-    if let Some(split) = &protocol.split {
-        let unknown = |_| Error::setting("--split", format!("`{split}` is neither test nor val"));
-        config.evaluation.split = serde_json::from_value(json!(split)).map_err(unknown)?;
-    }
-    if let Some(rule) = &protocol.selection {
-        config.evaluation.selection = serde_json::from_value(json!(rule)).map_err(|_| {
-            Error::setting("--selection", format!("`{rule}` is none of last, validation, best-on-test"))
-        })?;
-    }
-    Ok(())
 }

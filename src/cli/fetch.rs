@@ -61,7 +61,9 @@ fn names(global: &Global, args: &Fetch) -> Result<Vec<Name>> {
     }
     let names = named(&config(global)?, Needs::ALL);
     if names.is_empty() {
-        return Err(Error::setting("models", "the settings name nothing on the hub; name a model, or give --config"));
+        return Err(
+            Error::setting("models", "the settings name nothing on the hub").or("name a model, or give --config")
+        );
     }
     Ok(names)
 }

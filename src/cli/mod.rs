@@ -7,16 +7,22 @@ mod compare;
 mod distill;
 mod evaluate;
 mod fetch;
+pub mod flags;
 mod info;
 mod metrics;
 mod plan;
 mod progress;
+mod push;
+mod report;
+mod settings;
+mod shell;
 mod stats;
 mod table;
 mod tensorboard;
 mod world;
 
 use crate::{
+    about,
     config::Config,
     data::{self, Dataset, world as demo},
     error::{Error, Result},
@@ -54,18 +60,31 @@ pub fn run(cli: &Cli, terminal: &dyn Fn() -> Vec<(&'static str, String)>) -> Res
         Command::Explore(_) | Command::Replay(_) => Err(no_explorer()),
         Command::World(args) => world::run(&cli.global, args),
         Command::Fetch(args) => fetch::run(&cli.global, args),
+        Command::Settings => settings::run(&cli.global),
         Command::Info => info::run(&cli.global, &terminal()),
+        Command::Completions(args) => shell::completions(args),
+        Command::Man(args) => shell::man(args),
         Command::Check(args) => check::run(&cli.global, args),
         Command::Bench(args) => bench::run(&cli.global, args),
         Command::Stats(args) => stats::run(&cli.global, args),
         Command::Distill(args) => distill::run(&cli.global, args),
         Command::Evaluate(args) => evaluate::run(&cli.global, args),
         Command::Compare(args) => compare::run(&cli.global, args),
+        Command::Report(args) => report::run(&cli.global, args),
+        Command::Push(args) => push::run(&cli.global, args),
     }
 }
 
+/// `--version`.
+///
+/// # Errors
+/// As [`print()`].
+pub fn version(global: &Global) -> Result<()> {
+    if global.json { print_json(&about::json()) } else { print(about::line()) }
+}
+
 fn no_explorer() -> Error {
-    Error::setting("command", "name one; see `protostill --help`")
+    Error::setting("command", "none is named").or("see `protostill --help`")
 }
 
 /// What the explorer needs of the command line: settings, and what opens the data set when it is wanted.
@@ -104,6 +123,9 @@ fn config(global: &Global) -> Result<Config> {
 /// The settings: the file, then the flags of every command over it.
 fn settings(global: &Global) -> Result<Config> {
     let mut config = Config::load(global.config.as_deref())?;
+    for change in &global.set {
+        config = config.with(change)?;
+    }
     if let Some(seed) = global.seed {
         config.seed = seed;
     }
@@ -240,6 +262,12 @@ pub fn print(line: impl std::fmt::Display) -> Result<()> {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done.map_err(Error::io("stdout")),
     }
+}
+
+/// What stands in the place of a result for machines: what went wrong, and the way out or null.
+pub fn failure(error: &Error) -> serde_json::Value {
+    let (cause, hint) = error.parts();
+    serde_json::json!({ "error": cause.to_string(), "hint": hint })
 }
 
 /// A result for machines, on stdout.

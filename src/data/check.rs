@@ -183,7 +183,7 @@ fn look(row: &Listed) -> Image {
         Some((image, _)) => image,
     };
     let decoded = image.read().and_then(|(path, bytes)| {
-        decode::decode_bytes(path, &bytes).map(|_| (Sha256::digest(&bytes).into(), decode::is_turned(&bytes)))
+        decode::decode_bytes(path, &bytes).map(|_| (Sha256::digest(&*bytes).into(), decode::is_turned(&bytes)))
     });
     decoded.map_or_else(
         |e| Image::Wrong(Problem::UnreadableImage, e.to_string()),

@@ -96,7 +96,7 @@ impl Listed {
 /// A file that holds others, and what tells whether it has changed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Shard {
-    pub(in crate::data) path: Arc<Path>,
+    pub(crate) path: Arc<Path>,
     pub(in crate::data) stamp: String,
     /// Its content, where it is packed.
     pub(in crate::data) unpacked: Option<Arc<Unpacked>>,

@@ -165,14 +165,16 @@ impl ImageSource {
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::Input`] if it is too large for an image, or nowhere.
-    pub fn read(&self) -> Result<(&Path, Vec<u8>)> {
+    pub fn read(&self) -> Result<(&Path, files::decode::Bytes)> {
         match self {
             Self::File(path) => Ok((path, files::decode::read_file(path)?)),
             Self::Member { shard, name, offset, length } => {
-                files::decode::fits(name, *length)?;
-                Ok((name, shard.read(*offset, *length)?))
+                Ok((name, files::decode::Bytes::of(name, *length, || shard.read(*offset, *length))?))
             }
-            Self::Cell { cells, name, row } => Ok((name, cells.read(*row)?)),
+            Self::Cell { cells, name, row } => {
+                let bytes = cells.read(*row)?;
+                Ok((name, files::decode::Bytes::of(name, bytes.len() as u64, || Ok(bytes))?))
+            }
             Self::AsStored(of) => of.read(),
             Self::Memory(_) => Err(Error::input("an image in memory", "is no file")),
             Self::Absent(name) => Err(Error::input(

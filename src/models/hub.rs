@@ -6,6 +6,7 @@ mod brisk;
 mod client;
 mod complete;
 mod fetch;
+mod push;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -16,6 +17,7 @@ use crate::{
     fsio,
 };
 pub use fetch::Fetched;
+pub use push::Upload;
 use std::{path::PathBuf, time::Duration};
 
 /// What the names of data sets begin with.
@@ -178,9 +180,8 @@ impl Hub {
             return Ok(folder);
         }
         let place = self.cache.display();
-        let message =
-            format!("no such folder, and not in the hub's cache {place}; fetch it with: {}", name.fetch_command());
-        Err(Error::input(name.to_string(), message))
+        let message = format!("no such folder, and not in the hub's cache {place}");
+        Err(Error::input(name.to_string(), message).or(format!("fetch it with: {}", name.fetch_command())))
     }
 }
 

@@ -17,8 +17,8 @@ const MAX_SIDE: u32 = 16_384;
 const MAX_PIXELS: u64 = 89_478_485;
 /// Most memory one decoded image may take, in bytes.
 const MAX_BYTES: u64 = 1 << 29;
-/// Largest file read, in bytes.
-const MAX_FILE: u64 = 1 << 29;
+/// Largest file read, in bytes: what the largest image takes without compression.
+const MAX_FILE: u64 = 1 << 28;
 
 /// Reads a PNG, JPEG, WebP, GIF, BMP or TIFF file as RGB, as Pillow's `Image.open(path).convert("RGB")`: alpha is dropped, not
 /// blended; palettes and grey are expanded; of 16-bit samples the high byte is kept (Pillow does
@@ -32,12 +32,43 @@ pub fn decode_rgb(path: &Path) -> Result<RgbImage> {
     decode_bytes(path, &read_file(path)?)
 }
 
+/// A file's bytes, and the room that they take.
+pub struct Bytes {
+    bytes: Vec<u8>,
+    _room: Taken,
+}
+
+impl Bytes {
+    /// What `read` reads, which takes room for `length` bytes before; `name` is for messages.
+    ///
+    /// # Errors
+    /// Those of `read`; [`Error::Input`] if that is too large for an image.
+    pub(in crate::data) fn of(name: &Path, length: u64, read: impl FnOnce() -> Result<Vec<u8>>) -> Result<Self> {
+        fits(name, length)?;
+        let room = room::take(length);
+        Ok(Self { bytes: read()?, _room: room })
+    }
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Reads an image file as it is.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be read or is too large for an image.
-pub fn read_file(path: &Path) -> Result<Vec<u8>> {
-    door::read(path, MAX_FILE).map_err(Error::io(path))
+pub fn read_file(path: &Path) -> Result<Bytes> {
+    let read = || {
+        let file = door::open(path)?;
+        let room = room::take(file.metadata()?.len().min(MAX_FILE));
+        Ok(Bytes { bytes: door::whole(&file, MAX_FILE)?, _room: room })
+    };
+    read().map_err(Error::io(path))
 }
 
 /// Whether `length` bytes may be an image.
@@ -91,7 +122,7 @@ fn stored(path: &Path, bytes: &[u8]) -> Result<Held> {
             format!("claims {width} x {height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS} in all are read"),
         ));
     }
-    let room = room::take(room::PIXEL * u64::from(width) * u64::from(height));
+    let room = room::decode(room::PIXEL * u64::from(width) * u64::from(height));
     if format == ImageFormat::Jpeg {
         if let Some(pixels) = jpeg::decode(bytes) {
             return Ok((pixels, room));

@@ -13,7 +13,11 @@ mod tensors;
 mod vit;
 
 use super::{host::Linear, weights::Part};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    pixels,
+};
+use image::RgbImage;
 use ndarray::{Array1, Array2, ArrayView3, ArrayView4, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -35,14 +39,34 @@ pub enum Features {
     Pooled,
 }
 
+/// How encoders are shown images; either way squashed to a square by Pillow's bicubic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pixels {
+    /// As the reference's protocol does for every encoder: CLIP's mean and deviation, 224 pixels or the smaller training size.
+    #[default]
+    Reference,
+    /// By each encoder's own mean, deviation and size (timm's `pretrained_cfg`).
+    Own,
+}
+
 /// A frozen classifier whose logits, or what they are made of, serve as image features.
 #[derive(Debug)]
 pub struct Encoder {
     body: Body,
     /// None where it was removed (`num_classes=0`).
     head: Option<Linear>,
-    side: usize,
+    look: Look,
+    own: Look,
     path: PathBuf,
+}
+
+/// What images are made to be.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    side: usize,
+    mean: [f32; 3],
+    std: [f32; 3],
 }
 
 #[derive(Debug)]
@@ -69,6 +93,19 @@ struct Config {
 #[derive(Deserialize)]
 struct Pretrained {
     input_size: [usize; 3],
+    /// timm's default where none is told: ImageNet's.
+    #[serde(default = "imagenet_mean")]
+    mean: [f32; 3],
+    #[serde(default = "imagenet_std")]
+    std: [f32; 3],
+}
+
+fn imagenet_mean() -> [f32; 3] {
+    [0.485, 0.456, 0.406]
+}
+
+fn imagenet_std() -> [f32; 3] {
+    [0.229, 0.224, 0.225]
 }
 
 impl Config {
@@ -110,6 +147,10 @@ impl Encoder {
         if channels != 3 || height != width || height == 0 || height > 4096 {
             return refused(format!("input_size {:?}: expected [3, n, n]", config.pretrained_cfg.input_size));
         }
+        let (mean, std) = (config.pretrained_cfg.mean, config.pretrained_cfg.std);
+        if std.contains(&0.0) {
+            return refused("std must not be 0".into());
+        }
         let mut args = config.model_args.take().unwrap_or_default();
         config.arguments(&mut args).map_err(|what| Error::input(&path, format!("model_args.{what}")))?;
         let told = args.remove("num_classes").and_then(|n| n.as_u64()).map(|n| n as usize).or(config.num_classes);
@@ -120,20 +161,39 @@ impl Encoder {
         if let Some(told) = told.filter(|told| *told != classes) {
             return refused(format!("num_classes is {told}, but the weights say {classes}"));
         }
-        let side = match &body {
-            Body::Vit(vit) => vit.side(),
+        let (side, own) = match &body {
+            Body::Vit(vit) => (vit.side(), vit.side()),
             // The reference squashes to 224 whatever the encoder was trained at; a smaller training size is kept.
-            _ => height.min(PROTOCOL_SIDE),
+            _ => (height.min(PROTOCOL_SIDE), height),
         };
-        Ok(Self { body, head, side, path })
+        let look = Look { side, mean: pixels::CLIP_MEAN, std: pixels::CLIP_STD };
+        Ok(Self { body, head, look, own: Look { side: own, mean, std }, path })
     }
 
     /// timm's names of what can be loaded; `*` stands for any ending.
     pub const ARCHITECTURES: &str = "vit_*, deit_*, deit3_*, nf_resnet*, nf_regnet_b*, nfnet_l*, nfnet_f*, resnetN, resnetNd, mobilenetv2_*, mobilenetv3_*, efficientnet_b*, efficientnet_lite*";
 
+    /// The same, shown images by `pixels`; [`Self::load`] shows them by the reference's.
+    #[must_use]
+    pub fn shown_by(self, pixels: Pixels) -> Self {
+        match pixels {
+            Pixels::Reference => self,
+            Pixels::Own => Self { look: self.own, ..self },
+        }
+    }
+
     /// Width and height of the images it takes, in pixels.
     pub fn side(&self) -> usize {
-        self.side
+        self.look.side
+    }
+
+    /// `image` as the encoder takes it: `[3, side, side]`, row by row.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the image has no pixels.
+    pub fn preprocess(&self, image: &RgbImage) -> Result<Vec<f32>> {
+        let Look { side, mean, std } = self.look;
+        pixels::squashed(image, side as u32, (mean, std))
     }
 
     /// Width of the features.

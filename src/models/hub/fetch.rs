@@ -130,11 +130,8 @@ impl Hub {
     /// What the hub has of `name` that is read here.
     fn ask(&self, name: &Name) -> Result<(Client, Listing, Vec<Remote>)> {
         if self.is_offline() {
-            let message = format!(
-                "is set, so `{name}` is not fetched; unset it, or copy the model into {}",
-                self.cache.display()
-            );
-            return Err(Error::setting("HF_HUB_OFFLINE", message));
+            let way = format!("unset it, or copy the model into {}", self.cache.display());
+            return Err(Error::setting("HF_HUB_OFFLINE", format!("is set, so `{name}` is not fetched")).or(way));
         }
         let client = Client::new(self).map_err(|e| failed(name, "", e))?;
         let listing = self.listing(&client, name)?;
@@ -171,8 +168,8 @@ fn is_there(place: &Path, file: &Remote) -> bool {
     fs::metadata(place).is_ok_and(|m| m.is_file() && m.len() == file.size())
 }
 
-fn failed(name: &Name, file: &str, failure: Failure) -> Error {
-    let (Failure::Again(message) | Failure::Final(message)) = failure;
+pub(super) fn failed(name: &Name, file: &str, failure: Failure) -> Error {
+    let message = failure.to_string();
     let place = if file.is_empty() { name.to_string() } else { format!("{name}/{file}") };
     Error::input(place, message)
 }

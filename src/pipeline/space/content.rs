@@ -63,7 +63,7 @@ fn hash(image: &ImageSource) -> Result<[u8; 32]> {
         ImageSource::Absent(_) => Ok([0; 32]),
         ImageSource::AsStored(of) => hash(of),
         ImageSource::Memory(pixels) => Ok(Sha256::digest(pixels.as_raw()).into()),
-        _ => image.read().map(|(_, bytes)| Sha256::digest(&bytes).into()),
+        _ => image.read().map(|(_, bytes)| Sha256::digest(&*bytes).into()),
     }
 }
 

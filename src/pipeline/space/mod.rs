@@ -5,7 +5,5 @@ pub mod embed;
 pub mod embeddings;
 pub mod nearest;
 pub mod noise;
-pub mod prune;
 pub mod rows;
 pub mod stats;
-pub mod trust;

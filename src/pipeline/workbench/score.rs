@@ -7,7 +7,7 @@ use crate::{
     fingerprint::Fingerprint,
     models::{
         clip::Clip,
-        encoders::{Encoder, Features},
+        encoders::{Encoder, Features, Pixels},
         files::MODEL,
         hub::{Hub, Name},
         weights::Checkpoint,
@@ -47,7 +47,7 @@ impl Workbench {
         let val = settings.selection == evaluate::Selection::Validation;
         let mut sides = Vec::new();
         for name in &settings.encoders {
-            let encoder = Student::load(&self.checkpoints.encoders, &self.checkpoints.hub, name)?;
+            let encoder = self.student(name, settings.pixels)?;
             let train = encode_features(&encoder.network, settings.features, &images, ctx)?;
             let test = self.features(&encoder, settings.features, on, ctx)?;
             let val = if val { Some(self.features(&encoder, settings.features, "val", ctx)?) } else { None };
@@ -86,6 +86,11 @@ impl Workbench {
             scored.points.into_iter().for_each(point);
         }
         Ok(scored.recalls)
+    }
+
+    /// The encoder `name`, shown images by `pixels`.
+    pub(super) fn student(&self, name: &str, pixels: Pixels) -> Result<Student> {
+        Student::load(&self.checkpoints.encoders, &self.checkpoints.hub, name, pixels)
     }
 
     /// The split of that name, which must have pairs.
@@ -169,7 +174,7 @@ pub(super) struct Student {
 
 impl Student {
     /// `name` is a sub-folder of `folder`, the path of another one, or a name on the hub.
-    pub fn load(folder: &Checkpoint, hub: &Hub, name: &str) -> Result<Self> {
+    pub fn load(folder: &Checkpoint, hub: &Hub, name: &str, pixels: Pixels) -> Result<Self> {
         // A path is one that looks like it: what has no slash lies in the folder of all encoders.
         let own = (name.contains('/') && Path::new(name).is_dir()).then(|| Checkpoint::Folder(name.into()));
         let named = || Name::parse(name).map(|_| Checkpoint::open(name, hub)).transpose();
@@ -182,8 +187,12 @@ impl Student {
             let message = format!("no encoder `{name}`: {} is missing", part.path("config.json").display());
             return Err(Error::setting("evaluation.encoders", message));
         }
-        let fingerprint = part.fingerprint(Some(MODEL), &["config.json"])?;
-        Ok(Self { name: name.to_owned(), network: Encoder::load(&part)?, fingerprint })
+        let files = part.fingerprint(Some(MODEL), &["config.json"])?;
+        let fingerprint = match pixels {
+            Pixels::Reference => files,
+            Pixels::Own => Fingerprint::of_content("encoder", &pixels, &[&files]),
+        };
+        Ok(Self { name: name.to_owned(), network: Encoder::load(&part)?.shown_by(pixels), fingerprint })
     }
 }
 

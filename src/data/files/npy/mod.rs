@@ -77,11 +77,6 @@ impl Matrix {
         Ok(Self { path: path.into(), offset, float, rows, width, columns, unpacked })
     }
 
-    /// Whether rows follow each other in the file itself.
-    fn lies_in_order(&self) -> bool {
-        self.unpacked.is_none() && !self.columns
-    }
-
     /// The file that holds the numbers.
     fn file(&self) -> Result<File> {
         let file = match &self.unpacked {
@@ -170,16 +165,6 @@ impl Table {
     /// Width of a row.
     pub fn width(&self) -> usize {
         self.width
-    }
-
-    /// The file and the first byte of the numbers, if they lie in one file as they would lie in memory.
-    pub(in crate::data) fn whole(&self) -> Option<(&Path, u64)> {
-        match self.parts.as_slice() {
-            [only] if only.float == Float::Single && only.offset.is_multiple_of(4) && only.lies_in_order() => {
-                Some((&only.path, only.offset))
-            }
-            _ => None,
-        }
     }
 
     /// The first of its files, for messages.

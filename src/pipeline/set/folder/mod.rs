@@ -1,10 +1,16 @@
-//! The distilled set: what `distill` writes, `evaluate` reads and people hand on. An ImageFolder with two extra files.
+//! The distilled set: what `distill` writes, `evaluate` reads and people hand on. An ImageFolder with three extra files.
 
+mod added;
 #[cfg(test)]
 mod tests;
 
-use super::{export::Form, pair::DistilledPair};
+use super::{
+    card::CARD,
+    export::{Form, picture},
+    pair::DistilledPair,
+};
 use crate::{
+    about,
     data::{ImageSource, build::stays_inside},
     door,
     error::{Error, Result},
@@ -17,11 +23,12 @@ use crate::{
         store::{arrays::Arrays, encode_png},
     },
 };
+use added::{card_is_ours, is_score, keep_scores};
 use image::RgbImage;
 use ndarray::{Array2, ArrayView1, Ix2};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 /// The file that makes a folder ours.
 pub const MANIFEST: &str = "manifest.json";
@@ -132,8 +139,9 @@ impl DistilledSet {
         }
     }
 
-    /// Writes the set as folder `dir`: `images/0000.png` …, `metadata.jsonl`, `prototypes.safetensors` and
-    /// `manifest.json`, which is `manifest` (an object) and the files' hashes. Equal sets and manifests give equal bytes.
+    /// Writes the set as folder `dir`: `images/0000.png` …, `metadata.jsonl`, `prototypes.safetensors`, `manifest.json`,
+    /// which is `manifest` (an object), the program and the files' hashes, and `README.md`. Equal sets and manifests give
+    /// equal bytes.
     ///
     /// Everything is written beside `dir`, which it then takes the place of: a crash or a full disk leaves the old folder or
     /// the new one, whole. Scores of a set that is replaced stay, under its name.
@@ -154,13 +162,14 @@ impl DistilledSet {
         self.check(dir)?;
         replaceable(dir, force)?;
         replace_folder(dir, |new| {
-            let hashes = self.write_files(new, manifest, forms)?;
-            keep_scores(dir, new, &hashes)
+            let (ours, manifest) = self.write_files(new, manifest, forms)?;
+            keep_scores(dir, new, &ours)?;
+            put(&new.join(CARD), self.card(new, &manifest)?.as_bytes())
         })
     }
 
-    /// Into an empty folder; returns what the manifest says of it.
-    fn write_files(&self, dir: &Path, manifest: &Value, forms: &[Form]) -> Result<Ours> {
+    /// Into an empty folder; returns what this program needs of the manifest, and all of it.
+    fn write_files(&self, dir: &Path, manifest: &Value, forms: &[Form]) -> Result<(Ours, Value)> {
         let mut files = BTreeMap::new();
         let mut order = Vec::new();
         let mut put = |name: String, bytes: &[u8]| -> Result<()> {
@@ -171,7 +180,7 @@ impl DistilledSet {
         };
         let (mut lines, mut pngs) = (String::new(), Vec::new());
         for (i, pair) in self.pairs.iter().enumerate() {
-            let file_name = format!("images/{i:04}.png");
+            let file_name = picture(i);
             let png = encode_png(&pair.image.decode()?)?;
             put(file_name.clone(), &png)?;
             pngs.push(png);
@@ -188,17 +197,24 @@ impl DistilledSet {
         };
         put(PROTOTYPES.into(), &arrays.to_bytes()?)?;
         for form in forms {
-            put(form.file().into(), &form.bytes(&self.pairs, &pngs)?)?;
+            for (name, bytes) in form.files(&self.pairs, &pngs)? {
+                put(name.into(), &bytes)?;
+            }
         }
         let mut whole = manifest.as_object().cloned().unwrap_or_default();
-        whole.insert("protostill".into(), json!({ "format": FORMAT, "version": env!("CARGO_PKG_VERSION") }));
+        let mut program = json!({ "format": FORMAT });
+        program
+            .as_object_mut()
+            .into_iter()
+            .for_each(|p| p.extend(about::json().as_object().cloned().unwrap_or_default()));
+        whole.insert("protostill".into(), program);
         whole.insert("method".into(), json!(self.method));
         let hashes: Map<String, Value> = order.into_iter().map(|name| (name.clone(), json!(files[&name]))).collect();
         whole.insert("files".into(), Value::Object(hashes));
         let mut text = serde_json::to_vec_pretty(&whole).map_err(|e| Error::input(dir, e.to_string()))?;
         text.push(b'\n');
         super::folder::put(&dir.join(MANIFEST), &text)?;
-        Ok(Ours { protostill: Format { format: FORMAT }, method: self.method.clone(), files })
+        Ok((Ours { protostill: Format { format: FORMAT }, method: self.method.clone(), files }, Value::Object(whole)))
     }
 
     /// Reads folder `dir` and checks all of it: manifest, hashes, shapes, numbers, images there and as many as rows.
@@ -316,36 +332,17 @@ fn read_pairs(dir: &Path, files: &BTreeMap<String, Fingerprint>) -> Result<Vec<D
 pub fn replaceable(dir: &Path, force: bool) -> Result<()> {
     let claim = || {
         let (_, ours) = read_manifest(&dir.join(MANIFEST)).ok()?;
-        Some(Claim { by: MANIFEST, files: ours.files, later: is_score })
+        Some(Claim { by: MANIFEST, files: ours.files, later: |name| name == CARD || is_score(name) })
     };
-    match refusal(dir, claim, force)? {
-        Some(why) => Err(Error::setting("out", format!("{}: {why}; or name another folder", dir.display()))),
+    let way = |edited| if edited { "`--force` replaces them; or name another folder" } else { "name another folder" };
+    let why = match refusal(dir, claim, force)? {
+        None if !force && !card_is_ours(dir)? => Some((format!("\"{CARD}\" changed since it was written"), true)),
+        other => other,
+    };
+    match why {
+        Some((why, edited)) => Err(Error::setting("out", format!("{}: {why}", dir.display())).or(way(edited))),
         None => Ok(()),
     }
-}
-
-/// Whether `evaluate` wrote the file, about the set in the folder or (`recall-NAME.json`) about one that it took the place of.
-fn is_score(name: &str) -> bool {
-    name == SCORES || name.strip_prefix("recall-").is_some_and(|rest| rest.ends_with(".json") && !rest.contains('/'))
-}
-
-/// Takes the scores in `old` along to `new`: as they are if the set is the same, else under the name of their set.
-fn keep_scores(old: &Path, new: &Path, ours: &Ours) -> Result<()> {
-    let same = read_manifest(&old.join(MANIFEST)).is_ok_and(|(_, before)| before == *ours);
-    for entry in fs::read_dir(old).into_iter().flatten().flatten() {
-        let Some(name) = entry.file_name().to_str().filter(|name| is_score(name)).map(str::to_owned) else { continue };
-        let bytes = door::read(&entry.path(), door::SETTINGS).map_err(Error::io(entry.path()))?;
-        let name = if name == SCORES && !same { score_name(&bytes) } else { name };
-        put(&new.join(name), &bytes)?;
-    }
-    Ok(())
-}
-
-/// A name for the scores of a set that is there no more.
-fn score_name(scores: &[u8]) -> String {
-    let of = serde_json::from_slice::<Value>(scores).ok();
-    let of = of.and_then(|scores| serde_json::from_value(scores["set"]["fingerprint"].clone()).ok());
-    format!("recall-{}.json", of.unwrap_or_else(|| Fingerprint::of_bytes(scores)).short())
 }
 
 fn put(path: &Path, bytes: &[u8]) -> Result<()> {
