@@ -6,12 +6,9 @@ mod explore;
 #[cfg(feature = "tui")]
 pub use explore::*;
 
-use super::flags::{Judging, Making, Pairs, change};
+use super::flags::{Judging, Making, Pairs, change, layouts};
 use crate::pipeline::setting::Change;
-use clap::{
-    Args, Parser, Subcommand, ValueEnum,
-    builder::{PossibleValue, PossibleValuesParser},
-};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Distil an image-text dataset into a few synthetic pairs that still teach a retrieval model.
@@ -144,12 +141,6 @@ pub struct Man {
     /// The folder that they go to
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
-}
-
-/// The layouts that data sets are read in.
-fn layouts() -> PossibleValuesParser {
-    let value = |(name, words)| PossibleValue::new(name).help(words);
-    crate::data::source::layouts().map(value).collect::<Vec<_>>().into()
 }
 
 /// What the help says of methods.

@@ -4,13 +4,12 @@ use super::{Prototyped, Workbench};
 use crate::pipeline::recipe::Recipe;
 use crate::{
     data::Pair,
-    error::{Error, Result},
+    error::Result,
     fingerprint::Fingerprint,
     kernels::vectors,
     models::{
         device::made_on,
         files::{DIFFUSERS, MODEL},
-        unclip,
     },
     pipeline::{
         Ctx,
@@ -154,30 +153,6 @@ impl Workbench {
             }
             Ok(())
         })
-    }
-
-    /// Whether the decoder decodes the embeddings that there are, if `way` draws; asked before anything is computed.
-    ///
-    /// # Errors
-    /// [`Error::Input`] naming the features that it does not fit; [`Error::Setting`] saying what goes without a decoder.
-    pub fn can_draw(&self, way: Way) -> Result<()> {
-        if !way.draws() {
-            return Ok(());
-        }
-        let wide = unclip::width_of(&self.checkpoints.decoder)?;
-        if let Some(ready) = &self.dataset.train.ready {
-            return ready.fits_decoder(wide);
-        }
-        match self.clip()?.width() {
-            found if found == wide => Ok(()),
-            found => {
-                let message = format!(
-                    "decodes embeddings of {wide}, where `models.clip` gives {found}; with this CLIP all methods work that \
-                     draw nothing: any with real pictures (`--pictures real`, such as need+real), random, kcenter, herding"
-                );
-                Err(Error::setting("models.decoder", message))
-            }
-        }
     }
 
     /// The distilled set of `recipe`, whichever way it gets its pairs.
