@@ -4,7 +4,7 @@ use super::{
     asks::Modal,
     event::{Effect, Entry, JobId, Level, News, Outcome, Work},
     format,
-    model::{Protos, Score},
+    model::{Measured, Protos, Score},
     runs,
     state::State,
 };
@@ -30,17 +30,7 @@ impl State {
                 }
                 vec![]
             }
-            News::Measured(measured) => {
-                self.partial = Embedded::default();
-                if let Some(noise) = &measured.noise {
-                    self.history.propose(noise.proposed);
-                    self.draft = self.history.draft();
-                }
-                self.measured = Some(measured);
-                let mut effects = self.cluster();
-                effects.push(self.spawn(Work::Describe));
-                effects
-            }
+            News::Measured(measured) => self.take_measured(measured),
             News::Described(summary) => {
                 self.summary = Some(summary);
                 vec![]
@@ -50,16 +40,7 @@ impl State {
                 self.show_prototypes(protos);
                 vec![]
             }
-            News::Prototypes(protos) => {
-                (self.behind, self.glimpse) = (false, false);
-                self.adopt(&protos.basis);
-                let asked =
-                    self.found.as_ref().filter(|f| f.basis.as_ref() != Some(&protos.basis)).map(|f| f.words.clone());
-                self.show_prototypes(protos);
-                let mut effects = self.recall();
-                effects.extend(asked.into_iter().flat_map(|words| self.find(&words)));
-                effects
-            }
+            News::Prototypes(protos) => self.take_prototypes(protos),
             News::Preview { key, step, picture } => {
                 self.film.keep(&key, step, &picture);
                 self.forming.insert(key, (step, picture));
@@ -96,6 +77,30 @@ impl State {
             News::Ended(outcome) => self.ended(id, &outcome),
             News::Started | News::Step { .. } | News::Point { .. } => vec![],
         }
+    }
+
+    /// Pairs are ranked: prototypes are made of those that stay, and the whole is described.
+    fn take_measured(&mut self, measured: Arc<Measured>) -> Vec<Effect> {
+        self.partial = Embedded::default();
+        if let Some(noise) = &measured.noise {
+            self.history.propose(noise.proposed);
+            self.draft = self.history.draft();
+        }
+        self.measured = Some(measured);
+        let mut effects = self.cluster();
+        effects.push(self.spawn(Work::Describe));
+        effects
+    }
+
+    /// Other prototypes: their pictures are looked for, and what was asked in words is asked of them.
+    fn take_prototypes(&mut self, protos: Arc<Protos>) -> Vec<Effect> {
+        (self.behind, self.glimpse) = (false, false);
+        self.adopt(&protos.basis);
+        let asked = self.found.as_ref().filter(|f| f.basis.as_ref() != Some(&protos.basis)).map(|f| f.words.clone());
+        self.show_prototypes(protos);
+        let mut effects = self.recall();
+        effects.extend(asked.into_iter().flat_map(|words| self.find(&words)));
+        effects
     }
 
     /// A line of the recall table; one of the same set judged in the same way takes the earlier one's place.
