@@ -14,31 +14,14 @@ impl State {
     pub(super) fn decision(&mut self, action: Action) -> Option<Decision> {
         let draft = &self.draft;
         match action {
-            Action::Drop | Action::Keep => {
-                let member = || self.member_row().into_iter().collect();
-                let rows = if self.pane == Pane::Data { self.chosen_rows() } else { member() };
-                let keep = action == Action::Keep;
-                let again = rows.iter().all(|row| draft.by_hand.get(row) == Some(&keep));
-                let decision = |row| Decision::Hand { row, keep: (!again).then_some(keep) };
-                let all = Decision::many(rows.into_iter().map(decision).collect());
-                self.marked_rows.clear();
-                all
-            }
+            Action::Drop | Action::Keep => self.by_hand(action == Action::Keep),
             Action::AutoCaption => {
                 let basis = self.basis()?;
                 let own = |prototype: &usize| draft.captions.contains_key(&(basis.clone(), *prototype));
                 let back = |prototype| Decision::Caption { basis: basis.clone(), prototype, caption: None };
                 Decision::many(self.chosen().into_iter().filter(own).map(back).collect())
             }
-            Action::Reroll => {
-                let basis = self.basis()?;
-                let another = |prototype| {
-                    // One to one from seed to seed, and for each prototype another way: none comes back soon or meets another's.
-                    let seed = image_seed(draft.seed_of(&basis, prototype), prototype);
-                    Decision::Seed { basis: basis.clone(), prototype, seed }
-                };
-                Decision::many(self.chosen().into_iter().map(another).collect())
-            }
+            Action::Reroll => self.other_seeds(),
             Action::Across(by) => {
                 self.across(i64::from(by));
                 None
@@ -90,6 +73,27 @@ impl State {
             Action::Distinct => Some(Decision::set("caption.distinct", !draft.config.caption.distinct)),
             _ => None,
         }
+    }
+
+    /// Keeps or drops pairs against the threshold; if all of them are so already, the threshold decides again.
+    fn by_hand(&mut self, keep: bool) -> Option<Decision> {
+        let member = || self.member_row().into_iter().collect();
+        let rows: Vec<u32> = if self.pane == Pane::Data { self.chosen_rows() } else { member() };
+        let again = rows.iter().all(|row| self.draft.by_hand.get(row) == Some(&keep));
+        let decision = |row| Decision::Hand { row, keep: (!again).then_some(keep) };
+        self.marked_rows.clear();
+        Decision::many(rows.into_iter().map(decision).collect())
+    }
+
+    /// Another seed for each of the chosen pictures.
+    fn other_seeds(&self) -> Option<Decision> {
+        let basis = self.basis()?;
+        let another = |prototype| {
+            // One to one from seed to seed, and for each prototype another way: none comes back soon or meets another's.
+            let seed = image_seed(self.draft.seed_of(&basis, prototype), prototype);
+            Decision::Seed { basis: basis.clone(), prototype, seed }
+        };
+        Decision::many(self.chosen().into_iter().map(another).collect())
     }
 
     /// Settings of synthesis: of all pictures, or of the chosen ones alone.

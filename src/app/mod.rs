@@ -29,6 +29,7 @@ mod model;
 mod observe;
 mod pictures;
 mod queue;
+mod real;
 mod remarks;
 mod runs;
 mod set;
@@ -57,6 +58,7 @@ pub use marks::Marks;
 pub use model::{
     Cloud, Curve, EncoderScore, Found, Measured, Near, Noise, Picture, Proto, Protos, Rows, Score, Summary, Usage,
 };
+pub use real::Real;
 pub use runs::{Line, Plot, chance, is_judging};
 pub use set::ImageState;
 pub use state::{LogLine, State};

@@ -4,7 +4,7 @@ use super::{
     asks::Modal,
     event::{Effect, Entry, JobId, Level, News, Outcome, Work},
     format,
-    model::{Protos, Score},
+    model::{Measured, Protos, Score},
     runs,
     state::State,
 };
@@ -23,27 +23,8 @@ impl State {
                 self.refresh();
                 self.recognise()
             }
-            News::Measured(measured) => {
-                self.partial = Embedded::default();
-                if let Some(noise) = &measured.noise {
-                    self.history.propose(noise.proposed);
-                    self.draft = self.history.draft();
-                }
-                self.measured = Some(measured);
-                let mut effects = self.cluster();
-                effects.push(self.spawn(Work::Describe));
-                effects
-            }
-            News::Prototypes(protos) => {
-                (self.behind, self.glimpse) = (false, false);
-                self.adopt(&protos.basis);
-                let asked =
-                    self.found.as_ref().filter(|f| f.basis.as_ref() != Some(&protos.basis)).map(|f| f.words.clone());
-                self.show_prototypes(protos);
-                let mut effects = self.recall();
-                effects.extend(asked.into_iter().flat_map(|words| self.find(&words)));
-                effects
-            }
+            News::Measured(measured) => self.take_measured(measured),
+            News::Prototypes(protos) => self.take_prototypes(protos),
             News::Scored(score) => {
                 let curves = self.jobs.iter().find(|j| j.id == id).map(|j| runs::curves(&j.series));
                 let score = Score { curves: curves.unwrap_or_default(), ..score };
@@ -85,6 +66,30 @@ impl State {
             }
             _ => {}
         }
+    }
+
+    /// Pairs are ranked: prototypes are made of those that stay, and the whole is described.
+    fn take_measured(&mut self, measured: Arc<Measured>) -> Vec<Effect> {
+        self.partial = Embedded::default();
+        if let Some(noise) = &measured.noise {
+            self.history.propose(noise.proposed);
+            self.draft = self.history.draft();
+        }
+        self.measured = Some(measured);
+        let mut effects = self.cluster();
+        effects.push(self.spawn(Work::Describe));
+        effects
+    }
+
+    /// Other prototypes: their pictures are looked for, and what was asked in words is asked of them.
+    fn take_prototypes(&mut self, protos: Arc<Protos>) -> Vec<Effect> {
+        (self.behind, self.glimpse) = (false, false);
+        self.adopt(&protos.basis);
+        let asked = self.found.as_ref().filter(|f| f.basis.as_ref() != Some(&protos.basis)).map(|f| f.words.clone());
+        self.show_prototypes(protos);
+        let mut effects = self.recall();
+        effects.extend(asked.into_iter().flat_map(|words| self.find(&words)));
+        effects
     }
 
     /// A line of the recall table; one of the same set judged in the same way takes the earlier one's place.

@@ -8,9 +8,6 @@ use super::{
 };
 use crate::fingerprint::Fingerprint;
 
-/// Real pictures kept decoded.
-const KEPT_PICTURES: usize = 192;
-
 impl State {
     /// Looks for pictures that were synthesised before, perhaps in another session.
     pub(super) fn recall(&self) -> Vec<Effect> {
@@ -29,19 +26,6 @@ impl State {
         self.pictures.keep(key, picture, |key| pairs.iter().any(|p| p.key == *key));
     }
 
-    pub(super) fn keep_real(&mut self, image: u32, picture: Result<Picture, String>) {
-        self.asked.remove(&image);
-        if self.real.insert(image, picture).is_none() {
-            self.order_of_real.push_back(image);
-        }
-        if self.order_of_real.len() > KEPT_PICTURES
-            && let Some(old) = self.order_of_real.pop_front()
-        {
-            self.real.remove(&old);
-            self.names.remove(&old);
-        }
-    }
-
     /// Asks for the real pictures that are in view and not there yet.
     pub(super) fn ask_for_pictures(&mut self) -> Vec<Effect> {
         let mut rows: Vec<u32> = Vec::new();
@@ -55,8 +39,7 @@ impl State {
             Pane::Runs | Pane::Log => {}
         }
         let images = rows.iter().filter_map(|&r| self.rows.image_of.get(r as usize).copied()).collect::<Vec<_>>();
-        let new = images.into_iter().filter(|i| !self.real.contains_key(i) && self.asked.insert(*i));
-        new.collect::<Vec<_>>().into_iter().map(Effect::Picture).collect()
+        self.real.ask(&images).into_iter().map(Effect::Picture).collect()
     }
 
     /// Lets CLIP look at finished pictures, once the gallery is open and the device has nothing better to do.

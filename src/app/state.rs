@@ -13,6 +13,7 @@ use super::{
     lists::{Cursor, SortBy},
     marks::Marks,
     model::{Found, Measured, Picture, Protos, Rows, Score, Summary, Usage},
+    real::Real,
 };
 use crate::{fingerprint::Fingerprint, pipeline::Embedded};
 use std::{
@@ -85,12 +86,8 @@ pub struct State {
     pub log: VecDeque<LogLine>,
     /// How many lines it ever had.
     pub said: u64,
-    /// Real pictures by image number; an error stands for one that cannot be read.
-    pub real: BTreeMap<u32, Result<Picture, String>>,
-    /// What real pictures are called, by image number.
-    pub names: BTreeMap<u32, String>,
-    pub(super) asked: BTreeSet<u32>,
-    pub(super) order_of_real: VecDeque<u32>,
+    /// Real pictures by image number.
+    pub real: Real,
     /// The pane in front.
     pub pane: Pane,
     /// What is looked at closely.
@@ -206,11 +203,11 @@ impl State {
             }
             Event::Job(id, news) => self.observe(id, news),
             Event::Picture(image, picture) => {
-                self.keep_real(image, picture);
+                self.real.keep(image, picture);
                 vec![]
             }
             Event::Named(image, name) => {
-                self.names.insert(image, name);
+                self.real.call(image, name);
                 vec![]
             }
             Event::Usage(usage) => {

@@ -60,7 +60,7 @@ fn about(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured, ro
         }
         None => format!("cosine {cosine:.3}"),
     };
-    let file = state.names.get(&image).map(|name| name.rsplit('/').next().unwrap_or(name));
+    let file = state.real.name(&image).map(|name| name.rsplit('/').next().unwrap_or(name));
     let lines = [Some((numbers.as_str(), theme.dim)), file.map(|f| (f, theme.dim)), Some((words, style))];
     let mut y = area.y;
     for (words, style) in lines.into_iter().flatten().chain([(why.as_str(), theme.dim)]) {
