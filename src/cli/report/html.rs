@@ -24,5 +24,7 @@ pub fn table(class: &str, head: &[&str], rows: &[Vec<String>]) -> String {
     let named: Vec<String> = head.iter().map(|h| format!("<th scope=\"col\">{}</th>", escaped(h))).collect();
     let head = if head.is_empty() { String::new() } else { format!("<thead><tr>{}</tr></thead>", named.concat()) };
     let rows: String = rows.iter().map(|row| format!("<tr>{}</tr>\n", cells("td", row))).collect();
-    format!("<div class=\"scroll\"><table class=\"{class}\">{head}<tbody>\n{rows}</tbody></table></div>\n")
+    format!(
+        "<div class=\"scroll\" tabindex=\"0\"><table class=\"{class}\">{head}<tbody>\n{rows}</tbody></table></div>\n"
+    )
 }

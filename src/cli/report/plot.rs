@@ -50,7 +50,7 @@ pub fn lines(id: &str, title: &str, lines: &[Line]) -> String {
     let (low, high) = xs().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
     let place = |x: f64| if high > 4.0 * low { x.max(1.0).ln() } else { x };
     let top = lines.iter().flat_map(|l| l.points.iter().map(|p| p.1 + p.2)).fold(10.0, f64::max);
-    let scale = Scale { x: (place(low), place(high)), y: (0.0, (top / 10.0).ceil() * 10.0) };
+    let scale = Scale { x: (place(low), place(high)), y: (0.0, (top / step(top)).ceil() * step(top)) };
     let mut svg = open(id, title);
     grid(&mut svg, &scale);
     let mut ticks: Vec<f64> = xs().collect();
@@ -87,10 +87,15 @@ fn legend(lines: &[Line]) -> String {
     format!("<ul class=\"legend\">{}</ul>", lines.iter().enumerate().map(item).collect::<String>())
 }
 
-/// Lines across at a quarter of the height each, with their values.
+/// A round number of which three to six reach `top`.
+fn step(top: f64) -> f64 {
+    let power = 10f64.powf((top / 2.0).log10().floor());
+    [1.0, 2.0, 5.0].map(|n| n * power).into_iter().find(|step| top / step <= 6.0).unwrap_or(10.0 * power)
+}
+
+/// Lines across at round values.
 fn grid(svg: &mut String, scale: &Scale) {
-    for i in 0..=4 {
-        let value = scale.y.1 * f64::from(i) / 4.0;
+    for value in (0..).map(|i| f64::from(i) * step(scale.y.1)).take_while(|v| *v <= scale.y.1) {
         let (y, left, right) = (scale.y(value), MARGIN.0, WIDTH - MARGIN.1);
         let _ = write!(
             svg,
@@ -98,7 +103,7 @@ fn grid(svg: &mut String, scale: &Scale) {
              <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
             left - 8.0,
             y + 4.0,
-            (value * 10.0).round() / 10.0
+            (value * 100.0).round() / 100.0
         );
     }
 }
@@ -146,6 +151,11 @@ mod tests {
         let coordinates: Vec<f64> = coordinates.collect();
         assert_eq!(coordinates.len(), 3);
         assert!(coordinates.is_sorted() && coordinates.iter().all(|x| (MARGIN.0..=WIDTH - MARGIN.1).contains(x)));
+    }
+
+    #[test]
+    fn the_lines_across_are_few_and_at_round_values() {
+        assert_eq!([10.0, 64.2, 87.9, 4.0, 1.0].map(step), [2.0, 20.0, 20.0, 1.0, 0.2]);
     }
 
     #[test]
