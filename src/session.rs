@@ -3,6 +3,7 @@
 
 mod find;
 mod headless;
+mod pictures;
 mod replay;
 mod translate;
 mod work;
@@ -184,7 +185,7 @@ impl Session {
                 let (shared, sink) = (self.shared.clone(), self.sink.clone());
                 self.reader.push(u64::MAX, move || {
                     let tell = |key, picture| sink(Event::Recalled(key, picture));
-                    if let Err(e) = work::recall(&shared, &basis, &wanted, &tell) {
+                    if let Err(e) = pictures::recall(&shared, &basis, &wanted, &tell) {
                         sink(Event::Log(Level::Warning, e.to_string()));
                     }
                 });

@@ -13,37 +13,7 @@ impl State {
     /// Actions that are decisions.
     pub(super) fn decision(&mut self, action: Action) -> Option<Decision> {
         let draft = &self.draft;
-        let step =
-            |now: usize, by: i32, least: usize, most: usize| now.saturating_add_signed(by as isize).clamp(least, most);
         match action {
-            Action::Threshold(by) => {
-                let now = (draft.config.prune.ratio * 100.0).round() as i32;
-                let to = f64::from((now + by).clamp(0, 95)) / 100.0;
-                // What was proposed lies between two percents, and is not to be passed over.
-                let proposed = self.measured.as_ref().and_then(|m| m.noise.as_ref()).map(|n| n.proposed);
-                let between = |p: &f64| {
-                    (draft.config.prune.ratio.min(to) < *p && *p < draft.config.prune.ratio.max(to)) && by.abs() == 1
-                };
-                Some(Decision::set("prune.ratio", proposed.filter(between).unwrap_or(to)))
-            }
-            Action::Method => Some(Decision::set("method", draft.config.method.next_method().to_string())),
-            Action::Targets => Some(Decision::set("method", draft.config.method.next_targets().to_string())),
-            Action::ThresholdAt(percent) => Some(Decision::set("prune.ratio", f64::from(percent.min(95)) / 100.0)),
-            Action::PrototypesAt(m) => Some(Decision::set("cluster.prototypes", m.clamp(1, self.most_prototypes()))),
-            Action::Prototypes(by) => {
-                let m = step(draft.config.cluster.prototypes, by, 1, self.most_prototypes());
-                Some(Decision::set("cluster.prototypes", m))
-            }
-            Action::Steps(by) => self.synthesis(|s| s.steps = step(s.steps, by * 5, 5, usize::MAX)),
-            Action::Guidance(by) => self.synthesis(|s| s.guidance += 0.5 * f64::from(by)),
-            Action::Noise(by) => self.synthesis(|s| s.noise = step(s.noise, by * 10, 0, usize::MAX)),
-            Action::Rank(by) => Some(Decision::Rank(step(draft.rank, by, 0, self.candidates().saturating_sub(1)))),
-            Action::Runs(by) => Some(Decision::set("evaluation.runs", step(draft.config.evaluation.runs, by, 1, 100))),
-            Action::Epochs(by) => {
-                Some(Decision::set("evaluation.epochs", step(draft.config.evaluation.epochs, by * 10, 10, 10_000)))
-            }
-            Action::Encoders => Some(Decision::set("evaluation.encoders", self.next_encoders())),
-            Action::Distinct => Some(Decision::set("caption.distinct", !draft.config.caption.distinct)),
             Action::Drop | Action::Keep => {
                 let member = || self.member_row().into_iter().collect();
                 let rows = if self.pane == Pane::Data { self.chosen_rows() } else { member() };
@@ -80,6 +50,44 @@ impl State {
                 self.enter();
                 None
             }
+            action => self.setting(action),
+        }
+    }
+
+    /// Those that change a setting.
+    fn setting(&self, action: Action) -> Option<Decision> {
+        let draft = &self.draft;
+        let step =
+            |now: usize, by: i32, least: usize, most: usize| now.saturating_add_signed(by as isize).clamp(least, most);
+        match action {
+            Action::Threshold(by) => {
+                let now = (draft.config.prune.ratio * 100.0).round() as i32;
+                let to = f64::from((now + by).clamp(0, 95)) / 100.0;
+                // What was proposed lies between two percents, and is not to be passed over.
+                let proposed = self.measured.as_ref().and_then(|m| m.noise.as_ref()).map(|n| n.proposed);
+                let between = |p: &f64| {
+                    (draft.config.prune.ratio.min(to) < *p && *p < draft.config.prune.ratio.max(to)) && by.abs() == 1
+                };
+                Some(Decision::set("prune.ratio", proposed.filter(between).unwrap_or(to)))
+            }
+            Action::Method => Some(Decision::set("method", draft.config.method.next_method().to_string())),
+            Action::Targets => Some(Decision::set("method", draft.config.method.next_targets().to_string())),
+            Action::ThresholdAt(percent) => Some(Decision::set("prune.ratio", f64::from(percent.min(95)) / 100.0)),
+            Action::PrototypesAt(m) => Some(Decision::set("cluster.prototypes", m.clamp(1, self.most_prototypes()))),
+            Action::Prototypes(by) => {
+                let m = step(draft.config.cluster.prototypes, by, 1, self.most_prototypes());
+                Some(Decision::set("cluster.prototypes", m))
+            }
+            Action::Steps(by) => self.synthesis(|s| s.steps = step(s.steps, by * 5, 5, usize::MAX)),
+            Action::Guidance(by) => self.synthesis(|s| s.guidance += 0.5 * f64::from(by)),
+            Action::Noise(by) => self.synthesis(|s| s.noise = step(s.noise, by * 10, 0, usize::MAX)),
+            Action::Rank(by) => Some(Decision::Rank(step(draft.rank, by, 0, self.candidates().saturating_sub(1)))),
+            Action::Runs(by) => Some(Decision::set("evaluation.runs", step(draft.config.evaluation.runs, by, 1, 100))),
+            Action::Epochs(by) => {
+                Some(Decision::set("evaluation.epochs", step(draft.config.evaluation.epochs, by * 10, 10, 10_000)))
+            }
+            Action::Encoders => Some(Decision::set("evaluation.encoders", self.next_encoders())),
+            Action::Distinct => Some(Decision::set("caption.distinct", !draft.config.caption.distinct)),
             _ => None,
         }
     }

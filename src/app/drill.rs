@@ -2,36 +2,12 @@
 
 use super::{
     action::Pane,
+    focus::Drill,
     lists::Cursor,
     model::{Near, Protos},
     state::State,
 };
 use std::collections::BTreeSet;
-
-/// How close the pane in front looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Drill {
-    /// All of it.
-    #[default]
-    List,
-    /// One pair, prototype or picture, in the whole pane.
-    Whole,
-    /// One of the rows behind a prototype.
-    Row,
-}
-
-/// What is looked at closely.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Focus {
-    /// How close.
-    pub drill: Drill,
-    /// The selected row behind the prototype.
-    pub member: Cursor,
-    /// A prototype, and how many versions back its picture is shown.
-    pub flip: (usize, usize),
-    /// All pictures as they were after so many denoising steps.
-    pub scrub: Option<usize>,
-}
 
 impl State {
     /// Whether one line has the whole pane.

@@ -10,7 +10,9 @@ mod decision;
 mod drill;
 mod event;
 mod field;
+mod film;
 mod find;
+mod focus;
 mod format;
 mod gallery;
 mod glossary;
@@ -39,9 +41,9 @@ pub use album::Album;
 pub use asks::{Asks, Modal};
 pub use commands::{COMMANDS, Command, HelpLine, help, matching, on};
 pub use decision::{Caption, Decision, Draft, History, Synthesis, protocol_name};
-pub use drill::{Drill, Focus};
 pub use event::{Effect, Entry, Event, JobId, Level, News, Outcome, Wanted, Work};
 pub use field::Field;
+pub use focus::{Drill, Focus, Reading};
 pub use format::{count, duration, percent};
 pub use gallery::{CELL, WIDE, gallery_columns, seed_name, version_words};
 pub use glossary::{GLOSSARY, TOUR};
@@ -55,6 +57,6 @@ pub use marks::Marks;
 pub use model::{
     Cloud, Curve, EncoderScore, Found, Measured, Near, Noise, Picture, Proto, Protos, Rows, Score, Summary, Usage,
 };
-pub use runs::{Line, Plot, Reading, chance, is_judging};
+pub use runs::{Line, Plot, chance, is_judging};
 pub use set::ImageState;
 pub use state::{LogLine, State};

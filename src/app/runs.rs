@@ -14,21 +14,6 @@ use std::collections::BTreeMap;
 /// Points that a curve is thinned to before it is kept.
 const POINTS: usize = 64;
 
-/// How the runs pane is looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reading {
-    /// The score that all others are shown as differences from.
-    pub pinned: Option<usize>,
-    /// R-mean is plotted against pairs.
-    pub by_pairs: bool,
-    /// On a logarithmic scale.
-    pub log: bool,
-    /// The place that values are read at, among those that the plot has.
-    pub at: Option<usize>,
-    /// The user chose a line: its curve is shown although something runs.
-    pub chosen: bool,
-}
-
 /// A line of a plot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {

@@ -5,15 +5,14 @@ use super::{
     album::Album,
     asks::Modal,
     decision::{Decision, Draft, History},
-    drill::Focus,
     event::{Effect, Entry, Event, JobId, Level, Wanted, Work},
-    gallery::Film,
+    film::Film,
+    focus::{Focus, Reading},
     job::Job,
     keys::Keys,
     lists::{Cursor, SortBy},
     marks::Marks,
     model::{Found, Measured, Picture, Protos, Rows, Score, Summary, Usage},
-    runs::Reading,
 };
 use crate::{fingerprint::Fingerprint, pipeline::Embedded};
 use std::{

@@ -3,9 +3,9 @@
 use super::{
     action::{Action, Pane},
     asks::{Asks, Modal},
-    drill::Drill,
     event::{Effect, JobId, Level, Outcome, Work},
     field::Field,
+    focus::Drill,
     gallery::gallery_columns,
     job::Job,
     key::Key,

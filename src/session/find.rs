@@ -1,6 +1,6 @@
 //! What is nearest to words, or to a picture: one embedding against all that there are.
 
-use super::{Shared, lock, work};
+use super::{Shared, lock, pictures};
 use crate::{
     app::{Found, Wanted},
     data::ImageSource,
@@ -102,7 +102,7 @@ pub fn seen(
         pairs.iter().filter(|w| !known.contains_key(&w.key)).cloned().collect()
     };
     if !new.is_empty() {
-        let set = work::distilled(shared, basis, &new)?;
+        let set = pictures::distilled(shared, basis, &new)?;
         let images: Vec<_> = set.pairs.iter().map(|p| p.image.clone()).collect();
         let rows = embed::embed_images(&images, &*shared.bench()?.clip()?, ctx)?;
         // They come in the order of the prototypes.

@@ -1,15 +1,19 @@
 //! What each job does, in the pipeline's own functions.
 
-use super::{Shared, find, lock, translate};
+use super::{
+    Shared, find, lock,
+    pictures::{alike, distilled, recall, requests},
+    translate,
+};
 use crate::{
     app::{Draft, Measured, News, Picture, Score, Synthesis, Wanted, Work, kept_rows, protocol_name},
-    data::{ImageSource, caption::PreCaption},
+    data::ImageSource,
     error::{Error, Result},
     fingerprint::Fingerprint,
     kernels::vectors::cosine,
     pipeline::{
         Ctx, Report,
-        draw::synthesize::{self, Request},
+        draw::synthesize,
         methods::Start,
         prototypes::caption::CaptionChoice,
         recipe::Recipe,
@@ -20,7 +24,6 @@ use crate::{
         workbench::Prototyped,
     },
 };
-use image::RgbImage;
 use ndarray::Array1;
 use std::{
     path::Path,
@@ -148,56 +151,6 @@ pub fn prototypes(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<(Fingerpr
     Ok((basis, found))
 }
 
-/// Pictures that are made alike, in their order.
-fn alike(wanted: &[Wanted]) -> Vec<(synthesize::Settings, Vec<Wanted>)> {
-    let mut groups: Vec<(synthesize::Settings, Vec<Wanted>)> = Vec::new();
-    for w in wanted {
-        match groups.iter_mut().find(|(settings, _)| *settings == w.settings) {
-            Some((_, group)) => group.push(w.clone()),
-            None => groups.push((w.settings.clone(), vec![w.clone()])),
-        }
-    }
-    groups
-}
-
-fn requests(found: &Prototyped, wanted: &[Wanted], read: PreCaption) -> Result<Vec<Request>> {
-    let request = |w: &Wanted| {
-        let prototype = found.prototypes.list.get(w.prototype);
-        let image = prototype.ok_or_else(|| Error::setting("prototypes", "a prototype is gone; cluster again"))?;
-        Ok(Request { image: image.image.clone(), prompt: read.read(&w.caption).into_owned(), seed: w.seed })
-    };
-    wanted.iter().map(request).collect()
-}
-
-/// Finds pictures that the store has.
-pub fn recall(
-    shared: &Shared,
-    basis: &Fingerprint,
-    wanted: &[Wanted],
-    tell: &dyn Fn(Fingerprint, Picture),
-) -> Result<()> {
-    // An old clustering's pictures are nobody's business any more.
-    let Ok(found) = shared.found(basis) else { return Ok(()) };
-    for (w, picture) in made(shared, &found, wanted)? {
-        if let Some(picture) = picture {
-            tell(w.key, Arc::new(picture));
-        }
-    }
-    Ok(())
-}
-
-/// Pictures as far as the store has them.
-fn made(shared: &Shared, found: &Prototyped, wanted: &[Wanted]) -> Result<Vec<(Wanted, Option<RgbImage>)>> {
-    let bench = shared.bench()?;
-    let read = bench.dataset().train.pre_caption;
-    let group = |(asked, group): (synthesize::Settings, Vec<Wanted>)| {
-        let pictures = bench.made(&requests(found, &group, read)?, &asked)?;
-        Ok(group.into_iter().zip(pictures))
-    };
-    let groups = alike(wanted).into_iter().map(group).collect::<Result<Vec<_>>>()?;
-    Ok(groups.into_iter().flatten().collect())
-}
-
 /// Synthesises what the store does not have, telling every picture as it is there and how it forms.
 pub fn synthesise(shared: &Arc<Shared>, basis: &Fingerprint, wanted: &[Wanted], ctx: &Ctx, tell: &Tell) -> Result<()> {
     let known = Mutex::new(std::collections::BTreeSet::new());
@@ -235,20 +188,7 @@ fn decode(
     })
 }
 
-/// The set of these pairs; every picture must have been made, and be in the store.
-pub fn distilled(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted]) -> Result<DistilledSet> {
-    let found = shared.found(basis)?;
-    let mut pictures: Vec<_> = made(shared, &found, pairs)?;
-    // They come by their settings.
-    pictures.sort_by_key(|(w, _)| w.prototype);
-    let drawn = pictures.into_iter().map(|(w, picture)| {
-        let gone = || Error::setting("pictures", format!("the store has none for prototype {}", w.prototype + 1));
-        Ok((&found.prototypes.list[w.prototype], picture.ok_or_else(gone)?, w.caption))
-    });
-    DistilledSet::drawn(drawn.collect::<Result<_>>()?)
-}
-
-/// The same with the targets that the draft asks for.
+/// The set of these pairs with the targets that the draft asks for.
 fn aimed(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], draft: &Draft, ctx: &Ctx) -> Result<DistilledSet> {
     let (set, found) = (distilled(shared, basis, pairs)?, shared.found(basis)?);
     let rows = |w: &Wanted| match draft.captions.get(&(basis.clone(), w.prototype)) {

@@ -96,7 +96,7 @@ fn signs(ascii: bool) -> [&'static str; 3] {
 /// What the signs mean, as long as there is room.
 pub fn legend(ascii: bool, width: u16) -> String {
     let [image, caption, pruned] = signs(ascii);
-    if width < 56 { String::new() } else { format!("{image} image {caption} caption {pruned} pruned") }
+    if width < 54 { String::new() } else { format!("{image} image {caption} caption {pruned} pruned") }
 }
 
 fn sign(ascii: bool, bits: u8, kind: usize) -> String {

@@ -26,7 +26,10 @@ use crate::{
 };
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 impl Workbench {
     /// Trains on `set` and scores retrieval on the test split, once per encoder and run.
@@ -48,7 +51,7 @@ impl Workbench {
         let mut sides = Vec::new();
         for name in &settings.encoders {
             let encoder = self.student(name, settings.pixels)?;
-            let train = encode_features(&encoder.network, settings.features, &images, ctx)?;
+            let train = self.shown(&encoder, settings.features, &images, ctx)?;
             let test = self.features(&encoder, settings.features, on, ctx)?;
             let val = if val { Some(self.features(&encoder, settings.features, "val", ctx)?) } else { None };
             sides.push((name, train, test, val));
@@ -86,6 +89,28 @@ impl Workbench {
             scored.points.into_iter().for_each(point);
         }
         Ok(scored.recalls)
+    }
+
+    /// Features `[m, c]` of a set's pictures: those that came with the data set, where it has nothing else of them.
+    fn shown(&self, encoder: &Student, kind: Features, images: &[ImageSource], ctx: &Ctx) -> Result<Array2<f32>> {
+        let absent = |image: &ImageSource| match image {
+            ImageSource::Absent(name) => Some(name.clone()),
+            _ => None,
+        };
+        if images.iter().all(|image| absent(image).is_none()) {
+            return encode_features(&encoder.network, kind, images, ctx);
+        }
+        let (train, name) = (&self.dataset.train, model(&encoder.name));
+        let lacks = |what: String| Error::setting("evaluation.encoders", what);
+        let ready = train.features.get(name).ok_or_else(|| {
+            let what =
+                format!("the set has no pictures, and the data set no features of its training images by `{name}`");
+            lacks(what).or(format!("put {name}_train_features.npy beside it"))
+        })?;
+        let places = train.images.iter().enumerate().filter_map(|(i, image)| Some((absent(image)?, i)));
+        let places: HashMap<PathBuf, usize> = places.collect();
+        let rows: Option<Vec<usize>> = images.iter().map(|image| places.get(&absent(image)?).copied()).collect();
+        ready.some(&rows.ok_or_else(|| lacks("the set is of images that the data set does not have".into()))?)
     }
 
     /// The encoder `name`, shown images by `pixels`.

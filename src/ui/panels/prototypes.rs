@@ -207,7 +207,7 @@ pub fn certificate(proto: &Proto) -> String {
         Some((mismatched, Some(any))) => {
             format!("withstands {any} of {} swapped, {mismatched:.1} expected", proto.support)
         }
-        Some((mismatched, None)) => format!("not certified; {mismatched:.1} mismatched expected"),
+        Some((mismatched, None)) => format!("not certified; expect {mismatched:.1} swapped"),
         None => String::new(),
     }
 }

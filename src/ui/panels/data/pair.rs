@@ -54,7 +54,10 @@ fn about(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured, ro
     let numbers = format!("pair {} · image {}", count(n), count(image as usize));
     let (words, style) = verdict(&theme, state, measured, row);
     let why = match measured.noise.as_ref().and_then(|noise| noise.trust.get(n)) {
-        Some(trust) => format!("matched {:.0} % · cosine {cosine:.3}", trust * 100.0),
+        Some(trust) => {
+            let score = measured.scores.get(n).copied().unwrap_or_default();
+            format!("matched {:.0} % · cosine {cosine:.3} · tracks {score:.1}", trust * 100.0)
+        }
         None => format!("cosine {cosine:.3}"),
     };
     let file = state.names.get(&image).map(|name| name.rsplit('/').next().unwrap_or(name));

@@ -1,10 +1,8 @@
 //! Where checkpoints may lie and in which files: folders, the hub's cache, shards, half precision, pickles.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
+use crate::common::golden;
 use candle_core::{DType, Device, Tensor};
-use common::golden;
 use ndarray::Array2;
 use protostill::{
     data::{

@@ -2,9 +2,7 @@
 //! names and shapes, results are stored.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::golden;
+use crate::common::golden;
 use ndarray::{Array2, Array4, ArrayView2};
 use protostill::models::{
     encoders::{Encoder, Features},

@@ -1,9 +1,7 @@
 //! `--dry-run`: what a run would take, and nothing done.
 #![allow(clippy::unwrap_used)]
 
-mod program;
-
-use program::{contents, protostill};
+use crate::program::{self, contents, protostill};
 use serde_json::Value;
 use std::path::Path;
 
