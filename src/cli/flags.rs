@@ -6,10 +6,7 @@ use crate::{
     fsio::printable,
     pipeline::setting::{Change, SETTINGS, Setting},
 };
-use clap::{
-    Arg, ArgMatches, Args, Command, FromArgMatches,
-    builder::{PossibleValue, PossibleValuesParser},
-};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 /// Settings that have a flag in one command, and what it makes of them.
 macro_rules! flags {
@@ -86,10 +83,4 @@ pub fn change(text: &str) -> std::result::Result<Change, String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     let unknown = || format!("no setting is called `{}`; `protostill settings` lists them", printable(name.trim()));
     Setting::find(name.trim()).ok_or_else(unknown)?.to(value)
-}
-
-/// The layouts that data sets are read in, for `--as`.
-pub fn layouts() -> PossibleValuesParser {
-    let value = |(name, words)| PossibleValue::new(name).help(words);
-    crate::data::source::layouts().map(value).collect::<Vec<_>>().into()
 }

@@ -105,7 +105,8 @@ fn rust_files(dir: &Path) -> Vec<PathBuf> {
 fn no_file_of_tests_is_forgotten() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let (mains, files): (Vec<_>, Vec<_>) = rust_files(&tests).into_iter().partition(|path| path.ends_with("main.rs"));
-    let named: BTreeSet<PathBuf> = mains.iter().flat_map(|main| modules(main)).collect();
+    let named = mains.iter().flat_map(|main| modules(main));
+    let named: BTreeSet<PathBuf> = named.flat_map(|file| [beside(&file), vec![file]].concat()).collect();
     let forgotten: Vec<_> = files.iter().filter(|path| !named.contains(*path)).collect();
     assert!(forgotten.is_empty() && mains.len() >= 6, "no module of any theme: {forgotten:?}");
 }
@@ -122,6 +123,13 @@ fn modules(main: &Path) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// The files beside it that a module names by `#[path]`.
+fn beside(file: &Path) -> Vec<PathBuf> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let named = text.lines().filter_map(|line| line.strip_prefix("#[path = \"")?.strip_suffix("\"]"));
+    named.map(|name| file.with_file_name(name)).collect()
 }
 
 #[test]
