@@ -111,7 +111,7 @@ fn go_on(left: &ui::Left, again: &[String]) -> Result<std::path::PathBuf> {
 fn agree(global: &Global, given: &Config, own: &Config) -> Result<()> {
     let refused = |flag: &str, what: &str, asked: String, own: String| {
         let way = "leave the flag out to go on with it, or name another --session to start anew";
-        Err(Error::setting(flag, format!("says {what} {asked}, but the session was made with {own}; {way}")))
+        Err(Error::setting(flag, format!("says {what} {asked}, but the session was made with {own}")).or(way))
     };
     if global.data.is_some() && given.data.source != own.data.source {
         return refused("--data", "data.source", given.data.source.clone(), own.data.source.clone());

@@ -5,6 +5,7 @@
 //! two modules name each other in a circle (`tests/architecture.rs` has the floors and the circles that are left).
 //! `app` is the explorer as values, `ui` its terminal, `session` carries out in jobs what it decides.
 
+pub mod about;
 #[cfg(feature = "tui")]
 pub mod app;
 mod caught;

@@ -64,6 +64,17 @@ pub fn reset_peak() -> Option<u64> {
     resident()
 }
 
+/// Columns of the terminal that stderr is, if it is one and says so.
+pub fn columns() -> Option<usize> {
+    #[cfg(unix)]
+    {
+        let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+        Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
+    }
+    #[cfg(not(unix))]
+    None
+}
+
 /// Bytes that may still be written where `path` lies, or will lie.
 pub fn disk(path: &Path) -> Option<u64> {
     let path = std::path::absolute(path).ok()?;

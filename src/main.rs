@@ -12,9 +12,13 @@ use protostill::{
 use std::{io::Write, process::ExitCode};
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    let cli = Cli::parse();
+    match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
+            if cli.global.json {
+                let _ = cli::print(format_args!("{:#}", cli::failure(&e)));
+            }
             // The message may quote foreign text; a closed stderr is no reason to fail differently.
             let _ = writeln!(std::io::stderr(), "protostill: {}", printable(&e.to_string()));
             ExitCode::from(e.exit_code())
@@ -23,6 +27,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<()> {
+    if cli.version {
+        return cli::version(&cli.global);
+    }
     #[cfg(feature = "tui")]
     if let Some(done) = explore::run(cli) {
         return done;

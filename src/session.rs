@@ -12,7 +12,7 @@ pub use headless::headless;
 pub use replay::replay;
 
 use crate::{
-    app::{Draft, Effect, Entry, Event, JobId, Level, Measured, News, Outcome, Protocol, Synthesis, Work},
+    app::{Draft, Effect, Entry, Event, JobId, Level, Measured, News, Outcome, Work},
     config::Config,
     error::{Error, Result},
     fingerprint::Fingerprint,
@@ -93,29 +93,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The configuration as a draft that decisions are laid over.
 pub fn draft(config: &Config) -> Draft {
-    Draft {
-        way: way(config.method),
-        prototypes: config.cluster.prototypes,
-        prune: config.prune.ratio,
-        by_hand: BTreeMap::new(),
-        distinct: config.caption.distinct,
-        captions: BTreeMap::new(),
-        seeds: BTreeMap::new(),
-        seed: config.seed,
-        synthesis: Synthesis {
-            steps: config.synthesis.steps,
-            guidance: config.synthesis.guidance,
-            noise: config.synthesis.noise_level,
-        },
-        own: BTreeMap::new(),
-        prefix: String::new(),
-        rank: 0,
-        protocol: Protocol {
-            runs: config.evaluation.runs,
-            epochs: config.evaluation.epochs,
-            encoders: config.evaluation.encoders.clone(),
-        },
-    }
+    Draft::new(Config { method: way(config.method), ..config.clone() })
 }
 
 /// What of a configured way there is to look at: prototypes and pictures drawn of them.

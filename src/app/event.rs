@@ -2,10 +2,11 @@
 
 use super::{
     action::Action,
-    decision::{Decision, Draft, Synthesis},
+    decision::{Decision, Draft},
     key::Key,
     model::{Found, Measured, Picture, Protos, Rows, Score, Summary, Usage},
 };
+use crate::pipeline::draw::synthesize;
 use crate::{fingerprint::Fingerprint, pipeline::Embedded};
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, sync::Arc};
@@ -147,7 +148,7 @@ pub struct Wanted {
     /// Seed of its noise.
     pub seed: u64,
     /// How.
-    pub settings: Synthesis,
+    pub settings: synthesize::Settings,
     /// Names all that makes it.
     pub key: Fingerprint,
 }

@@ -101,8 +101,8 @@ impl State {
 
 /// What made a picture, in a line.
 pub fn version_words(pair: &Wanted) -> String {
-    let s = pair.settings;
-    format!("seed {} · steps {} · guidance {:.1} · noise {}", seed_name(pair.seed), s.steps, s.guidance, s.noise)
+    let s = &pair.settings;
+    format!("seed {} · steps {} · guidance {:.1} · noise {}", seed_name(pair.seed), s.steps, s.guidance, s.noise_level)
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ impl State {
             effects = self.synthesise(Which::Stale);
         }
         let Some(set) = self.set() else { return effects };
-        let same = |w: &Work| matches!(w, Work::Evaluate { set: s, draft: d, .. } if *s == set && d.protocol == self.draft.protocol);
+        let same = |w: &Work| matches!(w, Work::Evaluate { set: s, draft: d, .. } if *s == set && d.config.evaluation == self.draft.config.evaluation);
         if self.is_judged(&set) || self.jobs.iter().any(|j| j.is_alive() && same(&j.work)) {
             self.tell("this set is judged already, or about to be; other runs, epochs or encoders judge it anew");
             return effects;
@@ -54,7 +54,7 @@ impl State {
         let mut draft = Box::new(self.draft.clone());
         // As many as the set on screen has.
         if !self.behind && !self.pairs.is_empty() {
-            draft.prototypes = self.pairs.len();
+            draft.config.cluster.prototypes = self.pairs.len();
         }
         let work = Work::Yardstick { method: method.to_owned(), draft };
         self.reading.chosen = false;

@@ -41,7 +41,7 @@ pub use action::{Action, Pane, Which};
 pub use album::Album;
 pub use asks::{Asks, Modal};
 pub use commands::{COMMANDS, Command, HelpLine, help, matching, on};
-pub use decision::{Caption, Decision, Draft, History, Protocol, Synthesis, bounds};
+pub use decision::{Caption, Decision, Draft, History, Synthesis, protocol_name};
 pub use event::{Effect, Entry, Event, JobId, Level, News, Outcome, Wanted, Work};
 pub use field::Field;
 pub use focus::{Drill, Focus, Reading};
@@ -52,7 +52,7 @@ pub use job::{Job, Status};
 pub use kept::{below, keeps, kept_count, kept_images, kept_rows};
 pub use key::Key;
 pub use keys::Keys;
-pub use line::{SETTINGS, Setting, completions};
+pub use line::{Entry as LineEntry, completions};
 pub use lists::{Cursor, SortBy};
 pub use marks::Marks;
 pub use model::{

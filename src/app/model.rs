@@ -222,6 +222,9 @@ pub struct Score {
     /// Passes over the pairs; 0 where a session of version 0.1.3 did not note it.
     #[serde(default)]
     pub epochs: usize,
+    /// Names the whole protocol it was judged by; none in sessions of version 0.1.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Fingerprint>,
     /// One entry per encoder.
     pub encoders: Vec<EncoderScore>,
     /// How it came about; none where a session of an earlier version did not note it.
@@ -233,7 +236,8 @@ impl Score {
     /// Whether it is what another one is: of the same set, judged in the same way.
     pub fn is_of(&self, other: &Self) -> bool {
         let way = |s: &Self| s.encoders.iter().map(|e| (e.encoder.clone(), e.runs)).collect::<Vec<_>>();
-        (&self.method, &self.set, self.epochs, way(self)) == (&other.method, &other.set, other.epochs, way(other))
+        let of = |s: &Self| (s.method.clone(), s.set.clone(), s.epochs, s.protocol.clone(), way(s));
+        of(self) == of(other)
     }
 
     /// Whether it is of a set that was made here, and not of a yardstick.

@@ -23,46 +23,8 @@ impl State {
                 self.refresh();
                 self.recognise()
             }
-            News::Embedded(more) => {
-                // Pictures that are looked at later are no rows of the data.
-                if self.measured.is_none() {
-                    self.partial.extend(more);
-                }
-                vec![]
-            }
             News::Measured(measured) => self.take_measured(measured),
-            News::Described(summary) => {
-                self.summary = Some(summary);
-                vec![]
-            }
-            News::Glimpse(protos) => {
-                self.glimpse = true;
-                self.show_prototypes(protos);
-                vec![]
-            }
             News::Prototypes(protos) => self.take_prototypes(protos),
-            News::Preview { key, step, picture } => {
-                self.film.keep(&key, step, &picture);
-                self.forming.insert(key, (step, picture));
-                vec![]
-            }
-            News::Made { key, picture } => {
-                self.keep_made(key, picture);
-                vec![]
-            }
-            News::Remarks(remarks) => {
-                self.remarks = remarks;
-                vec![]
-            }
-            News::Found(found) => {
-                self.take_found(found);
-                vec![]
-            }
-            News::Looked(fits) => {
-                self.fits.extend(fits);
-                self.refresh();
-                vec![]
-            }
             News::Scored(score) => {
                 let curves = self.jobs.iter().find(|j| j.id == id).map(|j| runs::curves(&j.series));
                 let score = Score { curves: curves.unwrap_or_default(), ..score };
@@ -70,12 +32,39 @@ impl State {
                 self.take_score(score.clone());
                 if known { vec![] } else { vec![Effect::Append(Entry::Score(score))] }
             }
-            News::Exported(dir) => {
-                self.tell(format!("written to {}", crate::fsio::printable(&dir.display().to_string())));
+            News::Ended(outcome) => self.ended(id, &outcome),
+            news => {
+                self.show_news(news);
                 vec![]
             }
-            News::Ended(outcome) => self.ended(id, &outcome),
-            News::Started | News::Step { .. } | News::Point { .. } => vec![],
+        }
+    }
+
+    /// News that are shown, and lead to nothing else.
+    fn show_news(&mut self, news: News) {
+        match news {
+            // Pictures that are looked at later are no rows of the data.
+            News::Embedded(more) if self.measured.is_none() => self.partial.extend(more),
+            News::Described(summary) => self.summary = Some(summary),
+            News::Glimpse(protos) => {
+                self.glimpse = true;
+                self.show_prototypes(protos);
+            }
+            News::Preview { key, step, picture } => {
+                self.film.keep(&key, step, &picture);
+                self.forming.insert(key, (step, picture));
+            }
+            News::Made { key, picture } => self.keep_made(key, picture),
+            News::Remarks(remarks) => self.remarks = remarks,
+            News::Found(found) => self.take_found(found),
+            News::Looked(fits) => {
+                self.fits.extend(fits);
+                self.refresh();
+            }
+            News::Exported(dir) => {
+                self.tell(format!("written to {}", crate::fsio::printable(&dir.display().to_string())));
+            }
+            _ => {}
         }
     }
 

@@ -61,7 +61,9 @@ impl State {
                 Work::Synthesise { .. } => "synthesise.stale".to_owned(),
                 Work::Evaluate { .. } => "runs.evaluate".to_owned(),
                 Work::Yardstick { method, draft } => match method.as_str() {
-                    own if *own == draft.way.to_string() => format!("sweep {}", draft.prototypes),
+                    own if *own == draft.config.method.to_string() => {
+                        format!("sweep {}", draft.config.cluster.prototypes)
+                    }
                     other => format!("judge {other}"),
                 },
                 Work::Export { dir, .. } => format!("export {}", dir.display()),

@@ -11,7 +11,7 @@ impl State {
     /// Warnings about the data and the checkpoints, most telling first.
     pub fn warnings(&self) -> Vec<String> {
         let mut all = self.remarks.clone();
-        let wanted = self.draft.prototypes;
+        let wanted = self.draft.config.cluster.prototypes;
         // Counting is cheap only where it can matter.
         if self.measured.is_some() && wanted > self.rows.images / 8 {
             let most = self.most_prototypes();

@@ -2,6 +2,7 @@
 //! there is to plot.
 
 use super::{
+    decision::protocol_name,
     event::{Effect, Work},
     job::{Job, Series, Status},
     model::{Curve, Score},
@@ -219,13 +220,13 @@ impl State {
         if sizes.is_empty() {
             return Err("takes numbers of pairs: sweep prototypes 25 50 100".into());
         }
-        let method = self.draft.way.to_string();
+        let method = self.draft.config.method.to_string();
         let known = |n: &usize| self.scores.iter().any(|s| s.method == method && s.pairs == *n && self.is_as_asked(s));
         let new: Vec<usize> = sizes.iter().copied().filter(|n| !known(n)).collect();
         let mut effects = Vec::new();
         for n in new {
             let mut draft = Box::new(self.draft.clone());
-            draft.prototypes = n;
+            draft.config.cluster.prototypes = n;
             let work = Work::Yardstick { method: method.clone(), draft };
             if !self.jobs.iter().any(|j| j.is_alive() && j.work == work) {
                 effects.push(self.spawn(work));
@@ -238,7 +239,10 @@ impl State {
 
     /// Whether a score is of as many runs and epochs, and by the encoders, that the settings ask for.
     pub(super) fn is_as_asked(&self, score: &Score) -> bool {
-        let asked = &self.draft.protocol;
+        let asked = &self.draft.config.evaluation;
+        if let Some(protocol) = &score.protocol {
+            return *protocol == protocol_name(asked);
+        }
         score.epochs == asked.epochs
             && score.encoders.iter().map(|e| &e.encoder).eq(&asked.encoders)
             && score.encoders.iter().all(|e| e.runs == asked.runs)

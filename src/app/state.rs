@@ -304,7 +304,7 @@ impl State {
         let old = std::mem::replace(&mut self.draft, self.history.draft());
         self.refresh();
         let new = &self.draft;
-        if old.distinct != new.distinct || !old.clusters_as(new) { self.cluster() } else { self.recall() }
+        if old.config.caption != new.config.caption || !old.clusters_as(new) { self.cluster() } else { self.recall() }
     }
 
     /// Clusters anew; a clustering that is still running is for nothing and stops.

@@ -83,7 +83,7 @@ impl State {
                 self.modal = Some(Modal::Ask(Asks::Find, Field::offering(now)));
             }
             Action::AskPrototypes => {
-                let now = self.draft.prototypes.to_string();
+                let now = self.draft.config.cluster.prototypes.to_string();
                 self.modal = Some(Modal::Ask(Asks::Prototypes, Field::offering(&now)));
             }
             Action::Export => self.ask_export(),

@@ -22,11 +22,13 @@ use crate::{
     },
 };
 use serde_json::json;
+use std::collections::BTreeSet;
 
 pub fn run(global: &Global, args: &Distill) -> Result<()> {
     let config = settings(global, args)?;
     // `imagefolder` is always written.
-    let forms = args.format.iter().filter(|f| *f != "imagefolder").map(|f| f.parse()).collect::<Result<Vec<Form>>>()?;
+    let named = args.format.iter().filter(|f| *f != "imagefolder");
+    let forms: Vec<Form> = named.map(|f| f.parse()).collect::<Result<BTreeSet<Form>>>()?.into_iter().collect();
     let needs = Needs::of([config.method].into_iter(), false);
     if args.dry_run {
         let (bench, mut planned) = (onlooker(global, &config, needs)?, Plan::default());
@@ -39,7 +41,7 @@ pub fn run(global: &Global, args: &Distill) -> Result<()> {
     let ctx = progress::ctx(global.progress);
     let bench = workbench(global, &config, needs, &ctx)?;
     let set = bench.distil(&config.recipe(), &ctx)?;
-    let mut manifest = bench.manifest(&config);
+    let mut manifest = bench.manifest(&config, config.method.draws())?;
     if let Some(about) = bench.trusted(&config.recipe(), &ctx)? {
         manifest["trust"] = about;
     }
@@ -58,7 +60,7 @@ pub fn run(global: &Global, args: &Distill) -> Result<()> {
         let also: String = forms.iter().map(|f| format!(", {}", f.file())).collect();
         let out = printable(&args.out.display().to_string());
         print(format_args!(
-            "{}\n\n{} pairs by {} in {out}: images/, metadata.jsonl, prototypes.safetensors, manifest.json{also}\n\
+            "{}\n\n{} pairs by {} in {out}: images/, metadata.jsonl, prototypes.safetensors, manifest.json, README.md{also}\n\
              computing them took {seconds:.1} s; score them with: protostill evaluate {out}",
             summary(&set),
             set.pairs.len(),
@@ -68,27 +70,9 @@ pub fn run(global: &Global, args: &Distill) -> Result<()> {
 }
 
 fn settings(global: &Global, args: &Distill) -> Result<Config> {
-    let mut config = config(global)?;
-    if let Some(pairs) = args.pairs {
-        config.cluster.prototypes = pairs;
-    }
-    if let Some(method) = &args.method {
-        config.method = method.parse()?;
-    }
+    let mut config = args.making.over(config(global)?)?;
     let way = config.method;
     config.method = otherwise(&mut config, &args.otherwise, way)?;
-    if let Some(steps) = args.steps {
-        config.synthesis.steps = steps;
-    }
-    if let Some(guidance) = args.guidance {
-        config.synthesis.guidance = guidance;
-    }
-    if let Some(candidates) = args.candidates {
-        config.synthesis.candidates = candidates;
-    }
-    if let Some(level) = args.noise_level {
-        config.synthesis.noise_level = level;
-    }
     config.checked()
 }
 

@@ -1,7 +1,7 @@
 //! `protostill info`.
 
 use super::{args::Global, config, print, print_json, store};
-use crate::{error::Result, fsio::printable, machine, models::device::Backend};
+use crate::{about, error::Result, fsio::printable, machine, models::device::Backend};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ pub fn run(global: &Global, terminal: &[(&str, String)]) -> Result<()> {
     let file = global.config.as_ref().map_or("built in".to_owned(), |p| p.display().to_string());
     if global.json {
         return print_json(&json!({
-            "protostill": env!("CARGO_PKG_VERSION"),
+            "protostill": about::VERSION,
+            "build": about::json(),
             "device": device,
             "precision": precision,
             "gpus": gpus,
@@ -32,7 +33,7 @@ pub fn run(global: &Global, terminal: &[(&str, String)]) -> Result<()> {
     let gigabytes = |bytes| bytes as f64 / 1e9;
     let avx = if candle_core::utils::with_avx() { ", AVX" } else { "" };
     let mut rows = vec![
-        ("protostill", env!("CARGO_PKG_VERSION").to_owned()),
+        ("protostill", about::line().trim_start_matches("protostill ").to_owned()),
         ("device", format!("{device}, {precision}, {threads} threads{avx}")),
     ];
     rows.extend(gpus.into_iter().map(|gpu| ("gpu", gpu)));

@@ -1,7 +1,10 @@
 //! Progress on stderr: a bar, a line per stage, JSON lines, or nothing.
 
 use super::args::Progress;
-use crate::pipeline::{Ctx, Report};
+use crate::{
+    machine,
+    pipeline::{Ctx, Report},
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     io::{IsTerminal, Write},
@@ -67,7 +70,9 @@ impl Shown {
             if done >= total {
                 let line = format!("{stage:>18} {total} in {:.1} s", bar.elapsed().as_secs_f64());
                 bar.finish_and_clear();
-                let _ = writeln!(std::io::stderr(), "{line}");
+                // Notebooks go back to the line's beginning, but erase nothing: spaces cover what is left of the bar.
+                let width = machine::columns().unwrap_or(0).saturating_sub(1);
+                let _ = writeln!(std::io::stderr(), "{line:<width$}");
                 self.bar = None;
                 self.stage = "";
             }

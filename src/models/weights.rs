@@ -4,6 +4,7 @@
 use super::{
     files::ENDINGS,
     hub::{Hub, Name},
+    shards::Shards,
 };
 use crate::{
     door,
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// A checkpoint's files, by their path inside its folder.
 #[derive(Clone, Debug)]
 pub enum Checkpoint {
-    /// A folder on disk; weights are memory-mapped.
+    /// A folder on disk.
     Folder(PathBuf),
     /// A model of the Hugging Face hub, as it lies in the cache.
     Snapshot {
@@ -61,6 +62,23 @@ impl Checkpoint {
     /// The part of a pipeline in the sub-folder `name`, e.g. `unet`.
     pub fn part(&self, name: &str) -> Part<'_> {
         Part { checkpoint: self, prefix: format!("{name}/") }
+    }
+
+    /// What it is called: its folder, or its name on the hub.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.display().to_string(),
+            Self::Snapshot { name, .. } => name.to_string(),
+            Self::Embedded { name, .. } => (*name).to_owned(),
+        }
+    }
+
+    /// The commit that its files are of, if it is a model of the hub.
+    pub fn commit(&self) -> Option<&str> {
+        match self {
+            Self::Snapshot { folder, .. } => folder.file_name()?.to_str(),
+            _ => None,
+        }
     }
 
     /// The checkpoint as a whole, for those without parts.
@@ -132,12 +150,14 @@ impl Part<'_> {
             None => Err(self.missing(&first)),
             Some(pickle) => {
                 let message = format!(
-                    "is missing; `{pickle}` beside it is a pickle, which can run any code when it is read, so it is not. \
-                     Convert it once, where it lies: python -c \"import torch; from safetensors.torch import save_file; \
+                    "is missing; `{pickle}` beside it is a pickle, which can run any code when it is read, so it is not"
+                );
+                let way = format!(
+                    "convert it once, where it lies: python -c \"import torch; from safetensors.torch import save_file; \
                      save_file({{k: v.clone() for k, v in torch.load('{pickle}', map_location='cpu', \
                      weights_only=True).items()}}, '{first}', {{'format': 'pt'}})\""
                 );
-                Err(Error::input(self.path(&first), message))
+                Err(Error::input(self.path(&first), message).or(way))
             }
         }
     }
@@ -158,10 +178,8 @@ impl Part<'_> {
             door::open(path).map_err(Error::io(path))?;
         }
         let told = |e: Error| paths.iter().fold(e, |e, path| lfs::told(path)(e));
-        // SAFETY: the map is read-only; a checkpoint that another program truncates meanwhile is outside
-        // what any reader of memory-mapped files can guard against.
-        #[allow(unsafe_code)]
-        unsafe { VarBuilder::from_mmaped_safetensors(&paths, dtype, device) }.map_err(wrong).map_err(told)
+        let shards = Shards::open(&paths).map_err(wrong).map_err(told)?;
+        Ok(VarBuilder::from_backend(Box::new(shards), dtype, device.clone()))
     }
 
     /// SHA-256 over the weights of `stem`, if there is one, and those of `settings` that exist, so that results name what
@@ -176,13 +194,32 @@ impl Part<'_> {
         }
         let mut all = Vec::new();
         for file in files {
-            let hash = match self.checkpoint {
-                Checkpoint::Embedded { .. } => Fingerprint::of_bytes(&self.bytes(&file)?),
-                _ => Fingerprint::of_file(&self.path(&file))?,
-            };
+            let hash = self.hash(&file)?;
             all.push((file, hash));
         }
         Ok(Fingerprint::of_content("checkpoint", &all, &[]))
+    }
+
+    /// The files that hold the weights of `stem`, with their SHA-256: as the hub's cache has it, which compared it when they
+    /// were fetched, else computed.
+    ///
+    /// # Errors
+    /// As [`Part::fingerprint`].
+    pub fn hashes(&self, stem: &str) -> Result<Vec<(String, Fingerprint)>> {
+        let files = self.shards(&self.weights_file(stem)?)?;
+        let known = |file: &str| {
+            let blob = std::fs::canonicalize(self.path(file)).ok()?;
+            let kept = blob.parent()?.file_name()? == "blobs";
+            blob.file_name()?.to_str().filter(|_| kept)?.to_owned().try_into().ok()
+        };
+        files.into_iter().map(|file| Ok((file.clone(), known(&file).map_or_else(|| self.hash(&file), Ok)?))).collect()
+    }
+
+    fn hash(&self, file: &str) -> Result<Fingerprint> {
+        match self.checkpoint {
+            Checkpoint::Embedded { .. } => Ok(Fingerprint::of_bytes(&self.bytes(file)?)),
+            _ => Fingerprint::of_file(&self.path(file)),
+        }
     }
 
     /// The files that `file` stands for: itself, or the shards it names, all of them there.
@@ -220,7 +257,7 @@ impl Part<'_> {
         let path = self.path(file);
         match self.checkpoint {
             Checkpoint::Snapshot { name, .. } => {
-                Error::input(path, format!("is not in the cache; fetch it with: {}", name.fetch_command()))
+                Error::input(path, "is not in the cache").or(format!("fetch it with: {}", name.fetch_command()))
             }
             _ => Error::Io { path, source: std::io::ErrorKind::NotFound.into() },
         }

@@ -2,42 +2,26 @@
 
 use super::Shared;
 use crate::{
-    app::{Draft, Picture, Synthesis, Wanted},
+    app::{Picture, Wanted},
     data::caption::PreCaption,
     error::{Error, Result},
     fingerprint::Fingerprint,
     pipeline::{
         draw::synthesize::{self, Request},
         set::folder::DistilledSet,
-        workbench::{Prototyped, Recipe},
+        workbench::Prototyped,
     },
 };
 use image::RgbImage;
 use std::sync::Arc;
 
-/// The recipe that a draft comes to.
-pub fn recipe(shared: &Shared, draft: &Draft) -> Recipe {
-    let mut recipe = shared.config.recipe();
-    recipe.method = draft.way;
-    recipe.prune.ratio = draft.prune;
-    recipe.cluster.prototypes = draft.prototypes;
-    recipe.caption.distinct = draft.distinct;
-    recipe.synthesis = settings(shared, draft.synthesis);
-    recipe
-}
-
-pub fn settings(shared: &Shared, asked: Synthesis) -> synthesize::Settings {
-    let own = shared.config.synthesis.clone();
-    synthesize::Settings { steps: asked.steps, guidance: asked.guidance, noise_level: asked.noise, ..own }
-}
-
 /// Pictures that are made alike, in their order.
-pub fn alike(wanted: &[Wanted]) -> Vec<(Synthesis, Vec<Wanted>)> {
-    let mut groups: Vec<(Synthesis, Vec<Wanted>)> = Vec::new();
+pub fn alike(wanted: &[Wanted]) -> Vec<(synthesize::Settings, Vec<Wanted>)> {
+    let mut groups: Vec<(synthesize::Settings, Vec<Wanted>)> = Vec::new();
     for w in wanted {
         match groups.iter_mut().find(|(settings, _)| *settings == w.settings) {
             Some((_, group)) => group.push(w.clone()),
-            None => groups.push((w.settings, vec![w.clone()])),
+            None => groups.push((w.settings.clone(), vec![w.clone()])),
         }
     }
     groups
@@ -73,8 +57,8 @@ pub fn recall(
 pub fn made(shared: &Shared, found: &Prototyped, wanted: &[Wanted]) -> Result<Vec<(Wanted, Option<RgbImage>)>> {
     let bench = shared.bench()?;
     let read = bench.dataset().train.pre_caption;
-    let group = |(asked, group): (Synthesis, Vec<Wanted>)| {
-        let pictures = bench.made(&requests(found, &group, read)?, &settings(shared, asked))?;
+    let group = |(asked, group): (synthesize::Settings, Vec<Wanted>)| {
+        let pictures = bench.made(&requests(found, &group, read)?, &asked)?;
         Ok(group.into_iter().zip(pictures))
     };
     let groups = alike(wanted).into_iter().map(group).collect::<Result<Vec<_>>>()?;

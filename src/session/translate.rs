@@ -4,6 +4,7 @@ use crate::{
     app::{Cloud, EncoderScore, Near, Noise, Proto, Protos, Rows, Score, Summary},
     data::Dataset,
     fingerprint::Fingerprint,
+    kernels::vectors::cosine,
     pipeline::{
         prototypes::Prototype,
         score::evaluate::{EncoderRecall, Measured},
@@ -11,8 +12,8 @@ use crate::{
         space::{
             embeddings::Embeddings,
             stats::{Plane, Stats},
-            trust::{Certificate, Trust, Witness},
         },
+        trust::{Certificate, Trust, Witness},
         workbench::{Matched, Prototyped},
     },
 };
@@ -73,11 +74,6 @@ pub fn noise(trust: &Trust) -> (Vec<f32>, Noise) {
     (trust.scores.clone(), noise)
 }
 
-pub fn cosine(a: ArrayView1<f32>, b: ArrayView1<f32>) -> f32 {
-    let norm = (a.dot(&a) * b.dot(&b)).sqrt();
-    if norm > 0.0 { a.dot(&b) / norm } else { 0.0 }
-}
-
 pub fn protos(found: &Prototyped, sure: Option<&[Certificate]>, data: &Embeddings, basis: Fingerprint) -> Protos {
     let list = &found.prototypes.list;
     let proto = |(i, p): (usize, &Prototype)| {
@@ -87,7 +83,7 @@ pub fn protos(found: &Prototyped, sure: Option<&[Certificate]>, data: &Embedding
         let mut known = BTreeMap::new();
         for &row in &p.rows {
             let image = image_of(row);
-            known.entry(image).or_insert_with(|| cosine(own, data.image.row(image as usize)));
+            known.entry(image).or_insert_with(|| cosine(own, data.image.row(image as usize)) as f32);
         }
         let tightness = known.values().sum::<f32>() / known.len().max(1) as f32;
         let mut rows: Vec<Near> = p.rows.iter().map(|&row| Near { row, cosine: known[&image_of(row)] }).collect();
@@ -96,7 +92,7 @@ pub fn protos(found: &Prototyped, sure: Option<&[Certificate]>, data: &Embedding
         let nearest = rows.iter().filter(|near| seen.insert(image_of(near.row))).take(NEAREST).copied().collect();
         let others = list.iter().enumerate().filter(|(j, _)| *j != i);
         let other =
-            others.map(|(j, o)| (j, cosine(own, ArrayView1::from(&o.image)))).max_by(|a, b| a.1.total_cmp(&b.1));
+            others.map(|(j, o)| (j, cosine(own, ArrayView1::from(&o.image)) as f32)).max_by(|a, b| a.1.total_cmp(&b.1));
         let choice = &found.captions[i];
         Proto {
             similarity: p.similarity,
@@ -143,6 +139,7 @@ pub fn score(set: &DistilledSet, name: Option<&Fingerprint>, dataset: &Dataset, 
         pairs: set.pairs.len(),
         edited: 0,
         epochs: 0,
+        protocol: None,
         encoders: recalls.iter().map(encoder).collect(),
         curves: Vec::new(),
     }

@@ -2,28 +2,26 @@
 
 use super::{
     Shared, find, lock,
-    pictures::{alike, distilled, recall, recipe, requests, settings},
+    pictures::{alike, distilled, recall, requests},
     translate,
 };
 use crate::{
-    app::{Draft, Measured, News, Picture, Protocol, Score, Synthesis, Wanted, Work, kept_rows},
+    app::{Draft, Measured, News, Picture, Score, Synthesis, Wanted, Work, kept_rows, protocol_name},
     data::ImageSource,
     error::{Error, Result},
     fingerprint::Fingerprint,
+    kernels::vectors::cosine,
     pipeline::{
         Ctx, Report,
         draw::synthesize,
         methods::Start,
         prototypes::caption::CaptionChoice,
+        recipe::Recipe,
         score::evaluate,
         set::folder::DistilledSet,
-        space::{
-            embed,
-            embeddings::Kept,
-            prune::{self, PruneMethod},
-            stats,
-        },
-        workbench::{Prototyped, Recipe},
+        space::{embed, embeddings::Kept, stats},
+        trust::prune::PruneMethod,
+        workbench::Prototyped,
     },
 };
 use ndarray::Array1;
@@ -71,19 +69,20 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
         }
         Work::Evaluate { basis, set, pairs, edited, draft } => {
             let distilled = aimed(shared, basis, pairs, draft, ctx)?;
-            let score = Score { edited: *edited, ..score(shared, &distilled, Some(set), &draft.protocol, ctx)? };
+            let score =
+                Score { edited: *edited, ..score(shared, &distilled, Some(set), &draft.config.evaluation, ctx)? };
             tell(News::Scored(score));
             Ok(())
         }
         Work::Yardstick { method, draft } => {
-            let recipe = Recipe { method: method.parse()?, ..recipe(shared, draft) };
+            let recipe = Recipe { method: method.parse()?, ..draft.config.recipe() };
             let distilled = if recipe.method.method.start() == Start::Clusters {
                 // Those on screen: of the pairs that a person keeps, too.
                 shared.bench()?.of_prototypes(&recipe, &prototypes(shared, draft, ctx)?.1, ctx)?
             } else {
                 shared.bench()?.distil(&recipe, ctx)?
             };
-            tell(News::Scored(score(shared, &distilled, None, &draft.protocol, ctx)?));
+            tell(News::Scored(score(shared, &distilled, None, &draft.config.evaluation, ctx)?));
             Ok(())
         }
         Work::Export { basis, pairs, draft, dir } => {
@@ -116,7 +115,7 @@ pub fn open(shared: &Shared, ctx: &Ctx, opened: &dyn Fn(String, Arc<crate::app::
         PruneMethod::Trust => Some(translate::noise(&*bench.trust(ctx)?)),
         PruneMethod::ClipScore => None,
     };
-    let measured = Arc::new(Measured::new(prune::similarities(&embedded.0, ctx)?, noise));
+    let measured = Arc::new(Measured::new(stats::similarities(&embedded.0, ctx)?, noise));
     *lock(&shared.measured) = Some(measured.clone());
     Ok(measured)
 }
@@ -124,11 +123,11 @@ pub fn open(shared: &Shared, ctx: &Ctx, opened: &dyn Fn(String, Arc<crate::app::
 /// A first look at other prototypes, from the latest ones; none if there are no earlier ones, or these are known already.
 fn glimpse(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<Option<Prototyped>> {
     let (bench, measured) = (shared.bench()?, lock(&shared.measured).clone().ok_or(Error::Cancelled)?);
-    let (kept, recipe) = (Kept(kept_rows(&measured, draft)), recipe(shared, draft));
+    let (kept, recipe) = (Kept(kept_rows(&measured, draft)), draft.config.recipe());
     let before = {
         let all = lock(&shared.found);
         let many = |f: &Prototyped| f.clusters.as_ref().map(|c| c.images.0.centroids.nrows());
-        let known = |f: &Prototyped| f.kept == kept && many(f) == Some(draft.prototypes);
+        let known = |f: &Prototyped| f.kept == kept && many(f) == Some(draft.config.cluster.prototypes);
         if all.iter().any(|(_, f)| known(f)) { None } else { all.back().map(|(_, f)| f.clone()) }
     };
     before.map_or(Ok(None), |before| bench.glimpse(kept, &before, &recipe, ctx))
@@ -139,7 +138,7 @@ pub fn prototypes(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<(Fingerpr
     let bench = shared.bench()?;
     let measured = lock(&shared.measured).clone().ok_or(Error::Cancelled)?;
     let kept = Kept(kept_rows(&measured, draft));
-    let recipe = recipe(shared, draft);
+    let recipe = draft.config.recipe();
     let found = Arc::new(bench.prototypes_of(kept, &recipe, ctx)?);
     let rows = shared.rows.get().ok_or(Error::Cancelled)?;
     let of = (&found.kept, &recipe.cluster, &recipe.prototype);
@@ -170,7 +169,7 @@ fn decode(
     shared: &Shared,
     found: &Prototyped,
     wanted: &[Wanted],
-    asked: Synthesis,
+    asked: synthesize::Settings,
     ctx: &Ctx,
     tell: &Tell,
 ) -> Result<()> {
@@ -183,7 +182,7 @@ fn decode(
             news(News::Preview { key: key.clone(), step, picture: Arc::new(pixels) });
         }
     });
-    shared.bench()?.synthesise(&requests, &settings(shared, asked), &ctx, &mut |i, picture| {
+    shared.bench()?.synthesise(&requests, &asked, &ctx, &mut |i, picture| {
         tell(News::Made { key: wanted[i].key.clone(), picture: Arc::new(picture) });
         Ok(())
     })
@@ -199,7 +198,7 @@ fn aimed(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], draft: &Draft, 
         None => found.captions.get(w.prototype).and_then(|c| c.candidates.get(draft.rank)).map(|c| c.row),
     };
     let rows: Vec<Option<u32>> = pairs.iter().map(rows).collect();
-    shared.bench()?.aim(set, &rows, &found.kept, &recipe(shared, draft), ctx)
+    shared.bench()?.aim(set, &rows, &found.kept, &draft.config.recipe(), ctx)
 }
 
 /// CLIP's cosine of each picture to its image prototype and to its caption.
@@ -211,7 +210,7 @@ fn look(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], ctx: &Ctx) -> Re
     let captions: Vec<&str> = captions.iter().map(AsRef::as_ref).collect();
     let (seen, read) = (find::seen(shared, basis, pairs, ctx)?, embed::embed_captions(&captions, &clip, ctx)?);
     let fit = |(i, (key, picture)): (usize, (Fingerprint, Array1<f32>))| {
-        let to = |other| translate::cosine(picture.view(), other);
+        let to = |other| cosine(picture.view(), other) as f32;
         (key, [to(set.image_prototypes.row(i)), to(read.row(i))])
     };
     Ok(seen.into_iter().enumerate().map(fit).collect())
@@ -221,14 +220,13 @@ fn score(
     shared: &Shared,
     set: &DistilledSet,
     name: Option<&Fingerprint>,
-    protocol: &Protocol,
+    protocol: &evaluate::Settings,
     ctx: &Ctx,
 ) -> Result<Score> {
-    let (bench, config) = (shared.bench()?, &shared.config);
-    let Protocol { runs, epochs, encoders } = protocol.clone();
-    let settings = evaluate::Settings { runs, epochs, encoders, ..config.evaluation.clone() };
-    let recalls = bench.evaluate(set, &settings, config.seed, ctx)?;
-    Ok(Score { epochs: settings.epochs, ..translate::score(set, name, bench.dataset(), &recalls) })
+    let bench = shared.bench()?;
+    let recalls = bench.evaluate(set, protocol, shared.config.seed, ctx)?;
+    let by = Some(protocol_name(protocol));
+    Ok(Score { epochs: protocol.epochs, protocol: by, ..translate::score(set, name, bench.dataset(), &recalls) })
 }
 
 /// Writes the set as `distill` does, with the decisions in the manifest.
@@ -241,14 +239,11 @@ pub fn export(
     ctx: &Ctx,
 ) -> Result<()> {
     let (set, bench) = (aimed(shared, basis, pairs, draft, ctx)?, shared.bench()?);
-    let recipe = recipe(shared, draft);
-    let mut config = shared.config.clone();
-    config.method = recipe.method;
-    (config.prune, config.cluster, config.caption) = (recipe.prune, recipe.cluster, recipe.caption);
+    let mut config = draft.config.clone();
     // As `distill` writes it: how often one looked makes no set.
-    config.synthesis = synthesize::Settings { preview_every: 0, ..recipe.synthesis };
+    config.synthesis.preview_every = 0;
     let hand = |keep: bool| draft.by_hand.iter().filter(|(_, k)| **k == keep).map(|(row, _)| *row).collect::<Vec<_>>();
-    let mut manifest = bench.manifest(&config);
+    let mut manifest = bench.manifest(&config, config.method.draws())?;
     manifest["by_hand"] = serde_json::json!({
         "kept": hand(true),
         "dropped": hand(false),
@@ -256,8 +251,8 @@ pub fn export(
             .map(|w| w.prototype).collect::<Vec<_>>(),
         "prefix": draft.prefix,
         "rank": draft.rank,
-        "settings": pairs.iter().filter(|w| w.settings != draft.synthesis)
-            .map(|w| (w.prototype, w.settings)).collect::<Vec<_>>(),
+        "settings": pairs.iter().filter(|w| w.settings != draft.config.synthesis)
+            .map(|w| (w.prototype, Synthesis::of(&w.settings))).collect::<Vec<_>>(),
         "seeds": pairs.iter().filter(|w| draft.seeds.contains_key(&(basis.clone(), w.prototype)))
             .map(|w| w.prototype).collect::<Vec<_>>(),
     });
@@ -269,7 +264,8 @@ pub fn picture_name(shared: &Shared, image: u32) -> Option<String> {
     fn name(source: &ImageSource) -> Option<String> {
         match source {
             ImageSource::File(path) | ImageSource::Absent(path) => Some(path.display().to_string()),
-            ImageSource::Member { file, name, .. } => Some(format!("{} in {}", name.display(), file.display())),
+            ImageSource::Member { shard, name, .. } => Some(format!("{} in {}", name.display(), shard.path.display())),
+            ImageSource::Cell { name, .. } => Some(name.display().to_string()),
             ImageSource::AsStored(of) => name(of),
             ImageSource::Memory(_) => None,
         }

@@ -6,7 +6,7 @@ pub mod image;
 mod keymap;
 mod logfile;
 mod overlay;
-mod painter;
+pub mod painter;
 mod panels;
 mod plot;
 mod run;

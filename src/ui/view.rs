@@ -111,7 +111,7 @@ fn header(canvas: &mut Canvas, area: Rect, state: &State) {
 
 /// `50 prototypes · set 3f2a91bc · 12 pictures stale`
 fn set_words(state: &State) -> String {
-    let mut words = format!("{} prototypes", count(state.draft.prototypes));
+    let mut words = format!("{} prototypes", count(state.draft.config.cluster.prototypes));
     if state.behind {
         let works = state.latest(|w| matches!(w, Work::Prototypes(_))).is_some_and(Job::is_alive);
         words.push_str(if works { " · clustering" } else { " · not clustered" });

@@ -47,7 +47,7 @@ fn in_an_opened_one_sliders_of_the_list_go_to_the_next() {
     assert!(decisions(&keys(&mut state, "Enter l l h")).is_empty());
     assert_eq!(state.pair.0, 1);
     keys(&mut state, "2 Enter l");
-    assert_eq!((state.prototype, state.draft.prototypes), (1, 6));
+    assert_eq!((state.prototype, state.draft.config.cluster.prototypes), (1, 6));
     keys(&mut state, "4 g Enter l");
     assert_eq!((state.prototype, state.focus.drill), (1, Drill::Whole));
 }
@@ -159,7 +159,9 @@ fn a_sweep_judges_each_size_once_and_refuses_what_is_no_size() {
     let mut state = synthesised();
     let sizes = |effects: &[Effect]| -> Vec<usize> {
         let size = |e: &Effect| match e {
-            Effect::Start(_, Work::Yardstick { method, draft }) if method == "pds" => Some(draft.prototypes),
+            Effect::Start(_, Work::Yardstick { method, draft }) if method == "pds" => {
+                Some(draft.config.cluster.prototypes)
+            }
             _ => None,
         };
         effects.iter().filter_map(size).collect()

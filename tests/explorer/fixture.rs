@@ -3,29 +3,20 @@
 use image::{Rgb, RgbImage};
 use protostill::{
     app::{
-        Cloud, Draft, Effect, EncoderScore, Event, JobId, Key, Measured, Near, News, Outcome, Pane, Proto, Protocol,
-        Protos, Rows, Score, State, Summary, Synthesis, Work,
+        Cloud, Draft, Effect, EncoderScore, Event, JobId, Key, Measured, Near, News, Outcome, Pane, Proto, Protos,
+        Rows, Score, State, Summary, Work,
     },
+    config::Config,
     fingerprint::Fingerprint,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 pub fn draft() -> Draft {
-    Draft {
-        way: protostill::pipeline::methods::Method::Pds.into(),
-        prototypes: 6,
-        prune: 0.2,
-        by_hand: BTreeMap::new(),
-        distinct: false,
-        captions: BTreeMap::new(),
-        seeds: BTreeMap::new(),
-        seed: 42,
-        synthesis: Synthesis { steps: 50, guidance: 3.0, noise: 10 },
-        own: BTreeMap::new(),
-        prefix: String::new(),
-        rank: 0,
-        protocol: Protocol { runs: 5, epochs: 60, encoders: vec!["vit".into(), "nf_resnet".into()] },
-    }
+    let mut config = Config::default();
+    (config.cluster.prototypes, config.synthesis.steps, config.synthesis.guidance) = (6, 50, 3.0);
+    (config.evaluation.runs, config.evaluation.epochs) = (5, 60);
+    config.evaluation.encoders = vec!["vit".into(), "nf_resnet".into()];
+    Draft::new(config)
 }
 
 pub fn rows() -> Rows {
@@ -94,7 +85,16 @@ pub fn score(method: &str, set: &Fingerprint) -> Score {
         r_mean: [base * 2.9, 0.41],
     };
     let encoders = vec![encoder("vit", 6.8), encoder("nf_resnet", 7.9)];
-    Score { method: method.into(), set: set.clone(), pairs: 6, edited: 0, epochs: 60, encoders, curves: vec![] }
+    Score {
+        method: method.into(),
+        set: set.clone(),
+        pairs: 6,
+        edited: 0,
+        epochs: 60,
+        protocol: None,
+        encoders,
+        curves: vec![],
+    }
 }
 
 pub fn job_of(effects: &[Effect], such: impl Fn(&Work) -> bool) -> Option<JobId> {

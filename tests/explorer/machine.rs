@@ -167,13 +167,16 @@ impl Machine {
                 Some(key) => News::Preview { key, step: 5, picture: picture(3) },
                 None => News::Started,
             },
-            (Say::Preview, Work::Prototypes(draft)) => News::Glimpse(Arc::new(protos("look", draft.prototypes))),
+            (Say::Preview, Work::Prototypes(draft)) => {
+                News::Glimpse(Arc::new(protos("look", draft.config.cluster.prototypes)))
+            }
             (Say::Preview, Work::Embed) => News::Opened { name: "world".into(), rows: Arc::new(rows()) },
             (Say::Result, Work::Embed) => News::Measured(Arc::new(measured())),
             (Say::Result, Work::Describe) => News::Described(summary()),
             (Say::Result, Work::Prototypes(draft)) => {
-                let name = format!("{} {} {:?}", draft.prototypes, draft.prune, draft.by_hand);
-                News::Prototypes(Arc::new(protos(&name, draft.prototypes)))
+                let name =
+                    format!("{} {} {:?}", draft.config.cluster.prototypes, draft.config.prune.ratio, draft.by_hand);
+                News::Prototypes(Arc::new(protos(&name, draft.config.cluster.prototypes)))
             }
             (Say::Result, Work::Synthesise { .. }) => match one {
                 Some(key) => News::Made { key, picture: picture(9) },
@@ -273,8 +276,14 @@ impl Machine {
 
 #[test]
 fn a_decision_out_of_bounds_is_no_line_of_a_journal() {
-    for wrong in [Decision::Prune(f64::NAN), Decision::Steps(0), Decision::Guidance(101.0), Decision::Encoders(vec![])]
-    {
+    for wrong in [
+        Decision::set("prune.ratio", f64::NAN),
+        Decision::set("synthesis.steps", 0),
+        Decision::set("synthesis.guidance", 101.0),
+        Decision::set("evaluation.encoders", Vec::<String>::new()),
+        Decision::set("method", "random"),
+        Decision::set("data.scenes", 9),
+    ] {
         assert!(Entry::Do(wrong.clone()).check().is_err(), "{wrong:?}");
     }
 }

@@ -7,7 +7,7 @@ use sha1::{Digest, Sha1};
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
     time::Duration,
@@ -75,11 +75,12 @@ pub fn plain(request: &Request, bytes: &[u8]) -> Reply {
     }
 }
 
-/// A request's path and headers, names in lower case.
+/// A request's path, headers, names in lower case, and body.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub path: String,
     headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
 }
 
 impl Request {
@@ -151,10 +152,15 @@ impl Server {
 }
 
 fn read(stream: &TcpStream) -> Option<Request> {
-    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let mut from = BufReader::new(stream);
+    let mut lines = from.by_ref().lines().map_while(Result::ok);
     let path = lines.next()?.split(' ').nth(1)?.to_owned();
     let header = |line: String| line.split_once(": ").map(|(n, v)| (n.to_lowercase(), v.to_owned()));
-    Some(Request { path, headers: lines.take_while(|l| !l.is_empty()).filter_map(header).collect() })
+    let headers: Vec<_> = lines.take_while(|l| !l.is_empty()).filter_map(header).collect();
+    let mut request = Request { path, headers, body: Vec::new() };
+    let length = request.header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
+    from.take(length).read_to_end(&mut request.body).ok()?;
+    Some(request)
 }
 
 fn write(mut stream: TcpStream, reply: &Reply) -> std::io::Result<()> {
@@ -168,4 +174,15 @@ fn write(mut stream: TcpStream, reply: &Reply) -> std::io::Result<()> {
     stream.flush()?;
     reply.silence.into_iter().for_each(std::thread::sleep);
     Ok(())
+}
+
+/// A hub with one data set, of which everything but the list of files is small.
+pub fn data_hub(files: BTreeMap<String, Vec<u8>>) -> Server {
+    Server::start(move |request| {
+        if request.path == "/api/datasets/org/pairs/revision/main?blobs=true" {
+            return Reply::ok(listing(&files).to_string().as_bytes());
+        }
+        let file = request.path.strip_prefix(&format!("/datasets/org/pairs/resolve/{COMMIT}/"));
+        file.and_then(|file| files.get(file)).map_or(Reply::status(404), |bytes| Reply::ok(bytes))
+    })
 }

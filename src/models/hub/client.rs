@@ -4,10 +4,12 @@
 //! token on to wherever it is redirected, cannot be stopped, and knows two of the seven environment variables.
 
 use super::{Hub, Secret, brisk::Brisk};
-use std::{io::Read, time::Duration};
+use std::{collections::BTreeMap, io::Read, time::Duration};
 
 /// Redirects followed for one file.
 const REDIRECTS: usize = 10;
+/// Largest answer to what was posted that is read, in bytes.
+const ANSWER: u64 = 16 << 20;
 
 /// Why an answer did not come.
 pub enum Failure {
@@ -15,6 +17,17 @@ pub enum Failure {
     Again(String),
     /// It will not.
     Final(String),
+    /// What was to be made is there.
+    Conflict,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Again(message) | Self::Final(message) => f.write_str(message),
+            Self::Conflict => f.write_str("is there already (409)"),
+        }
+    }
 }
 
 /// An answer's body and where in the file it starts.
@@ -73,22 +86,50 @@ impl Client {
 
     fn ask(&self, url: &str, from: u64) -> Result<ureq::http::Response<ureq::Body>, Failure> {
         let mut request = self.agent.get(url).header("Accept-Encoding", "identity");
-        // The token is the hub's alone: redirects lead to other people's hosts.
-        if let Some(Secret(token)) = self.token.as_ref().filter(|_| url.starts_with(&self.origin)) {
-            request = request.header("Authorization", format!("Bearer {token}"));
+        if let Some(bearer) = self.bearer(url) {
+            request = request.header("Authorization", bearer);
         }
         if from > 0 {
             request = request.header("Range", format!("bytes={from}-"));
         }
-        request.call().map_err(|e| match e {
-            // Messages of ours only: ureq's may hold an address, and that a signature.
-            ureq::Error::Io(e) => Failure::Again(format!("the hub cannot be reached: {e}")),
-            ureq::Error::Timeout(_) => Failure::Again("no answer in time".into()),
-            ureq::Error::HostNotFound => Failure::Again("the hub's host is not known".into()),
-            ureq::Error::Http(_) => Failure::Final("the token or an address has characters that HTTP forbids".into()),
-            ureq::Error::Rustls(e) => Failure::Final(format!("TLS: {e}")),
-            _ => Failure::Again("the connection failed".into()),
-        })
+        request.call().map_err(unanswered)
+    }
+
+    /// The token is the hub's alone: redirects and addresses to upload to lead to other people's hosts.
+    fn bearer(&self, url: &str) -> Option<String> {
+        let Secret(token) = self.token.as_ref().filter(|_| url.starts_with(&self.origin))?;
+        Some(format!("Bearer {token}"))
+    }
+
+    /// Posts `body`, which is of this kind; the answer.
+    pub fn post(&self, url: &str, kind: &str, body: &[u8]) -> Result<Vec<u8>, Failure> {
+        let mut request =
+            self.agent.post(url).header("Content-Type", kind).header("Accept", "*/*, application/vnd.git-lfs+json");
+        if let Some(bearer) = self.bearer(url) {
+            request = request.header("Authorization", bearer);
+        }
+        let response = request.send(body).map_err(unanswered)?;
+        let status = response.status().as_u16();
+        let mut bytes = Vec::new();
+        let body = Brisk::new(response.into_body().into_reader(), self.patience);
+        body.take(ANSWER).read_to_end(&mut bytes).map_err(|e| Failure::Again(e.to_string()))?;
+        match status {
+            200..=299 => Ok(bytes),
+            409 => Err(Failure::Conflict),
+            _ => Err(refusal(status, self.token.is_some())),
+        }
+    }
+
+    /// Puts `bytes` where the hub said, with the headers that it asks for.
+    pub fn put(&self, url: &str, headers: &BTreeMap<String, String>, bytes: &[u8]) -> Result<(), Failure> {
+        let mut request = headers.iter().fold(self.agent.put(url), |r, (name, value)| r.header(name, value));
+        if let Some(bearer) = self.bearer(url).filter(|_| !headers.contains_key("Authorization")) {
+            request = request.header("Authorization", bearer);
+        }
+        match request.send(bytes).map_err(unanswered)?.status().as_u16() {
+            200..=299 => Ok(()),
+            status => Err(refusal(status, self.token.is_some())),
+        }
     }
 
     fn redirected(&self, location: &str) -> Result<String, Failure> {
@@ -102,12 +143,27 @@ impl Client {
     }
 }
 
+/// Why there was no answer at all, in words of ours: ureq's may hold an address, and that a signature.
+fn unanswered(error: ureq::Error) -> Failure {
+    match error {
+        ureq::Error::Io(e) => Failure::Again(format!("the hub cannot be reached: {e}")),
+        ureq::Error::Timeout(_) => Failure::Again("no answer in time".into()),
+        ureq::Error::HostNotFound => Failure::Again("the hub's host is not known".into()),
+        ureq::Error::Http(_) => Failure::Final("the token or an address has characters that HTTP forbids".into()),
+        ureq::Error::Rustls(e) => Failure::Final(format!("TLS: {e}")),
+        _ => Failure::Again("the connection failed".into()),
+    }
+}
+
 /// What a status other than success means for the person who asked.
 fn refusal(status: u16, token: bool) -> Failure {
     match status {
         401 | 403 => {
-            let token =
-                if token { "the token that was sent may not read it" } else { "no token was sent: set HF_TOKEN" };
+            let token = if token {
+                "the token that was sent may not read it, or not write to it"
+            } else {
+                "no token was sent: set HF_TOKEN"
+            };
             Failure::Final(format!(
                 "the hub refuses ({status}): unknown, private, or gated by conditions to accept; {token}"
             ))

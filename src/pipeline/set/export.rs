@@ -1,7 +1,11 @@
-//! Distilled pairs in the forms that other programs load: a webdataset shard, a parquet file as Hugging Face writes it.
+//! Distilled pairs in the forms that other programs load: a webdataset shard, a parquet file as Hugging Face writes it,
+//! what open_clip trains on.
 
 use super::pair::DistilledPair;
-use crate::error::{Error, Result};
+use crate::{
+    about,
+    error::{Error, Result},
+};
 use parquet::{
     basic::Compression,
     data_type::{ByteArray, ByteArrayType, DataType, FloatType, Int32Type},
@@ -20,12 +24,14 @@ use std::{str::FromStr, sync::Arc};
 const GROUP: usize = 100;
 
 /// A form beside the ImageFolder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {
     /// One tar of `0000.png`, `0000.txt` and `0000.json` (prototype, support, similarity).
     Webdataset,
     /// One parquet file with the columns `image` (`bytes`, `path`), `text`, `prototype`, `support`, `similarity`.
     Parquet,
+    /// A table of `filepath` and `title`, the shard again, and how many samples it has, which open_clip asks for.
+    OpenClip,
 }
 
 impl FromStr for Form {
@@ -35,32 +41,58 @@ impl FromStr for Form {
         match name {
             "webdataset" => Ok(Self::Webdataset),
             "parquet" => Ok(Self::Parquet),
-            other => Err(Error::setting("--format", format!("`{other}` is none of imagefolder, webdataset, parquet"))),
+            "open_clip" => Ok(Self::OpenClip),
+            other => {
+                let message = format!("`{other}` is none of imagefolder, webdataset, parquet, open_clip");
+                Err(Error::setting("--format", message))
+            }
         }
     }
 }
 
 impl Form {
-    /// Where it goes below the set's folder. No name says a split: `datasets` would take it for all that there is of it,
-    /// and the folder be no ImageFolder any more.
+    /// Its main file, below the set's folder. No name says a split: `datasets` would take it for all that there is of it,
+    /// and the folder be no ImageFolder any more. Nothing lies beside a shard either that is none: `datasets` reads it as one.
     pub fn file(self) -> &'static str {
         match self {
             Self::Webdataset => "webdataset/00000.tar",
             Self::Parquet => "parquet/00000.parquet",
+            Self::OpenClip => "open_clip/pairs.csv",
         }
     }
 
-    /// The content of the file: `pngs` are the pairs' images. Equal pairs give equal bytes.
+    /// Its files, by their paths below the set's folder: `pngs` are the pairs' images. Equal pairs give equal bytes.
     ///
     /// # Errors
-    /// [`Error::Input`] if it cannot be encoded.
-    pub fn bytes(self, pairs: &[DistilledPair], pngs: &[Vec<u8>]) -> Result<Vec<u8>> {
+    /// [`Error::Input`] if one cannot be encoded.
+    pub fn files(self, pairs: &[DistilledPair], pngs: &[Vec<u8>]) -> Result<Vec<(&'static str, Vec<u8>)>> {
         let failed = |e: String| Error::input(self.file(), format!("cannot be written: {e}"));
-        match self {
-            Self::Webdataset => shard(pairs, pngs).map_err(|e| failed(e.to_string())),
-            Self::Parquet => table(pairs, pngs).map_err(|e| failed(e.to_string())),
-        }
+        let shard = || shard(pairs, pngs).map_err(|e| failed(e.to_string()));
+        Ok(match self {
+            Self::Webdataset => vec![(self.file(), shard()?)],
+            Self::Parquet => vec![(self.file(), table(pairs, pngs).map_err(|e| failed(e.to_string()))?)],
+            Self::OpenClip => vec![
+                (self.file(), list(pairs).map_err(|e| failed(e.to_string()))?),
+                ("open_clip/00000.tar", shard()?),
+                ("open_clip/sizes.json", json!({ "00000.tar": pairs.len() }).to_string().into_bytes()),
+            ],
+        })
     }
+}
+
+/// Where the picture of pair `i` lies below the set's folder.
+pub(super) fn picture(i: usize) -> String {
+    format!("images/{i:04}.png")
+}
+
+/// Tab-separated, as open_clip's `--dataset-type csv` expects it; paths are relative to the set's folder.
+fn list(pairs: &[DistilledPair]) -> std::result::Result<Vec<u8>, csv::Error> {
+    let mut rows = csv::WriterBuilder::new().delimiter(b'\t').from_writer(Vec::new());
+    rows.write_record(["filepath", "title"])?;
+    for (i, pair) in pairs.iter().enumerate() {
+        rows.write_record([&picture(i), &pair.caption])?;
+    }
+    rows.into_inner().map_err(|e| e.into_error().into())
 }
 
 fn shard(pairs: &[DistilledPair], pngs: &[Vec<u8>]) -> std::io::Result<Vec<u8>> {
@@ -106,7 +138,7 @@ fn features() -> String {
 
 fn table(pairs: &[DistilledPair], pngs: &[Vec<u8>]) -> std::result::Result<Vec<u8>, ParquetError> {
     let properties = WriterProperties::builder()
-        .set_created_by(format!("protostill {}", env!("CARGO_PKG_VERSION")))
+        .set_created_by(format!("protostill {}", about::VERSION))
         .set_key_value_metadata(Some(vec![KeyValue::new("huggingface".to_owned(), features())]))
         .set_compression(Compression::UNCOMPRESSED) // it is PNG nearly throughout
         .set_dictionary_enabled(false)
@@ -176,15 +208,24 @@ mod tests {
         }
     }
 
+    /// The main file of a form.
+    fn bytes(form: Form, set: &DistilledSet, pngs: &[Vec<u8>]) -> Vec<u8> {
+        form.files(&set.pairs, pngs).unwrap().swap_remove(0).1
+    }
+
     #[test]
     fn a_set_in_every_form_is_read_again_and_its_shard_is_a_data_set() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
-        set(3).write_as(&out, &json!({}), &[Form::Webdataset, Form::Parquet], false).unwrap();
+        let forms = [Form::Webdataset, Form::Parquet, Form::OpenClip];
+        set(3).write_as(&out, &json!({}), &forms, false).unwrap();
         assert_eq!(DistilledSet::read(&out).unwrap().set.pairs.len(), 3);
         let shards = data::open(&out.join("webdataset")).unwrap();
         assert_eq!(shards.train.pairs[2].caption, "caption é 2");
         assert_eq!(shards.train.images[2].decode().unwrap().get_pixel(0, 0).0, [2, 1, 2]);
+        let read = |name: &str| std::fs::read(out.join(name)).unwrap();
+        assert!(read("open_clip/00000.tar") == read("webdataset/00000.tar"));
+        assert_eq!(read("open_clip/sizes.json"), br#"{"00000.tar":3}"#);
         // A set that was written in more forms may be replaced by one in fewer.
         set(2).write(&out, &json!({})).unwrap();
         assert!(!out.join("parquet").exists());
@@ -194,8 +235,8 @@ mod tests {
     fn a_parquet_file_holds_every_pair_in_order_over_several_row_groups() {
         let set = set(230);
         let pngs: Vec<Vec<u8>> = set.pairs.iter().map(|p| encode_png(&p.image.decode().unwrap()).unwrap()).collect();
-        let bytes = Form::Parquet.bytes(&set.pairs, &pngs).unwrap();
-        assert_eq!(bytes, Form::Parquet.bytes(&set.pairs, &pngs).unwrap());
+        let bytes = bytes(Form::Parquet, &set, &pngs);
+        assert_eq!(bytes, super::table(&set.pairs, &pngs).unwrap());
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
         let reader = SerializedFileReader::new(file.reopen().unwrap()).unwrap();
@@ -218,7 +259,7 @@ mod tests {
     #[test]
     fn the_columns_are_what_datasets_takes_for_an_image_and_no_name_says_a_split() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), Form::Parquet.bytes(&set(1).pairs, &[vec![1]]).unwrap()).unwrap();
+        std::fs::write(file.path(), bytes(Form::Parquet, &set(1), &[vec![1]])).unwrap();
         let reader = SerializedFileReader::new(file.reopen().unwrap()).unwrap();
         let about = reader.metadata().file_metadata();
         let [image, ..] = about.schema().get_fields() else { panic!("no column") };
@@ -228,7 +269,21 @@ mod tests {
         let key = about.key_value_metadata().unwrap().iter().find(|pair| pair.key == "huggingface").unwrap();
         let value: serde_json::Value = serde_json::from_str(key.value.as_ref().unwrap()).unwrap();
         assert_eq!(value["info"]["features"]["image"]["_type"], "Image");
-        assert!([Form::Webdataset, Form::Parquet].iter().all(|form| !form.file().contains("train")));
+        let forms = [Form::Webdataset, Form::Parquet, Form::OpenClip];
+        let names = forms.map(|form| form.files(&set(1).pairs, &[vec![1]]).unwrap());
+        assert!(names.iter().flatten().all(|(name, _)| !name.contains("train")));
+    }
+
+    #[test]
+    fn a_caption_with_tab_quote_or_line_break_is_one_field_of_the_list() {
+        let mut set = set(2);
+        set.pairs[0].caption = "a \"red\"\tball\nand, a box".into();
+        let bytes = bytes(Form::OpenClip, &set, &[vec![], vec![]]);
+        let mut rows = csv::ReaderBuilder::new().delimiter(b'\t').from_reader(&bytes[..]);
+        assert_eq!(*rows.headers().unwrap(), vec!["filepath", "title"]);
+        let rows: Vec<_> = rows.records().map(|row| row.unwrap()).collect();
+        assert_eq!(rows[0], vec!["images/0000.png", &set.pairs[0].caption]);
+        assert_eq!(rows[1], vec!["images/0001.png", "caption é 1"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The distilled set: a pair, the folder it is kept in, other layouts it is written in.
+//! The distilled set: a pair, the folder it is kept in, its card, other layouts it is written in.
 
+pub mod card;
 pub mod export;
 pub mod folder;
 pub mod pair;

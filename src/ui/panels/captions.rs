@@ -27,7 +27,7 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
 
 fn list(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
     let theme = *canvas.theme;
-    let mut remark = match (state.draft.distinct, state.repeated()) {
+    let mut remark = match (state.draft.config.caption.distinct, state.repeated()) {
         (true, _) => "distinct".to_owned(),
         (false, 0) => "no caption repeats".to_owned(),
         (false, n) => format!("{n} repeated"),

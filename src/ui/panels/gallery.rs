@@ -129,14 +129,14 @@ fn large(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
     canvas.picture(picture, state.shown_picture(n));
     let (text, real) = rows(rest, facts);
     let lines = canvas.paragraph(Rect { height: facts - 4 + u16::from(facts > 5), ..text }, &pair.caption, theme.text);
-    let (d, own) = (pair.settings, pair.settings != state.draft.synthesis);
+    let (d, own) = (&pair.settings, pair.settings != state.draft.config.synthesis);
     let scope = match (state.alone, state.marked.count(&state.arranged, state.place())) {
         (false, _) => String::new(),
         (true, 0) => " · keys change this one".to_owned(),
         (true, n) => format!(" · keys change the {n} marked"),
     };
     let own = if own { " · its own" } else { "" };
-    let words = format!("steps {} · guidance {:.1} · noise {}{own}{scope}", d.steps, d.guidance, d.noise);
+    let words = format!("steps {} · guidance {:.1} · noise {}{own}{scope}", d.steps, d.guidance, d.noise_level);
     canvas.put(text.x, text.y + lines, text.width, &words, theme.dim);
     if lines + 2 < facts {
         canvas.put(text.x, text.y + lines + 1, text.width, &format!("seed {}", seed_name(pair.seed)), theme.dim);

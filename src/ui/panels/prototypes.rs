@@ -39,11 +39,11 @@ pub fn waiting(canvas: &mut Canvas, area: Rect, state: &State) {
 fn number(canvas: &mut Canvas, area: Rect, state: &State) {
     let theme = *canvas.theme;
     let most = if state.measured.is_some() { state.most_prototypes() } else { 0 };
-    let label = format!("prototypes {:>5}", count(state.draft.prototypes));
+    let label = format!("prototypes {:>5}", count(state.draft.config.cluster.prototypes));
     canvas.put(area.x, area.y, 16, &label, theme.strong);
     let width = (area.width / 3).min(40);
     // Logarithmic: the step from 10 to 20 matters as much as that from 100 to 200.
-    let share = if most > 1 { (state.draft.prototypes as f64).ln() / (most as f64).ln() } else { 0.0 };
+    let share = if most > 1 { (state.draft.config.cluster.prototypes as f64).ln() / (most as f64).ln() } else { 0.0 };
     let to = |share: f64| Action::PrototypesAt(((most as f64).ln() * share).exp().round() as usize);
     canvas.slider(area.x + 18, area.y, width, share, to);
     let mut words = format!("of {} kept images", count(most));
@@ -59,7 +59,7 @@ fn number(canvas: &mut Canvas, area: Rect, state: &State) {
     let x = area.x + 20 + width;
     canvas.put(x, area.y, area.right().saturating_sub(x), &words, theme.dim);
     if !state.behind {
-        let words = format!("by {}", state.draft.way.in_words());
+        let words = format!("by {}", state.draft.config.method.in_words());
         canvas.put(area.x + 18, area.y + 1, area.width.saturating_sub(18), &words, theme.dim);
     }
     if state.behind && state.protos.is_some() {

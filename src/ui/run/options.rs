@@ -72,7 +72,5 @@ pub(super) fn keys() -> Result<Keys> {
 
 /// Where keys are bound: `$XDG_CONFIG_HOME/protostill/keys.toml`, or `~/.config/protostill/keys.toml`.
 pub fn keys_path() -> Option<PathBuf> {
-    let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let config = from("XDG_CONFIG_HOME").filter(|p| p.is_absolute());
-    Some(config.or_else(|| from("HOME").map(|home| home.join(".config")))?.join("protostill/keys.toml"))
+    Some(crate::fsio::own_folder("XDG_CONFIG_HOME", ".config")?.join("keys.toml"))
 }

@@ -1,10 +1,16 @@
-//! The distilled set: what `distill` writes, `evaluate` reads and people hand on. An ImageFolder with two extra files.
+//! The distilled set: what `distill` writes, `evaluate` reads and people hand on. An ImageFolder with three extra files.
 
+mod added;
 #[cfg(test)]
 mod tests;
 
-use super::{export::Form, pair::DistilledPair};
+use super::{
+    card::CARD,
+    export::{Form, picture},
+    pair::DistilledPair,
+};
 use crate::{
+    about,
     data::{ImageSource, build::stays_inside},
     door,
     error::{Error, Result},
@@ -17,11 +23,12 @@ use crate::{
         store::{arrays::Arrays, encode_png},
     },
 };
+use added::{card_is_ours, is_score, keep_scores};
 use image::RgbImage;
 use ndarray::{Array2, ArrayView1, Ix2};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 /// The file that makes a folder ours.
 pub const MANIFEST: &str = "manifest.json";
@@ -63,7 +70,12 @@ pub struct ReadSet {
 /// A line of `metadata.jsonl`, in Hugging Face's ImageFolder words.
 #[derive(Serialize, Deserialize)]
 struct Line {
-    file_name: String,
+    /// The picture; none where the source had only features of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file_name: Option<String>,
+    /// What the source calls a picture that is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     text: String,
     prototype: usize,
     support: u32,
@@ -132,8 +144,9 @@ impl DistilledSet {
         }
     }
 
-    /// Writes the set as folder `dir`: `images/0000.png` …, `metadata.jsonl`, `prototypes.safetensors` and
-    /// `manifest.json`, which is `manifest` (an object) and the files' hashes. Equal sets and manifests give equal bytes.
+    /// Writes the set as folder `dir`: `images/0000.png` …, `metadata.jsonl`, `prototypes.safetensors`, `manifest.json`,
+    /// which is `manifest` (an object), the program and the files' hashes, and `README.md`. Equal sets and manifests give
+    /// equal bytes.
     ///
     /// Everything is written beside `dir`, which it then takes the place of: a crash or a full disk leaves the old folder or
     /// the new one, whole. Scores of a set that is replaced stay, under its name.
@@ -154,13 +167,14 @@ impl DistilledSet {
         self.check(dir)?;
         replaceable(dir, force)?;
         replace_folder(dir, |new| {
-            let hashes = self.write_files(new, manifest, forms)?;
-            keep_scores(dir, new, &hashes)
+            let (ours, manifest) = self.write_files(new, manifest, forms)?;
+            keep_scores(dir, new, &ours)?;
+            put(&new.join(CARD), self.card(new, &manifest)?.as_bytes())
         })
     }
 
-    /// Into an empty folder; returns what the manifest says of it.
-    fn write_files(&self, dir: &Path, manifest: &Value, forms: &[Form]) -> Result<Ours> {
+    /// Into an empty folder; returns what this program needs of the manifest, and all of it.
+    fn write_files(&self, dir: &Path, manifest: &Value, forms: &[Form]) -> Result<(Ours, Value)> {
         let mut files = BTreeMap::new();
         let mut order = Vec::new();
         let mut put = |name: String, bytes: &[u8]| -> Result<()> {
@@ -171,12 +185,17 @@ impl DistilledSet {
         };
         let (mut lines, mut pngs) = (String::new(), Vec::new());
         for (i, pair) in self.pairs.iter().enumerate() {
-            let file_name = format!("images/{i:04}.png");
-            let png = encode_png(&pair.image.decode()?)?;
-            put(file_name.clone(), &png)?;
-            pngs.push(png);
+            let (file_name, key) = match &pair.image {
+                ImageSource::Absent(name) => (None, Some(name.display().to_string())),
+                image => {
+                    let png = encode_png(&image.decode()?)?;
+                    put(picture(i), &png)?;
+                    pngs.push(png);
+                    (Some(picture(i)), None)
+                }
+            };
             let (support, similarity) = (pair.support, pair.similarity);
-            let line = Line { file_name, text: pair.caption.clone(), prototype: i, support, similarity };
+            let line = Line { file_name, key, text: pair.caption.clone(), prototype: i, support, similarity };
             lines += &serde_json::to_string(&line).map_err(|e| Error::input(dir, e.to_string()))?;
             lines.push('\n');
         }
@@ -187,18 +206,28 @@ impl DistilledSet {
             None => arrays,
         };
         put(PROTOTYPES.into(), &arrays.to_bytes()?)?;
+        if pngs.len() < self.pairs.len() && !forms.is_empty() {
+            return Err(Error::setting("format", "takes pictures, and the source has only features of them"));
+        }
         for form in forms {
-            put(form.file().into(), &form.bytes(&self.pairs, &pngs)?)?;
+            for (name, bytes) in form.files(&self.pairs, &pngs)? {
+                put(name.into(), &bytes)?;
+            }
         }
         let mut whole = manifest.as_object().cloned().unwrap_or_default();
-        whole.insert("protostill".into(), json!({ "format": FORMAT, "version": env!("CARGO_PKG_VERSION") }));
+        let mut program = json!({ "format": FORMAT });
+        program
+            .as_object_mut()
+            .into_iter()
+            .for_each(|p| p.extend(about::json().as_object().cloned().unwrap_or_default()));
+        whole.insert("protostill".into(), program);
         whole.insert("method".into(), json!(self.method));
         let hashes: Map<String, Value> = order.into_iter().map(|name| (name.clone(), json!(files[&name]))).collect();
         whole.insert("files".into(), Value::Object(hashes));
         let mut text = serde_json::to_vec_pretty(&whole).map_err(|e| Error::input(dir, e.to_string()))?;
         text.push(b'\n');
         super::folder::put(&dir.join(MANIFEST), &text)?;
-        Ok(Ours { protostill: Format { format: FORMAT }, method: self.method.clone(), files })
+        Ok((Ours { protostill: Format { format: FORMAT }, method: self.method.clone(), files }, Value::Object(whole)))
     }
 
     /// Reads folder `dir` and checks all of it: manifest, hashes, shapes, numbers, images there and as many as rows.
@@ -283,28 +312,31 @@ fn read_manifest(path: &Path) -> Result<(Value, Ours)> {
 fn read_pairs(dir: &Path, files: &BTreeMap<String, Fingerprint>) -> Result<Vec<DistilledPair>> {
     let path = dir.join(METADATA);
     let text = door::read_to_string(&path, door::TABLE).map_err(Error::io(&path))?;
-    let mut pairs = Vec::new();
+    let (mut pairs, mut shown) = (Vec::new(), 0);
     for (i, line) in text.lines().enumerate() {
         let wrong = |what: String| Error::input(&path, format!("line {}: {}", i + 1, printable(&what)));
         let line: Line = serde_json::from_str(line).map_err(|e| wrong(e.to_string()))?;
         if line.prototype != i {
             return Err(wrong(format!("prototype {} where {i} belongs", line.prototype)));
         }
-        if !files.contains_key(&line.file_name) {
-            return Err(wrong(format!("\"{}\" is not among the files of {MANIFEST}", line.file_name)));
-        }
+        let image = match (&line.file_name, &line.key) {
+            (Some(name), _) if files.contains_key(name) => ImageSource::File(dir.join(name)),
+            (Some(name), _) => return Err(wrong(format!("\"{name}\" is not among the files of {MANIFEST}"))),
+            (None, Some(key)) => ImageSource::Absent(key.into()),
+            (None, None) => return Err(wrong("neither file_name nor key".into())),
+        };
+        shown += usize::from(line.file_name.is_some());
         let caption = printable(&line.text);
         if caption.trim().is_empty() {
             return Err(wrong("the caption is empty".into()));
         }
-        let image = ImageSource::File(dir.join(&line.file_name));
         pairs.push(DistilledPair { image, caption, support: line.support, similarity: line.similarity });
     }
     let images = files.keys().filter(|name| name.starts_with("images/")).count();
-    if images == pairs.len() {
+    if images == shown {
         Ok(pairs)
     } else {
-        Err(Error::input(&path, format!("{} lines, but {MANIFEST} lists {images} images", pairs.len())))
+        Err(Error::input(&path, format!("{shown} lines with a picture, but {MANIFEST} lists {images} images")))
     }
 }
 
@@ -316,36 +348,17 @@ fn read_pairs(dir: &Path, files: &BTreeMap<String, Fingerprint>) -> Result<Vec<D
 pub fn replaceable(dir: &Path, force: bool) -> Result<()> {
     let claim = || {
         let (_, ours) = read_manifest(&dir.join(MANIFEST)).ok()?;
-        Some(Claim { by: MANIFEST, files: ours.files, later: is_score })
+        Some(Claim { by: MANIFEST, files: ours.files, later: |name| name == CARD || is_score(name) })
     };
-    match refusal(dir, claim, force)? {
-        Some(why) => Err(Error::setting("out", format!("{}: {why}; or name another folder", dir.display()))),
+    let way = |edited| if edited { "`--force` replaces them; or name another folder" } else { "name another folder" };
+    let why = match refusal(dir, claim, force)? {
+        None if !force && !card_is_ours(dir)? => Some((format!("\"{CARD}\" changed since it was written"), true)),
+        other => other,
+    };
+    match why {
+        Some((why, edited)) => Err(Error::setting("out", format!("{}: {why}", dir.display())).or(way(edited))),
         None => Ok(()),
     }
-}
-
-/// Whether `evaluate` wrote the file, about the set in the folder or (`recall-NAME.json`) about one that it took the place of.
-fn is_score(name: &str) -> bool {
-    name == SCORES || name.strip_prefix("recall-").is_some_and(|rest| rest.ends_with(".json") && !rest.contains('/'))
-}
-
-/// Takes the scores in `old` along to `new`: as they are if the set is the same, else under the name of their set.
-fn keep_scores(old: &Path, new: &Path, ours: &Ours) -> Result<()> {
-    let same = read_manifest(&old.join(MANIFEST)).is_ok_and(|(_, before)| before == *ours);
-    for entry in fs::read_dir(old).into_iter().flatten().flatten() {
-        let Some(name) = entry.file_name().to_str().filter(|name| is_score(name)).map(str::to_owned) else { continue };
-        let bytes = door::read(&entry.path(), door::SETTINGS).map_err(Error::io(entry.path()))?;
-        let name = if name == SCORES && !same { score_name(&bytes) } else { name };
-        put(&new.join(name), &bytes)?;
-    }
-    Ok(())
-}
-
-/// A name for the scores of a set that is there no more.
-fn score_name(scores: &[u8]) -> String {
-    let of = serde_json::from_slice::<Value>(scores).ok();
-    let of = of.and_then(|scores| serde_json::from_value(scores["set"]["fingerprint"].clone()).ok());
-    format!("recall-{}.json", of.unwrap_or_else(|| Fingerprint::of_bytes(scores)).short())
 }
 
 fn put(path: &Path, bytes: &[u8]) -> Result<()> {

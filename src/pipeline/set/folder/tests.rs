@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::fsio::crash::{Kept, Recorder};
+use std::fs;
 
 fn set(tint: u8) -> DistilledSet {
     let pair = |i: u8| DistilledPair {

@@ -39,11 +39,11 @@ pub fn threshold(canvas: &mut Canvas, area: Rect, state: &State, measured: &Meas
 pub fn slider(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured) {
     let theme = *canvas.theme;
     let (all, kept) = (measured.order.len(), kept_count(measured, &state.draft));
-    let label = format!("prune {:>3.0} %", state.draft.prune * 100.0);
+    let label = format!("prune {:>3.0} %", state.draft.config.prune.ratio * 100.0);
     canvas.put(area.x, area.y, 11, &label, theme.text);
     let to = |share: f64| Action::ThresholdAt((share * 100.0).round() as u8);
-    canvas.slider(area.x + 12, area.y, area.width.saturating_sub(12), state.draft.prune, to);
-    let proposed = measured.noise.as_ref().is_some_and(|n| n.proposed == state.draft.prune);
+    canvas.slider(area.x + 12, area.y, area.width.saturating_sub(12), state.draft.config.prune.ratio, to);
+    let proposed = measured.noise.as_ref().is_some_and(|n| n.proposed == state.draft.config.prune.ratio);
     let (what, by) = if proposed { ("", " by trust") } else { (" pairs", "") };
     let words = format!("{} of {}{what} stay ({}){by}", count(kept), count(all), percent(kept, all));
     let indent = if area.width > 48 { 12 } else { 0 };

@@ -79,8 +79,14 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
 }
 
 fn remark(state: &State, width: u16) -> String {
-    let p = &state.draft.protocol;
-    let next = format!("next: {} · {} · {} runs · {} epochs", state.draft.way, p.encoders.join(", "), p.runs, p.epochs);
+    let p = &state.draft.config.evaluation;
+    let next = format!(
+        "next: {} · {} · {} runs · {} epochs",
+        state.draft.config.method,
+        p.encoders.join(", "),
+        p.runs,
+        p.epochs
+    );
     match (state.reading.pinned, width) {
         (Some(_), _) => format!("differences from the pinned line · {next}"),
         (None, 100..) => format!("percent, mean ± sd · {next}"),
@@ -218,7 +224,7 @@ fn chance_of(state: &State) -> Option<[f64; 7]> {
 fn running_encoders(job: &Job) -> &[String] {
     use crate::app::Work;
     match &job.work {
-        Work::Evaluate { draft, .. } | Work::Yardstick { draft, .. } => &draft.protocol.encoders,
+        Work::Evaluate { draft, .. } | Work::Yardstick { draft, .. } => &draft.config.evaluation.encoders,
         _ => &[],
     }
 }
@@ -228,7 +234,7 @@ fn running(canvas: &mut Canvas, rest: &mut Rect, job: &Job, grid: &Grid) {
     use crate::app::Work;
     let theme = *canvas.theme;
     let (Work::Evaluate { draft, .. } | Work::Yardstick { draft, .. }) = &job.work else { return };
-    let take = (draft.protocol.encoders.len() as u16 + 1).min(rest.height);
+    let take = (draft.config.evaluation.encoders.len() as u16 + 1).min(rest.height);
     if take == 0 {
         return;
     }
@@ -237,11 +243,11 @@ fn running(canvas: &mut Canvas, rest: &mut Rect, job: &Job, grid: &Grid) {
     let words = format!("{} · {:.0} %", job.title(), share * 100.0);
     let used = canvas.put(area.x, area.y, area.width, &words, theme.accent);
     canvas.bar(area.x + used + 2, area.y, area.width.saturating_sub(used + 2).min(24), share);
-    for (name, y) in draft.protocol.encoders.iter().zip(area.y + 1..area.bottom()) {
+    for (name, y) in draft.config.evaluation.encoders.iter().zip(area.y + 1..area.bottom()) {
         let own = job.series.iter().filter(|(s, _)| s.split('/').next() == Some(name.as_str()));
         let over: Vec<f64> =
             own.filter(|(s, _)| s.ends_with("/R-mean")).filter_map(|(_, p)| p.last().map(|p| p.1)).collect();
-        let runs = draft.protocol.runs;
+        let runs = draft.config.evaluation.runs;
         canvas.put(area.x + 2, y, grid.start - 3, &format!("{name} × {runs}"), theme.dim);
         let room = grid.shown.len() as u16 * grid.cell;
         let bar = room.saturating_sub(14).min(36);

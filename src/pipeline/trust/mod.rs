@@ -5,19 +5,18 @@ mod certificate;
 mod mixture;
 mod neighbours;
 mod null;
+pub mod prune;
 mod tracks;
 
 pub use certificate::{Certificate, certificates};
 
-use super::embeddings::{Embeddings, Kept};
-use crate::error::Result;
-use crate::{
-    kernels::vectors,
-    pipeline::{
-        Ctx,
-        ridge::{Space, Texts},
-    },
+use super::space::embeddings::{Embeddings, Kept};
+use super::{
+    Ctx,
+    ridge::{Space, Texts},
 };
+use crate::error::Result;
+use crate::kernels::vectors;
 use null::{Mismatched, Sorted};
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;

@@ -1,20 +1,23 @@
 //! Leaves out the pairs whose image and caption agree least.
 
-use super::{
-    embeddings::{Embeddings, Kept, fits},
-    trust::{TrustSettings, trust},
+use super::{TrustSettings, trust};
+use crate::{
+    error::Result,
+    pipeline::{
+        Ctx, setting,
+        space::{
+            embeddings::{Embeddings, Kept},
+            stats::similarities,
+        },
+    },
 };
-use crate::error::{Error, Result};
-use crate::{kernels::vectors, pipeline::Ctx};
-use ndarray::Axis;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// What a pair is judged by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PruneMethod {
-    /// Whether it is more likely matched than re-paired at random (see [`super::trust`]): as many are dropped as
+    /// Whether it is more likely matched than re-paired at random (see [`crate::pipeline::trust`]): as many are dropped as
     /// are mismatched.
     #[default]
     Trust,
@@ -42,31 +45,8 @@ impl PruneSettings {
     /// # Errors
     /// [`Error::Setting`] for a ratio that is not in [0, 1).
     pub fn check(&self) -> Result<()> {
-        if (0.0..1.0).contains(&self.ratio) {
-            return Ok(());
-        }
-        Err(Error::setting("prune.ratio", format!("must be from 0 to below 1, not {}", self.ratio)))
+        setting::check("prune", self)
     }
-}
-
-/// The cosine of every pair, `[pairs]`; 0 for an embedding of length 0.
-///
-/// # Errors
-/// [`Error::Shape`] if the arrays do not fit or hold a NaN, [`Error::Cancelled`].
-pub fn similarities(data: &Embeddings, ctx: &Ctx) -> Result<Vec<f32>> {
-    fits(data)?;
-    let texts = data.text.view();
-    let blocks: Vec<_> =
-        texts.axis_chunks_iter(Axis(0), vectors::BLOCK).zip(data.image_of.chunks(vectors::BLOCK)).collect();
-    let parts: Vec<Vec<f32>> = blocks
-        .into_par_iter()
-        .map(|(texts, images)| {
-            ctx.check()?;
-            let pair = |(text, &image)| vectors::cosine(data.image.row(image as usize), text) as f32;
-            Ok(texts.outer_iter().zip(images).map(pair).collect())
-        })
-        .collect::<Result<_>>()?;
-    Ok(parts.concat())
 }
 
 /// Drops the pairs that are not trusted, or the `floor(ratio · N)` of lowest similarity; of equals the earlier row goes first.
