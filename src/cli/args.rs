@@ -8,7 +8,10 @@ pub use explore::*;
 
 use super::flags::{Judging, Making, Pairs, change};
 use crate::pipeline::setting::Change;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser},
+};
 use std::path::PathBuf;
 
 /// Distil an image-text dataset into a few synthetic pairs that still teach a retrieval model.
@@ -66,9 +69,8 @@ pub struct Global {
     /// shards such as 'train-{000..012}.tar', or a data set of the Hugging Face hub as org/name
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// How the data set lies on disk, where that is not to be found out: imagefolder, arrow, coco, lists, karpathy,
-    /// clip-retrieval, captions, table, webdataset, parquet or files
-    #[arg(long = "as", global = true, value_name = "LAYOUT")]
+    /// How the data set lies on disk, where that is not to be found out
+    #[arg(long = "as", global = true, value_name = "LAYOUT", value_parser = layouts())]
     pub layout: Option<String>,
 }
 
@@ -142,6 +144,12 @@ pub struct Man {
     /// The folder that they go to
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
+}
+
+/// The layouts that data sets are read in.
+fn layouts() -> PossibleValuesParser {
+    let value = |(name, words)| PossibleValue::new(name).help(words);
+    crate::data::source::layouts().map(value).collect::<Vec<_>>().into()
 }
 
 /// What the help says of methods.

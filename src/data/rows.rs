@@ -27,8 +27,8 @@ pub(super) enum Kind {
 /// Texts of a cell; none where it is null.
 pub(super) type Texts = Vec<Vec<String>>;
 
-/// A picture in a cell: its name, if it has one, and where it lies.
-pub(super) type Picture = (Option<String>, Origin);
+/// A picture in a cell: its name, if it has one, and where it lies; of one that lies nowhere the name is a path.
+pub(super) type Picture = (Option<String>, Option<Origin>);
 
 /// A table with named columns.
 pub(super) trait Columns {
@@ -138,6 +138,11 @@ fn images(table: &dyn Columns, at: usize, roots: &Arc<Vec<PathBuf>>) -> Result<V
     let mut own = named.map(|at| table.texts(at)).transpose()?;
     let name = |(row, picture): (usize, Option<Picture>)| {
         let (inner, origin) = picture?;
+        let origin = match (origin, &inner) {
+            (Some(origin), _) => origin,
+            (None, Some(path)) => return Some((path.clone(), Origin::Ends(roots.clone()))),
+            (None, None) => return None,
+        };
         let own = own.as_mut().and_then(|own| own[row].drain(..).next()).filter(|name| !name.is_empty());
         let place = table.place(row);
         Some((own.unwrap_or_else(|| inner.map_or(place.clone(), |inner| format!("{inner} ({place})"))), origin))

@@ -51,7 +51,7 @@ fn shells_complete_every_command_and_each_has_a_page() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let out = bare(home.path()).args(["completions", shell]).output().unwrap();
         let script = String::from_utf8(out.stdout).unwrap();
-        assert!(script.contains("evaluate") && script.contains("--tensorboard"), "{shell}");
+        assert!(script.contains("evaluate") && script.contains("tensorboard"), "{shell}");
     }
     bare(home.path()).args(["man", "pages"]).assert().success();
     let pages = contents_of(&home.path().join("pages"));
@@ -70,6 +70,10 @@ fn each_evaluation_has_curves_of_its_own_and_a_file_of_them_has_one_shape() {
     distill(home.path(), &[]);
     let curves = ["--metrics", "m.jsonl", "--tensorboard", "tb"];
     evaluate(home.path(), &curves);
+    let scores: serde_json::Value =
+        serde_json::from_slice(&fs::read(home.path().join("out/recall.json")).unwrap()).unwrap();
+    assert_eq!(scores["checkpoints"]["vit"]["name"], "demo/encoders");
+    assert_eq!(scores["checkpoints"]["vit"]["weights"]["vit/model.safetensors"].as_str().unwrap().len(), 64);
     let first = contents_of(&home.path().join("tb"));
     evaluate(home.path(), &curves);
     assert_eq!(contents_of(&home.path().join("tb")), first, "the same evaluation");
@@ -158,4 +162,34 @@ fn a_closed_reader_ends_completions_quietly() {
     drop(child.stdout.take());
     let done = child.wait_with_output().unwrap();
     assert!(done.status.success() && done.stderr.is_empty());
+}
+
+#[test]
+fn a_report_is_one_page_that_asks_for_nothing_and_shows_every_pair_beside_real_ones() {
+    let home = tempfile::tempdir().unwrap();
+    distill(home.path(), &[]);
+    evaluate(home.path(), &[]);
+    protostill(home.path()).args(["distill", "--method", "kcenter", "--pairs", "6", "--out", "six"]).assert().success();
+    protostill(home.path()).args(["report", "out", "six", "--out", "r.html"]).assert().success();
+    let page = fs::read_to_string(home.path().join("r.html")).unwrap();
+    assert_eq!(page.matches("<div class=\"pair\">").count(), 4 + 6);
+    // A real pair is nearest to itself.
+    assert!(page.matches("<li><img class=\"tiny\" src=\"data:image/png;base64,").count() >= 10);
+    assert!(page.contains(">1.000 ") && page.contains("R-mean against the number of pairs, vit"));
+    assert!(page.contains("Not evaluated yet") && page.contains("<td>vit</td>"));
+    for outside in ["http:", "https:", "<script", "src=\"/", "url("] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    let pictures = page.matches("<img").count();
+    assert!(page.matches("alt=\"").count() == pictures && !page.contains("alt=\"\""));
+    assert!(page.len() < 2_000_000, "{}", page.len());
+    // Without the store the page says what it lacks.
+    let mut command = protostill(home.path());
+    let run = command.args(["report", "out", "--out", "s.html", "--store", "elsewhere"]).assert().success();
+    let said = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+    assert!(said.contains("without nearest real pairs: --embed: the store has no embeddings"), "{said}");
+    let mut nothing = protostill(home.path());
+    nothing.args(["report", "nowhere", "--out", "t.html"]);
+    assert!(complaint(nothing, 2).contains("nowhere"));
+    assert!(!home.path().join("t.html").exists());
 }

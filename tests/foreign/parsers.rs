@@ -1,6 +1,7 @@
 //! Every parser of foreign bytes, with files that it reads: what the seeded test changes at random (`mutate.rs`) and what
 //! `fuzz/` changes by what it covers.
 
+#[path = "layouts.rs"]
 mod layouts;
 
 use image::{DynamicImage, ImageFormat, RgbImage};

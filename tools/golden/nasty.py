@@ -6,7 +6,7 @@ nasty.py tests/golden
 nasty.py OUT.json BPE.txt.gz [CAPTIONS.json ...]
     For the real vocabulary (OpenAI's bpe_simple_vocab_16e6.txt.gz): writes it as a tokenizer's folder beside OUT.json, and to
     OUT.json every nasty string and caption, raw and normalised, with its ids. Compare with:
-    PROTOSTILL_TOKENS=OUT.json cargo test --release --test golden_tokens -- --ignored --nocapture
+    PROTOSTILL_TOKENS=OUT.json cargo test --release --test golden tokens -- --ignored --nocapture
 """
 import gzip, hashlib, json, pathlib, re, sys
 

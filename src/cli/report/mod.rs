@@ -1,6 +1,7 @@
 //! `protostill report`: distilled sets as one page that opens anywhere, offline.
 
 mod gather;
+mod html;
 mod page;
 mod plot;
 

@@ -1,7 +1,7 @@
 //! Charts as SVG inside the page: lines with deviations, and bars. Colours are the page's own, so that they follow dark and
 //! light; numbers stand beside them in tables.
 
-use super::page::escaped;
+use super::html::escaped;
 use std::fmt::Write;
 
 const WIDTH: f64 = 640.0;

@@ -110,7 +110,7 @@ impl Columns for Parquet {
         let all = cells.are_all_there();
         let picture = |(row, name): (u64, Option<String>)| {
             let there = all || cells.has(row)?;
-            Ok(there.then(|| (name, Origin::Cell { cells: cells.clone(), row })))
+            Ok(Some((name, there.then(|| Origin::Cell { cells: cells.clone(), row }))))
         };
         (0..).zip(names).map(picture).collect()
     }

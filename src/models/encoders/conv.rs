@@ -187,6 +187,8 @@ pub enum Activation {
     Relu6,
     /// `x sigmoid(x)`
     Silu,
+    /// `x hard_sigmoid(x)`
+    HardSwish,
     /// The exact one, with erf.
     Gelu,
 }
@@ -198,9 +200,15 @@ impl Activation {
             Self::Relu => x.mapv_inplace(|v| v.max(0.0)),
             Self::Relu6 => x.mapv_inplace(|v| v.clamp(0.0, 6.0)),
             Self::Silu => x.mapv_inplace(|v| v * sigmoid(v)),
+            Self::HardSwish => x.mapv_inplace(|v| v * hard_sigmoid(v)),
             Self::Gelu => x.mapv_inplace(host::gelu),
         }
     }
+}
+
+/// `min(max(x + 3, 0), 6) / 6`
+pub fn hard_sigmoid(x: f32) -> f32 {
+    (x + 3.0).clamp(0.0, 6.0) / 6.0
 }
 
 /// `1 / (1 + e^-x)`

@@ -171,8 +171,7 @@ impl Encoder {
     }
 
     /// timm's names of what can be loaded; `*` stands for any ending.
-    pub const ARCHITECTURES: &str =
-        "vit_*, deit_*, deit3_*, nf_resnet*, nf_regnet_b*, nfnet_l*, nfnet_f*, resnetN, mobilenetv2_*";
+    pub const ARCHITECTURES: &str = "vit_*, deit_*, deit3_*, nf_resnet*, nf_regnet_b*, nfnet_l*, nfnet_f*, resnetN, resnetNd, mobilenetv2_*, mobilenetv3_*, efficientnet_b*, efficientnet_lite*";
 
     /// The same, shown images by `pixels`; [`Self::load`] shows them by the reference's.
     #[must_use]
@@ -263,7 +262,7 @@ impl Body {
             (Self::Resnet(resnet::Resnet::load(t)?), "fc", "avg")
         } else if mobilenet::knows(name) {
             plain()?;
-            (Self::Mobilenet(mobilenet::Mobilenet::load(t)?), "classifier", "avg")
+            (Self::Mobilenet(mobilenet::Mobilenet::load(t, name)?), "classifier", "avg")
         } else {
             let name = crate::fsio::printable(name);
             return Err(Error::input(path, format!("architecture `{name}`: expected {}", Encoder::ARCHITECTURES)));

@@ -4,7 +4,7 @@ use super::{Prototyped, Workbench};
 use crate::pipeline::recipe::Recipe;
 use crate::{
     data::{ImageSource, Pair},
-    error::Result,
+    error::{Error, Result},
     fingerprint::Fingerprint,
     kernels::vectors,
     models::{
@@ -153,17 +153,37 @@ impl Workbench {
         })
     }
 
+    /// Whether the decoder decodes the embeddings that there are, if `way` draws; asked before anything is computed.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming the features that it does not fit; [`Error::Setting`] saying what goes without a decoder.
+    pub fn can_draw(&self, way: Way) -> Result<()> {
+        if !way.draws() {
+            return Ok(());
+        }
+        let wide = unclip::width_of(&self.checkpoints.decoder)?;
+        if let Some(ready) = &self.dataset.train.ready {
+            return ready.fits_decoder(wide);
+        }
+        match self.clip()?.width() {
+            found if found == wide => Ok(()),
+            found => {
+                let message = format!(
+                    "decodes embeddings of {wide}, where `models.clip` gives {found}; with this CLIP all methods work that \
+                     draw nothing: any with real pictures (`--pictures real`, such as need+real), random, kcenter, herding"
+                );
+                Err(Error::setting("models.decoder", message))
+            }
+        }
+    }
+
     /// The distilled set of `recipe`, whichever way it gets its pairs.
     ///
     /// # Errors
     /// Those of the stages.
     pub fn distil(&self, recipe: &Recipe, ctx: &Ctx) -> Result<DistilledSet> {
         let way = recipe.method;
-        if way.draws()
-            && let Some(ready) = &self.dataset.train.ready
-        {
-            ready.fits_decoder(unclip::width_of(&self.checkpoints.decoder)?)?;
-        }
+        self.can_draw(way)?;
         if way.method.start() != Start::Pairs {
             return self.of_prototypes(recipe, &self.prototypes(recipe, ctx)?, ctx);
         }

@@ -4,10 +4,11 @@ use super::{Workbench, make::DECODER};
 use crate::{
     about,
     error::Result,
-    models::{files::MODEL, weights::Checkpoint},
+    models::{files::MODEL, hub::Name, weights::Checkpoint},
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::path::Path;
 
 impl Workbench {
     /// The settings, the program, the data, the checkpoints that were computed with, and the machine. `draws`: whether the
@@ -32,6 +33,22 @@ impl Workbench {
             "device": self.backend.device_name(),
             "precision": self.backend.precision_name(),
         }))
+    }
+}
+
+impl Workbench {
+    /// The checkpoints of these evaluation encoders, by their names.
+    ///
+    /// # Errors
+    /// Weights that cannot be read.
+    pub fn students(&self, encoders: &[String]) -> Result<Value> {
+        let about = |name: &String| match Name::parse(name) {
+            Some(_) => about(&Checkpoint::open(name, &self.checkpoints.hub)?, &[("", MODEL)]),
+            None if Path::new(name).is_absolute() => about(&Checkpoint::Folder(name.into()), &[("", MODEL)]),
+            None => about(&self.checkpoints.encoders, &[(name, MODEL)]),
+        };
+        let all = encoders.iter().map(|name| Ok((name.clone(), about(name)?)));
+        Ok(Value::Object(all.collect::<Result<Map<_, _>>>()?))
     }
 }
 

@@ -209,11 +209,10 @@ pub(super) fn pages(file: &File, column: &ColumnChunkMetaData) -> Result<Vec<u64
         if header.packed < 0 || packed > end - at {
             return wrong(format!("a page claims {} bytes of {}", header.packed, end - at));
         }
-        let most = PAGE + RATIO * packed;
-        if !(0..=most.cast_signed()).contains(&header.unpacked) {
+        if !(0..=worth(packed).cast_signed()).contains(&header.unpacked) {
             return wrong(format!("a page of {packed} bytes claims to unpack to {}", header.unpacked));
         }
-        if header.unpacked.cast_unsigned() > room {
+        if !has_room(header.unpacked.cast_unsigned(), room) {
             let message = format!("a page unpacks to {} bytes; there is room for {room} (`--memory`)", header.unpacked);
             return wrong(message);
         }
@@ -224,6 +223,16 @@ pub(super) fn pages(file: &File, column: &ColumnChunkMetaData) -> Result<Vec<u64
         at += packed;
     }
     Ok(values)
+}
+
+/// What a page of so many bytes may unpack to.
+fn worth(packed: u64) -> u64 {
+    PAGE + RATIO * packed
+}
+
+/// Whether a page of so many bytes fits into the room for pictures, or is no larger than writers make them anyway.
+fn has_room(unpacked: u64, room: u64) -> bool {
+    unpacked <= room.max(PAGE)
 }
 
 fn header(file: &File, at: u64, end: u64) -> Result<Option<(Header, u64)>> {
@@ -254,4 +263,17 @@ fn brotli(bytes: &[u8], header: &Header) -> Result<()> {
     let most = header.unpacked.cast_unsigned() + 1;
     let length = io::copy(&mut brotli::Decompressor::new(packed, 1 << 12).take(most), &mut io::sink())?;
     if length < most { Ok(()) } else { wrong("a page unpacks to more than it claims") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_page_is_held_to_the_room_and_a_usual_one_is_read_in_any() {
+        let (gigabyte, packed) = (1 << 30, 1 << 25);
+        assert!(worth(packed) > 2 * gigabyte, "by its worth alone it would be unpacked");
+        assert!(!has_room(worth(packed), gigabyte / 4) && has_room(gigabyte / 4, gigabyte / 4));
+        assert!(has_room(1 << 20, 0));
+    }
 }

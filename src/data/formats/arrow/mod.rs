@@ -160,6 +160,30 @@ mod tests {
     }
 
     #[test]
+    fn pictures_that_are_only_paths_are_found_by_the_ends_of_these() {
+        let dir = tempfile::tempdir().unwrap();
+        save(dir.path(), "train", &[1]);
+        let mut columns = batch(&[(Some(b"-"), &["a dog"])]);
+        let image = columns.column(1).as_any().downcast_ref::<arrow_array::StructArray>().unwrap().clone();
+        let (fields, mut parts, nulls) = image.into_parts();
+        parts[0] = Arc::new(arrow_array::BinaryArray::new_null(1));
+        parts[1] = Arc::new(arrow_array::StringArray::from(vec!["/elsewhere/pics/0.png"]));
+        let image = arrow_array::StructArray::new(fields, parts, nulls);
+        let all = columns.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+        let mut arrays = columns.columns().to_vec();
+        arrays[1] = Arc::new(image);
+        columns = arrow_array::RecordBatch::try_from_iter_with_nullable(
+            all.iter().zip(arrays).map(|(name, array)| (name, array, true)),
+        )
+        .unwrap();
+        fs::write(dir.path().join("data-00000.arrow"), stream(&[columns])).unwrap();
+        assert!(open(dir.path()).unwrap_err().to_string().contains("row 1: no image \"/elsewhere/pics/0.png\""));
+        fs::create_dir(dir.path().join("pics")).unwrap();
+        fs::write(dir.path().join("pics/0.png"), png(9)).unwrap();
+        assert_eq!(open(dir.path()).unwrap().train.images[0].decode().unwrap().get_pixel(0, 0).0[0], 9);
+    }
+
+    #[test]
     fn a_saved_split_says_itself_which_it_is_and_a_file_that_is_gone_is_named() {
         let dir = tempfile::tempdir().unwrap();
         save(dir.path(), "test", &[1, 2]);

@@ -143,8 +143,8 @@ impl Columns for Table {
             names.resize(whole.len(), None);
             let spans = buffers.spans(bytes)?;
             for ((span, name), whole) in spans.into_iter().zip(names).zip(whole) {
-                let member = |(offset, length)| (name, Origin::Member { shard: self.shard.clone(), offset, length });
-                all.push(span.filter(|_| whole).map(member));
+                let member = |(offset, length)| Origin::Member { shard: self.shard.clone(), offset, length };
+                all.push(whole.then(|| (name, span.map(member))));
             }
             Ok(())
         })?;

@@ -1,8 +1,7 @@
 //! One data set in every layout: what is computed from it does not depend on how it lies on disk.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod program;
-
+use crate::program;
 use candle_core::{DType, Device};
 use protostill::{
     data::{self, Dataset, world},
@@ -116,7 +115,8 @@ fn a_set_of_features_alone_is_written_read_and_scored_as_with_its_pictures() {
     let scores = [&a, &b].map(|bench| {
         let set = bench.distil(&recipe, &Ctx::quiet()).unwrap();
         let out = home.path().join("out");
-        set.write(&out, &bench.manifest(&protostill::config::Config::default())).unwrap();
+        let manifest = bench.manifest(&protostill::config::Config::default(), false).unwrap();
+        set.write(&out, &manifest).unwrap();
         let set = DistilledSet::read(&out).unwrap().set;
         (set.text_prototypes.clone(), bench.evaluate(&set, &protocol, 1, &Ctx::quiet()).unwrap())
     });
@@ -190,4 +190,29 @@ fn the_commands_say_what_lacks_and_write_what_others_read() {
         let said = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
         assert!(said.contains("there are only features of this image"), "{said}");
     }
+}
+
+#[test]
+fn captioned_images_of_others_are_measured_like_a_set_and_nothing_is_left_in_their_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| program::protostill(home.path()).args(args).assert();
+    run(&["distill", "--method", "random", "--out", "out"]).success();
+    let (out, given) = (home.path().join("out"), home.path().join("given"));
+    fs::create_dir_all(given.join("images")).unwrap();
+    fs::copy(out.join("metadata.jsonl"), given.join("metadata.jsonl")).unwrap();
+    for image in fs::read_dir(out.join("images")).unwrap() {
+        let image = image.unwrap();
+        fs::copy(image.path(), given.join("images").join(image.file_name())).unwrap();
+    }
+    let before = program::contents(&given);
+    let scored = |dir: &str| {
+        let run = run(&["evaluate", dir, "--runs", "1", "--json"]).success();
+        serde_json::from_slice::<serde_json::Value>(&run.get_output().stdout).unwrap()
+    };
+    let (ours, theirs) = (scored("out"), scored("given"));
+    assert_eq!((theirs["set"]["method"].as_str(), theirs["set"]["pairs"].as_u64()), (Some("given"), Some(4)));
+    // Its own captions are the targets of `random`, too.
+    assert_eq!(theirs["encoders"], ours["encoders"]);
+    run(&["evaluate", "given", "--dry-run", "--json"]).success();
+    assert_eq!(program::contents(&given), before);
 }

@@ -256,7 +256,7 @@ fn an_image_is_the_same_to_the_bit_on_any_number_of_threads() {
     let on = |threads: &str| {
         let file = dir.path().join(threads);
         let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "batch_to_a_file", "--ignored"]).env("BATCH_FILE", &file);
+        child.args(["--exact", "unclip::batch_to_a_file", "--ignored"]).env("BATCH_FILE", &file);
         assert!(child.env("RAYON_NUM_THREADS", threads).output().unwrap().status.success());
         std::fs::read(file).unwrap()
     };

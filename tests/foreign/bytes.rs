@@ -1,15 +1,9 @@
 //! Bytes that strangers made: under every name that is read, nothing hangs, and nothing panics.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-#[path = "foreign/mutate.rs"]
-mod mutate;
-#[path = "foreign/parsers.rs"]
-mod parsers;
-
-use common::golden;
-use mutate::survives;
-use parsers::{parsers, written};
+use crate::common::golden;
+use crate::mutate::survives;
+use crate::parsers::{parsers, written};
 use protostill::{
     config::Config,
     data::{self, files::decode},

@@ -1,10 +1,8 @@
 //! Where checkpoints may lie and in which files: folders, the hub's cache, shards, half precision, pickles.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
+use crate::common::golden;
 use candle_core::{DType, Device, Tensor};
-use common::golden;
 use ndarray::Array2;
 use protostill::{
     data::{
@@ -320,7 +318,7 @@ fn arguments_that_timm_saves_are_understood_or_refused_by_name() {
     assert_eq!(with(fine), Ok(64));
     for (args, said) in [
         (serde_json::json!({"in_chans": 1}), "model_args.in_chans is 1"),
-        (serde_json::json!({"global_pool": "avg"}), "global_pool `avg` is not supported"),
+        (serde_json::json!({"global_pool": "max"}), "global_pool `max` does not fit"),
         (serde_json::json!({"img_size": [64, 32]}), "model_args.img_size is 64 x 32"),
         (serde_json::json!({"img_size": [32, 32]}), "model_args.img_size is 32, but the weights say 64"),
     ] {

@@ -1,13 +1,7 @@
 //! The binary, as its users meet it.
 #![allow(clippy::unwrap_used)]
 
-#[path = "cli/help.rs"]
-mod help;
-#[path = "cli/outputs.rs"]
-mod outputs;
-mod program;
-
-use program::{assert_same, bare, complaint, contents, protostill};
+use crate::program::{self, assert_same, bare, complaint, contents, protostill};
 use std::{
     io::{BufRead, BufReader},
     path::Path,

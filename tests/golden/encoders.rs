@@ -2,9 +2,7 @@
 //! names and shapes, results are stored.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::golden;
+use crate::common::golden;
 use ndarray::{Array2, Array4, ArrayView2};
 use protostill::models::{
     encoders::{Encoder, Features},
@@ -70,8 +68,8 @@ fn full_size_encoders_give_timms_logits_and_pooled_features() {
 }
 
 #[test]
-fn vision_transformers_of_every_kind_give_timms_logits_and_pooled_features() {
-    agree("small", 6);
+fn vision_transformers_of_every_kind_and_gated_networks_give_timms_logits_and_pooled_features() {
+    agree("small", 11);
 }
 
 fn agree(which: &str, count: usize) {
@@ -84,7 +82,7 @@ fn agree(which: &str, count: usize) {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), about);
         let encoder = Encoder::load(&Checkpoint::Folder(folder.path().into()).root()).unwrap();
-        let x = images(encoder.side());
+        let x = images(encoder.side()) * about["times"].as_f64().unwrap_or(1.0) as f32;
         for (kind, what) in [(Features::Logits, "logits"), (Features::Pooled, "pooled")] {
             let truth = results.tensor(&format!("{name}/{what}")).unwrap();
             let values = truth.data().chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();

@@ -1,16 +1,12 @@
 //! Fetching from a hub: a server on this machine that speaks the hub's protocol, well or badly.
 #![allow(clippy::unwrap_used)]
 
-#[path = "hub/server.rs"]
-mod server;
-
-mod common;
-mod program;
-#[path = "hub/push.rs"]
-mod push;
-
+use crate::{
+    common::golden,
+    program,
+    server::{BIG, COMMIT, Reply, Request, Server, data_hub, files, hub, listing, plain},
+};
 use candle_core::{DType, Device};
-use common::golden;
 use protostill::{
     error::{Error, Result},
     fingerprint::Fingerprint,
@@ -20,7 +16,6 @@ use protostill::{
         weights::Checkpoint,
     },
 };
-use server::{BIG, COMMIT, Reply, Request, Server, data_hub, files, hub, listing, plain};
 use std::{
     collections::BTreeMap,
     fs,

@@ -1,10 +1,8 @@
 //! Memory: ready features that do not fit in it, and what strangers make to fill it.
 #![allow(clippy::unwrap_used)]
 
-mod program;
-
+use crate::program::{assert_same, contents, protostill};
 use half::f16;
-use program::{assert_same, contents, protostill};
 use protostill::{
     data,
     models::device::Backend,

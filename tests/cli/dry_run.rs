@@ -1,9 +1,7 @@
 //! `--dry-run`: what a run would take, and nothing done.
 #![allow(clippy::unwrap_used)]
 
-mod program;
-
-use program::{contents, protostill};
+use crate::program::{self, contents, protostill};
 use serde_json::Value;
 use std::path::Path;
 
@@ -98,4 +96,22 @@ fn every_long_command_has_one_and_too_little_memory_is_told() {
     let run = protostill(home.path()).args(["distill", "--dry-run", "--memory", "0.001"]).assert().success();
     let text = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
     assert!(text.contains("warning: needs") && text.contains("nothing was written"), "{text}");
+}
+
+#[test]
+fn a_clip_that_no_decoder_fits_is_told_with_what_works_without_one() {
+    let home = tempfile::tempdir().unwrap();
+    let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/clip");
+    let settings = home.path().join("other.toml");
+    std::fs::write(&settings, format!("[models]\nclip = {:?}\n[data]\nscenes = 40\n", clip.display().to_string()))
+        .unwrap();
+    let run =
+        |more: &[&str]| program::bare(home.path()).args(["distill", "--config", "other.toml"]).args(more).assert();
+    for dry in [&["--dry-run"][..], &[]] {
+        let said = run(&[&["--method", "pds"], dry].concat()).code(2);
+        let said = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
+        assert!(said.contains("decodes embeddings of 128, where `models.clip` gives 24"), "{said}");
+        assert!(said.contains("--pictures real") && said.contains("random"), "{said}");
+    }
+    run(&["--method", "need", "--pictures", "real", "--pairs", "4"]).success();
 }

@@ -2,15 +2,16 @@
 //! other in a circle. Paths are read as the compiler reads them: nested, relative, handed on, inside macros.
 #![allow(clippy::unwrap_used)]
 
-#[path = "architecture/circles.rs"]
 mod circles;
-#[path = "architecture/names.rs"]
 mod names;
-#[path = "architecture/tree.rs"]
 mod tree;
 
 use circles::circles;
-use std::{collections::BTreeSet, path::Path, sync::LazyLock};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 use tree::{Place, Tree, segments};
 
 /// Rooms from top to bottom; those side by side do not name each other.
@@ -91,6 +92,36 @@ fn agree(found: &BTreeSet<String>, listed: &[&str]) {
     let new: Vec<_> = found.difference(&listed).collect();
     let gone: Vec<_> = listed.difference(found).collect();
     assert!(new.is_empty() && gone.is_empty(), "\nnew: {new:#?}\nlisted, but mended: {gone:#?}");
+}
+
+/// Every file of Rust below `dir`.
+fn rust_files(dir: &Path) -> Vec<PathBuf> {
+    let below = |path: PathBuf| if path.is_dir() { rust_files(&path) } else { vec![path] };
+    let entries = std::fs::read_dir(dir).unwrap().flat_map(|entry| below(entry.unwrap().path()));
+    entries.filter(|path| path.extension().is_some_and(|end| end == "rs")).collect()
+}
+
+#[test]
+fn no_file_of_tests_is_forgotten() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let (mains, files): (Vec<_>, Vec<_>) = rust_files(&tests).into_iter().partition(|path| path.ends_with("main.rs"));
+    let named: BTreeSet<PathBuf> = mains.iter().flat_map(|main| modules(main)).collect();
+    let forgotten: Vec<_> = files.iter().filter(|path| !named.contains(*path)).collect();
+    assert!(forgotten.is_empty() && mains.len() >= 6, "no module of any theme: {forgotten:?}");
+}
+
+/// The files that a `main.rs` names, by `mod` and by `#[path]`.
+fn modules(main: &Path) -> Vec<PathBuf> {
+    let (folder, mut path) = (main.parent().unwrap(), None);
+    let mut found = Vec::new();
+    for line in std::fs::read_to_string(main).unwrap().lines() {
+        if let Some(name) = line.strip_prefix("#[path = \"../").and_then(|rest| rest.strip_suffix("\"]")) {
+            path = Some(folder.parent().unwrap().join(name));
+        } else if let Some(name) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')) {
+            found.push(path.take().unwrap_or_else(|| folder.join(format!("{name}.rs"))));
+        }
+    }
+    found
 }
 
 #[test]

@@ -1,9 +1,7 @@
 //! Token ids against transformers' (`tools/golden/nasty.py`).
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::golden;
+use crate::common::golden;
 use protostill::{
     data::caption::normalise,
     fingerprint::Fingerprint,

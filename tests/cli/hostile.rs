@@ -1,9 +1,7 @@
 //! Bad input meets the binary: one clear error that names file and place, exit code 2, nothing lost, nothing written.
 #![allow(clippy::unwrap_used)]
 
-mod program;
-
-use program::{complaint, contents, protostill};
+use crate::program::{self, complaint, contents, protostill};
 use std::{fs, path::Path};
 
 /// An ImageFolder of `n` small pictures, captioned by `caption`.

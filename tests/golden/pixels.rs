@@ -1,10 +1,8 @@
 //! Pixels against Pillow's, transformers' and torchvision's own (`tools/golden/preprocess.py`).
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
+use crate::common::{checkpoint, golden};
 use candle_core::{Device, Tensor};
-use common::{checkpoint, golden};
 use image::RgbImage;
 use protostill::{data::files::decode::decode_rgb, models::clip, pixels};
 use std::collections::HashMap;

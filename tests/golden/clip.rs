@@ -1,10 +1,8 @@
 //! Tokens and features against transformers' (`tools/golden/tokens.py`, `clip.py`).
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
+use crate::common::{checkpoint, golden};
 use candle_core::{DType, Device, Tensor};
-use common::{checkpoint, golden};
 use protostill::{
     data::{ImageId, ImageSource, Pair, Split, caption::normalise, files::decode::decode_rgb},
     error::Error,

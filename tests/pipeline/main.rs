@@ -1,0 +1,6 @@
+//! The stages as a whole: what they promise whatever they are given.
+#![allow(clippy::unwrap_used)]
+
+mod evaluation;
+mod properties;
+mod wild;
