@@ -123,7 +123,7 @@ fn inside(home: &Path) {
     report("inside, while embedding", times);
     program.until(|s| s.protos.is_some() && !s.behind);
     program.press("2");
-    let times = program.presses(&["+", "j", "+", "k", "+"], |s| s.draft.prototypes < 120);
+    let times = program.presses(&["+", "j", "+", "k", "+"], |s| s.draft.config.cluster.prototypes < 120);
     report("inside, moving the slider while it clusters", times);
     program.until(|s| !s.behind);
     for key in ["4", "S"] {

@@ -1,7 +1,7 @@
 //! Every setting, in one place: read from TOML, overridden by flags, checked before anything runs.
 
 use crate::{
-    data::{Orientation, Rules, caption::PreCaption},
+    data::{Orientation, Rules, caption::PreCaption, fields::Names},
     door,
     error::{Error, Result},
     fsio::expanded,
@@ -10,10 +10,11 @@ use crate::{
         draw::synthesize,
         methods::Way,
         prototypes::{PrototypeSettings, caption::CaptionSettings},
+        recipe::Recipe,
         ridge::targets::TargetSettings,
         score::evaluate,
-        space::prune::PruneSettings,
-        workbench::Recipe,
+        setting::{self, Change},
+        trust::prune::PruneSettings,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,12 @@ impl Default for Config {
 pub struct Data {
     /// `world` for the demo, or a folder.
     pub source: String,
+    /// How a folder lies on disk; if none is named, what it looks like.
+    pub layout: Option<String>,
+    /// Which picture of a row or sample counts where it has several: a key, a column, a member's extension.
+    pub image: Option<String>,
+    /// The same for captions.
+    pub caption: Option<String>,
     /// Training scenes of the demo world.
     pub scenes: usize,
     /// Fraction of the demo world's training captions swapped between scenes.
@@ -83,7 +90,7 @@ pub struct Data {
     /// What CLIP and the decoder read in the place of a folder's captions.
     pub pre_caption: PreCaption,
     /// The licence of the data, as the hub names it (`cc-by-4.0`): it goes into the card of each set.
-    #[serde(alias = "license", skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "license")]
     pub licence: Option<String>,
 }
 
@@ -104,6 +111,9 @@ impl Default for Data {
     fn default() -> Self {
         Self {
             source: "world".into(),
+            layout: None,
+            image: None,
+            caption: None,
             scenes: 2_000,
             noise: 0.0,
             orientation: Orientation::default(),
@@ -123,7 +133,8 @@ impl Default for Models {
 impl Data {
     /// How a folder is read.
     pub fn rules(&self) -> Rules {
-        Rules { orientation: self.orientation, pre_caption: self.pre_caption }
+        let names = Names { image: self.image.clone(), caption: self.caption.clone() };
+        Rules { layout: self.layout.clone(), names, orientation: self.orientation, pre_caption: self.pre_caption }
     }
 }
 
@@ -140,8 +151,8 @@ impl Config {
         };
         let mut config: Self = toml::from_str(&text).map_err(|e| Error::input(&name, one_line(&text, &e)))?;
         let Models { clip, decoder, encoders } = &mut config.models;
-        for path in [&mut config.data.source, clip, decoder, encoders].into_iter().filter(|path| path.starts_with('~'))
-        {
+        let own = [&mut config.data.source, clip, decoder, encoders].into_iter();
+        for path in own.chain(&mut config.evaluation.encoders).filter(|path| path.starts_with('~')) {
             let home = std::env::var_os("HOME").map(PathBuf::from);
             *path = expanded(PathBuf::from(&*path), home).display().to_string();
         }
@@ -162,22 +173,27 @@ impl Config {
         }
     }
 
+    /// As JSON, for the table of settings.
+    pub fn json(&self) -> serde_json::Value {
+        // A map with text keys and numbers: there is nothing in it that JSON lacks.
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// With `change` made.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a value that it may not be.
+    pub fn with(self, change: &Change) -> Result<Self> {
+        change.applied(&self)
+    }
+
     /// Seeds the stages from the one seed and checks every setting.
     ///
     /// # Errors
     /// [`Error::Setting`] naming the first setting that is out of range.
     pub fn checked(mut self) -> Result<Self> {
         self.cluster.seed = self.seed;
-        if !(0.0..=1.0).contains(&self.data.noise) {
-            return Err(Error::setting("data.noise", format!("{} is not between 0 and 1", self.data.noise)));
-        }
-        self.prune.check()?;
-        self.cluster.check()?;
-        self.prototype.check()?;
-        self.caption.check()?;
-        self.synthesis.check()?;
-        self.targets.check()?;
-        self.evaluation.check()?;
+        setting::check_all(&self.json(), |_| true)?;
         Ok(self)
     }
 }
@@ -209,13 +225,57 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("far.toml");
         for (text, said) in [
-            ("[cluster]\nbreath = 1001", "cluster.breath: 1001 is above"),
-            ("[synthesis]\nguidance = 100.5", "synthesis.guidance: 100.5 is not in 0..=100"),
-            ("[synthesis]\nguidance = nan", "synthesis.guidance: NaN is not in"),
+            ("[cluster]\nbreath = 1001", "cluster.breath: 1001 is not between 0 and 1000"),
+            ("[synthesis]\nguidance = 100.5", "synthesis.guidance: 100.5 is not between 0 and 100"),
+            ("[synthesis]\nguidance = nan", "synthesis.guidance: NaN is not"),
         ] {
             std::fs::write(&file, text).unwrap();
             let error = Config::load(Some(&file)).and_then(Config::checked).unwrap_err().to_string();
             assert!(error.starts_with(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_setting_is_in_the_table_and_the_table_has_no_other() {
+        let mut found = Vec::new();
+        for (name, value) in Config::default().json().as_object().unwrap() {
+            match value.as_object() {
+                Some(section) => found.extend(section.keys().map(|key| format!("{name}.{key}"))),
+                None => found.push(name.clone()),
+            }
+        }
+        found.sort();
+        let mut listed: Vec<_> = setting::SETTINGS.iter().map(|s| s.name.to_owned()).collect();
+        listed.sort();
+        assert_eq!(found, listed);
+        Config::default().checked().unwrap();
+    }
+
+    #[test]
+    fn the_readme_lists_every_setting_as_the_table_has_it() {
+        let all = Config::default().json();
+        let line = |s: &setting::Setting| {
+            let value = s.of(&all).filter(|v| !v.is_null()).map_or_else(|| "default".into(), ToString::to_string);
+            format!("| `{}` | `{value}` | {} | {} |\n", s.name, s.kind.words(), s.says)
+        };
+        let lines: String = setting::SETTINGS.iter().map(line).collect();
+        assert!(include_str!("../README.md").contains(&lines), "README.md lacks:\n{lines}");
+    }
+
+    #[test]
+    fn a_setting_is_changed_by_its_name_and_refused_by_its_kind() {
+        let change = |name: &str, text: &str| {
+            let change = setting::Setting::find(name).unwrap().to(text).map_err(|e| Error::setting(name, e))?;
+            Config::default().with(&change)
+        };
+        assert_eq!(change("cluster.n_init", "7").unwrap().cluster.n_init, 7);
+        assert_eq!(change("synthesis.batch", "default").unwrap().synthesis.batch, None);
+        assert_eq!(change("method", "need+real").unwrap().method.to_string(), "need+real");
+        for (name, text) in
+            [("cluster.n_init", "0"), ("method", "nonsense"), ("prune.method", "x"), ("data.noise", "2")]
+        {
+            let error = change(name, text).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{name}: ")), "{error}");
         }
     }
 

@@ -50,6 +50,14 @@ pub enum Error {
         /// candle's own message.
         source: candle_core::Error,
     },
+    /// Any of the others, where it is known what helps.
+    #[error("{error}; {hint}")]
+    Hinted {
+        /// What went wrong.
+        error: Box<Error>,
+        /// The way out.
+        hint: String,
+    },
     /// The work was cancelled by the user; nothing is lost.
     #[error("cancelled")]
     Cancelled,
@@ -92,6 +100,20 @@ impl Error {
         move |source| Self::Tensor { stage, source }
     }
 
+    /// The same with a way out: `.or("name another folder")`.
+    #[must_use]
+    pub fn or(self, hint: impl Into<String>) -> Self {
+        Self::Hinted { error: Box::new(self), hint: hint.into() }
+    }
+
+    /// What went wrong, and the way out, where one is known.
+    pub fn parts(&self) -> (&Self, Option<&str>) {
+        match self {
+            Self::Hinted { error, hint } => (error, Some(hint)),
+            other => (other, None),
+        }
+    }
+
     /// What kept a network from being built of the weights in `file`: the GPU, or, told after `why`, the file.
     pub(crate) fn weights(file: PathBuf, why: &'static str) -> impl FnOnce(candle_core::Error) -> Self {
         use candle_core::Error as E;
@@ -114,6 +136,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Io { .. } | Self::Input { .. } | Self::Setting { .. } | Self::Shape { .. } => 2,
+            Self::Hinted { error, .. } => error.exit_code(),
             Self::Cancelled => 130,
             Self::Tensor { .. } => 1,
         }
@@ -131,6 +154,15 @@ mod tests {
         let traced = candle_core::Error::WithBacktrace { inner: Box::new(inner), backtrace };
         let told = Error::tensor("CLIP")(traced.context("loading")).to_string();
         assert_eq!(told, "CLIP: loading: no such tensor");
+    }
+
+    #[test]
+    fn a_way_out_is_told_after_the_cause_and_can_be_had_apart_from_it() {
+        let error = Error::setting("out", "is taken").or("name another folder");
+        assert_eq!((error.to_string().as_str(), error.exit_code()), ("out: is taken; name another folder", 2));
+        let (cause, hint) = error.parts();
+        assert_eq!((cause.to_string().as_str(), hint), ("out: is taken", Some("name another folder")));
+        assert_eq!(Error::Cancelled.parts().1, None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use protostill::{
     cli::{
         self,
-        args::{Cli, Color, Command, Explore, Global, Ground, Images, Replay},
+        args::{Cli, Color, Command, Explore, Global, Ground, Images, Palette, Replay},
     },
     config::Config,
     error::{Error, Result},
@@ -15,7 +15,7 @@ use protostill::{
         self,
         canvas::Cells,
         image::{Protocol, Wish},
-        theme::Depth,
+        theme::{self, Depth},
     },
 };
 use serde_json::Value;
@@ -40,18 +40,78 @@ fn open(global: &Global, args: &Explore) -> Result<()> {
         let open: Open = Box::new(move |ctx| workbench(&config, ctx));
         Ok(open)
     };
-    let path = ui::run(config, opener, &options(args))?;
-    let path = printable(&path.display().to_string());
+    if !args.run.is_empty() {
+        return headless(config, opener, args);
+    }
+    let options = ui::Options {
+        tour: args.session.is_none() && config.data.source == "world",
+        again: again(global),
+        ..options(args)
+    };
+    let left = ui::run(config, opener, &options)?;
+    let path = printable(&left.session.display().to_string());
     // Standard output may be gone with the terminal.
-    let _ = writeln!(std::io::stdout(), "the session is kept: protostill explore --session {path}");
+    let _ = if left.waits.is_empty() {
+        writeln!(std::io::stdout(), "the session is kept: protostill explore --session {path}")
+    } else {
+        let log = go_on(&left, &options.again)?;
+        let log = printable(&log.display().to_string());
+        writeln!(
+            std::io::stdout(),
+            "it goes on without a terminal, and says how in {log}\nwhen it is through: protostill explore --session {path}"
+        )
+    };
     Ok(())
+}
+
+/// Carries out command lines without a terminal.
+fn headless(config: Config, open: impl FnOnce(&Config) -> Result<Open>, args: &Explore) -> Result<()> {
+    let (config, entries, broken, journal) = ui::begin(config, args.session.as_deref())?;
+    let say = |line: &str| drop(writeln!(std::io::stderr(), "{}", printable(line)));
+    broken.iter().for_each(|line| say(line));
+    let path = journal.path().to_owned();
+    let open = open(&config)?;
+    session::headless((config, entries), open, journal, &args.run, &say)?;
+    cli::print(format_args!(
+        "the session is kept: protostill explore --session {}",
+        printable(&path.display().to_string())
+    ))
+}
+
+/// Flags that a process needs to go on with a session elsewhere.
+fn again(global: &Global) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut flag = |name: &str, value: Option<String>| all.extend(value.into_iter().flat_map(|v| [name.to_owned(), v]));
+    flag("--device", (global.device != "cpu").then(|| global.device.clone()));
+    flag("--precision", (global.precision != "float32").then(|| global.precision.clone()));
+    flag("--threads", global.threads.map(|n| n.to_string()));
+    flag("--memory", global.memory.map(|n| n.to_string()));
+    flag("--store", global.store.as_ref().map(|p| p.display().to_string()));
+    all
+}
+
+/// Starts a process of its own that carries out what waits; returns where it says how it goes.
+fn go_on(left: &ui::Left, again: &[String]) -> Result<std::path::PathBuf> {
+    let log = left.session.with_added_extension("out");
+    let out = std::fs::File::create(&log).map_err(Error::io(&log))?;
+    let both = out.try_clone().map_err(Error::io(&log))?;
+    let program = std::env::current_exe().map_err(Error::io("protostill"))?;
+    let mut command = std::process::Command::new(program);
+    command.arg("explore").arg("--session").arg(&left.session).args(again);
+    command.args(left.waits.iter().flat_map(|line| ["--run", line]));
+    command.stdin(std::process::Stdio::null()).stdout(out).stderr(both);
+    // A group of its own: what ends the terminal's does not end it.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command.spawn().map_err(Error::io("protostill"))?;
+    Ok(log)
 }
 
 /// A session goes on with its own settings: flags that say otherwise are refused rather than ignored.
 fn agree(global: &Global, given: &Config, own: &Config) -> Result<()> {
     let refused = |flag: &str, what: &str, asked: String, own: String| {
         let way = "leave the flag out to go on with it, or name another --session to start anew";
-        Err(Error::setting(flag, format!("says {what} {asked}, but the session was made with {own}; {way}")))
+        Err(Error::setting(flag, format!("says {what} {asked}, but the session was made with {own}")).or(way))
     };
     if global.data.is_some() && given.data.source != own.data.source {
         return refused("--data", "data.source", given.data.source.clone(), own.data.source.clone());
@@ -91,6 +151,11 @@ fn options(args: &Explore) -> ui::Options {
             Color::None => Depth::None,
         }),
         light: args.theme.map(|t| t == Ground::Light),
+        palette: match args.palette {
+            Palette::Default => theme::Palette::Usual,
+            Palette::ColourBlind => theme::Palette::Safe,
+            Palette::HighContrast => theme::Palette::Strong,
+        },
         cells: match args.image_protocol {
             Images::Ascii => Cells::Ascii,
             Images::Off => Cells::Off,
@@ -104,6 +169,7 @@ fn options(args: &Explore) -> ui::Options {
             Images::Half | Images::Ascii | Images::Off => Wish::Cells,
         },
         ascii: args.ascii,
+        ..ui::Options::default()
     }
 }
 

@@ -6,7 +6,10 @@ use crate::{
     config::Config,
     door,
     error::{Error, Result},
-    fsio::disk::{self, Out},
+    fsio::{
+        disk::{self, Out},
+        own_folder,
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -87,9 +90,9 @@ impl Journal {
 
     fn over(path: &Path, out: Out) -> Result<Self> {
         if let Err(TryLockError::WouldBlock) = out.file().try_lock() {
-            let message = "is open in another explorer, which may be on a link that was lost; close that one (it keeps \
-                           every decision), or look at what it holds with `protostill replay`";
-            return Err(Error::input(path, message));
+            let message = "is open in another explorer, which may be on a link that was lost";
+            let way = "close that one (it keeps every decision), or look at what it holds with `protostill replay`";
+            return Err(Error::input(path, message).or(way));
         }
         let (sync, asked) = mpsc::channel::<()>();
         let (synced, told) = (out.again().map_err(Error::io(path))?, Told::default());
@@ -207,11 +210,8 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Held, u64)> {
 /// # Errors
 /// [`Error::Setting`] if the environment names no home.
 pub fn state_folder() -> Result<PathBuf> {
-    let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let state = from("XDG_STATE_HOME").filter(|p| p.is_absolute());
-    let dir = state.or_else(|| from("HOME").map(|home| home.join(".local/state")));
-    let dir = dir.ok_or_else(|| Error::setting("HOME", "is not set; name a file with --session"))?;
-    Ok(dir.join("protostill"))
+    own_folder("XDG_STATE_HOME", ".local/state")
+        .ok_or_else(|| Error::setting("HOME", "is not set").or("name a file with --session"))
 }
 
 /// A name for a new journal: `$XDG_STATE_HOME/protostill/session-<seconds>-<process>.jsonl`.
@@ -241,7 +241,11 @@ mod tests {
     }
 
     fn some() -> [Entry; 3] {
-        [Entry::Do(Decision::Prototypes(20)), Entry::Undo, Entry::Do(Decision::Hand { row: 7, keep: Some(false) })]
+        [
+            Entry::Do(Decision::set("cluster.prototypes", 20)),
+            Entry::Undo,
+            Entry::Do(Decision::Hand { row: 7, keep: Some(false) }),
+        ]
     }
 
     fn entries(path: &Path) -> Vec<Entry> {

@@ -20,7 +20,7 @@ pub fn is_pointer(bytes: &[u8]) -> bool {
 
 /// What to say of the pointer `path`.
 pub fn error(path: &Path) -> Error {
-    Error::input(path, "is a pointer of Git LFS, not the file itself; get its content with `git lfs pull`")
+    Error::input(path, "is a pointer of Git LFS, not the file itself").or("get its content with `git lfs pull`")
 }
 
 /// Refuses `bytes` of `path` that are a pointer.

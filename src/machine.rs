@@ -35,6 +35,29 @@ pub fn resident() -> Option<u64> {
     kilobytes(&std::fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
 }
 
+/// Processor seconds that this process has used so far (Linux: proc_pid_stat(5), in hundredths).
+pub fn cpu_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name may hold anything, and ends with the last parenthesis.
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut next = || fields.next()?.parse::<u64>().ok();
+    Some((next()? + next()?) as f64 / 100.0)
+}
+
+/// What NVIDIA's own program says of the first GPU: percent at work, bytes held, bytes in all; none where there is no such
+/// device. Takes a moment.
+pub fn gpu() -> Option<(u8, u64, u64)> {
+    if !Path::new("/dev/nvidiactl").exists() {
+        return None;
+    }
+    let asked = ["--query-gpu=utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits", "--id=0"];
+    let told = std::process::Command::new("nvidia-smi").args(asked).output().ok()?;
+    let text = String::from_utf8(told.stdout).ok()?;
+    let mut numbers = text.lines().next()?.split(',').map(|n| n.trim().parse::<u64>().ok());
+    let mut next = || numbers.next().flatten();
+    Some((u8::try_from(next()?).ok()?, next()? << 20, next()? << 20))
+}
+
 /// From here on [`peak`] counts anew, where the system can (proc_pid_clear_refs(5)); what is held now.
 pub fn reset_peak() -> Option<u64> {
     std::fs::write("/proc/self/clear_refs", "5").ok()?;

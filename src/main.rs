@@ -12,9 +12,13 @@ use protostill::{
 use std::{io::Write, process::ExitCode};
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    let cli = Cli::parse();
+    match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
+            if cli.global.json {
+                let _ = cli::print(format_args!("{:#}", cli::failure(&e)));
+            }
             // The message may quote foreign text; a closed stderr is no reason to fail differently.
             let _ = writeln!(std::io::stderr(), "protostill: {}", printable(&e.to_string()));
             ExitCode::from(e.exit_code())

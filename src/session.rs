@@ -1,14 +1,17 @@
 //! Carries out what the explorer decides: starts and stops jobs, keeps the journal, and is the only place where the
 //! pipeline's types and the explorer's meet.
 
+mod find;
+mod headless;
 mod replay;
 mod translate;
 mod work;
 
+pub use headless::headless;
 pub use replay::replay;
 
 use crate::{
-    app::{Draft, Effect, Entry, Event, JobId, Level, Measured, News, Outcome, Protocol, Synthesis, Work},
+    app::{Draft, Effect, Entry, Event, JobId, Level, Measured, News, Outcome, Work},
     config::Config,
     error::{Error, Result},
     fingerprint::Fingerprint,
@@ -22,6 +25,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, VecDeque},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
 };
@@ -45,6 +49,8 @@ struct Shared {
     rows: OnceLock<Fingerprint>,
     measured: Mutex<Option<Arc<Measured>>>,
     found: Mutex<VecDeque<(Fingerprint, Arc<Prototyped>)>>,
+    /// Finished pictures as CLIP sees them.
+    seen: Mutex<BTreeMap<Fingerprint, ndarray::Array1<f32>>>,
 }
 
 impl Shared {
@@ -56,6 +62,7 @@ impl Shared {
             rows: OnceLock::new(),
             measured: Mutex::default(),
             found: Mutex::default(),
+            seen: Mutex::default(),
         }
     }
 
@@ -85,29 +92,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The configuration as a draft that decisions are laid over.
 pub fn draft(config: &Config) -> Draft {
-    Draft {
-        way: way(config.method),
-        prototypes: config.cluster.prototypes,
-        prune: config.prune.ratio,
-        by_hand: BTreeMap::new(),
-        distinct: config.caption.distinct,
-        captions: BTreeMap::new(),
-        seeds: BTreeMap::new(),
-        seed: config.seed,
-        synthesis: Synthesis {
-            steps: config.synthesis.steps,
-            guidance: config.synthesis.guidance,
-            noise: config.synthesis.noise_level,
-        },
-        own: BTreeMap::new(),
-        prefix: String::new(),
-        rank: 0,
-        protocol: Protocol {
-            runs: config.evaluation.runs,
-            epochs: config.evaluation.epochs,
-            encoders: config.evaluation.encoders.clone(),
-        },
-    }
+    Draft::new(Config { method: way(config.method), ..config.clone() })
 }
 
 /// What of a configured way there is to look at: prototypes and pictures drawn of them.
@@ -124,6 +109,12 @@ pub enum Then {
     Mouse(bool),
     /// Put words where others can paste them.
     Copy(String),
+    /// Draw the screen into a file.
+    SavePlot(PathBuf),
+    /// Write a SLURM script that carries out these command lines.
+    Sbatch(PathBuf, Vec<String>),
+    /// Leave, and carry out these command lines without a terminal.
+    Detach(Vec<String>),
     /// Go to the shell for a while.
     Suspend,
     /// Paint everything anew.
@@ -169,6 +160,9 @@ impl Session {
             Effect::Quit => return Then::Quit,
             Effect::Before(first, second) => self.lane.before(first.0, second.0),
             Effect::Copy(words) => return Then::Copy(words),
+            Effect::SavePlot(path) => return Then::SavePlot(path),
+            Effect::Sbatch(path, lines) => return Then::Sbatch(path, lines),
+            Effect::Detach(lines) => return Then::Detach(lines),
             Effect::Suspend => return Then::Suspend,
             Effect::Mouse(on) => return Then::Mouse(on),
             Effect::Redraw => return Then::Redraw,
@@ -178,6 +172,9 @@ impl Session {
             Effect::Picture(image) => {
                 let (shared, sink) = (self.shared.clone(), self.sink.clone());
                 self.reader.push(u64::from(image), move || {
+                    if let Some(name) = work::picture_name(&shared, image) {
+                        sink(Event::Named(image, name));
+                    }
                     // A decoder's panic is an outcome too: nobody may wait for this picture for ever.
                     let read = job::caught(|| work::real_picture(&shared, image).map_err(|e| e.to_string()));
                     sink(Event::Picture(image, read.unwrap_or_else(|why| Err(format!("a defect: {why}")))));
@@ -215,7 +212,7 @@ impl Session {
             Report::Preview { .. } => {}
         });
         self.jobs.insert(id, handle);
-        let clustering = matches!(work, Work::Prototypes(_));
+        let beside = matches!(work, Work::Prototypes(_) | Work::Find { .. });
         let task = move || {
             tell(News::Started);
             let end = job::run(&ctx, |ctx| work::carry_out(&shared, &work, ctx, &tell));
@@ -226,11 +223,11 @@ impl Session {
                 End::Panicked(why) => Outcome::Panicked(why),
             }));
         };
-        if clustering {
-            // Beside the device's lane, so that the slider answers while something long runs.
-            let spawned = thread::Builder::new().name("clustering".into()).spawn(task);
+        if beside {
+            // Beside the device's lane, so that sliders and questions are answered while something long runs.
+            let spawned = thread::Builder::new().name("beside".into()).spawn(task);
             if let Err(e) = spawned {
-                (self.sink)(Event::Log(Level::Error, format!("no thread for clustering: {e}")));
+                (self.sink)(Event::Log(Level::Error, format!("no thread beside the device's: {e}")));
             }
         } else {
             self.lane.push(id.0, task);

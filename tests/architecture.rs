@@ -19,7 +19,8 @@ const FLOORS: &[&[&str]] = &[
     &["ui"],
     &["session"],
     &["cli", "journal"],
-    &["app", "config", "job"],
+    &["app"],
+    &["config", "job"],
     &["pipeline"],
     &["data", "models"],
     &["kernels", "pixels", "lfs", "fsio"],
@@ -41,8 +42,7 @@ const NEVER: &[(&str, &[&str])] = &[
 const OFFENCES: &[&str] = &[];
 
 /// Modules that name each other in a circle today, below the module that holds them.
-const CIRCLES: &[&str] =
-    &["pipeline::space::trust: neighbours, tracks", "ui: image, painter, terminal", "ui: overlay, view"];
+const CIRCLES: &[&str] = &["pipeline::trust: neighbours, tracks", "ui: image, painter, terminal", "ui: overlay, view"];
 
 /// Where files are opened to be read past the door: `disk` syncs what it wrote, `machine` asks the system, the store's lock
 /// is nobody's input, the log's file was looked at before.
@@ -109,9 +109,9 @@ fn no_modules_name_each_other_in_a_circle_but_those_listed() {
 }
 
 #[test]
-fn unsafe_code_stays_with_maps_of_files_and_the_one_instruction_no_crate_wraps() {
+fn unsafe_code_stays_with_the_map_of_our_own_file_and_the_one_instruction_no_crate_wraps() {
     let files: BTreeSet<String> = SOURCE.0.values().filter(|m| m.unsafe_code).map(|m| m.file.clone()).collect();
-    agree(&files, &["fsio/mod.rs", "kernels/bfloat16.rs", "models/weights.rs"]);
+    agree(&files, &["fsio/mod.rs", "kernels/bfloat16.rs"]);
 }
 
 #[test]

@@ -5,9 +5,29 @@ mod common;
 
 use candle_core::{DType, Device, Tensor};
 use common::golden;
+use ndarray::Array2;
 use protostill::{
+    data::{
+        Dataset,
+        world::{WorldSpec, dataset},
+    },
     error::Result,
-    models::{clip::Clip, hub::Hub, weights::Checkpoint},
+    models::{
+        clip::{Clip, TextTower},
+        demo,
+        device::Backend,
+        encoders::{Encoder, Features, Pixels},
+        hub::Hub,
+        weights::Checkpoint,
+    },
+    pipeline::{
+        Ctx,
+        draw::synthesize::{self, Request},
+        score::evaluate::Settings,
+        set::{folder::DistilledSet, pair::DistilledPair},
+        store::Store,
+        workbench::{Checkpoints, Workbench},
+    },
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -198,4 +218,158 @@ fn a_file_is_no_checkpoint_and_a_missing_folder_is_named() {
     for name in [file.to_str().unwrap(), "/no/such/folder"] {
         assert!(Checkpoint::open(name, &hub).unwrap_err().to_string().contains(name));
     }
+}
+
+/// `assets/from` in a folder, with `edit` made to the JSON of `file`.
+fn edited(from: &str, to: &Path, file: &str, edit: impl FnOnce(&mut serde_json::Value)) {
+    fs::create_dir_all(to).unwrap();
+    for asset in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets").join(from)).unwrap() {
+        let asset = asset.unwrap();
+        fs::copy(asset.path(), to.join(asset.file_name())).unwrap();
+    }
+    let mut json = serde_json::from_slice(&fs::read(to.join(file)).unwrap()).unwrap();
+    edit(&mut json);
+    fs::write(to.join(file), json.to_string()).unwrap();
+}
+
+fn few_scenes() -> Dataset {
+    let mut data = dataset(&WorldSpec { scenes: 6, noise: 0.0, seed: 5 }).unwrap();
+    data.test.images.truncate(20);
+    data.test.pairs.retain(|pair| pair.image.index() < 20);
+    data
+}
+
+#[test]
+fn of_a_picture_chosen_among_several_the_clip_that_chose_it_is_in_the_name() {
+    let dir = tempfile::tempdir().unwrap();
+    edited("clip", &dir.path().join("clip"), "preprocessor_config.json", |c| c["image_mean"] = vec![0.5; 3].into());
+    let bench = |clip: Checkpoint| {
+        let (store, checkpoints) = (Store::open(dir.path().join("store")).unwrap(), Checkpoints::demo());
+        Workbench::new(few_scenes(), Checkpoints { clip, ..checkpoints }, store, Backend::CPU)
+    };
+    let (ours, other) = (bench(demo::clip()), bench(Checkpoint::Folder(dir.path().join("clip"))));
+    let request = Request { image: vec![0.1; 128], prompt: "a red star".into(), seed: 9 };
+    let made = |bench: &Workbench, settings: &synthesize::Settings| {
+        bench.made(std::slice::from_ref(&request), settings).unwrap()[0].is_some()
+    };
+    for (candidates, shared) in [(1, true), (2, false)] {
+        let settings = synthesize::Settings { steps: 1, candidates, ..Default::default() };
+        let requests = std::slice::from_ref(&request);
+        ours.synthesise(requests, &settings, &Ctx::quiet(), &mut |_, _| Ok(())).unwrap();
+        assert!(made(&ours, &settings));
+        assert_eq!(made(&other, &settings), shared, "{candidates} candidates");
+    }
+}
+
+#[test]
+fn features_of_one_look_are_not_taken_for_those_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let encoders = dir.path().join("encoders");
+    edited("encoders/vit", &encoders.join("vit"), "config.json", |c| c["pretrained_cfg"]["mean"] = vec![0.0; 3].into());
+    let checkpoints = Checkpoints { encoders: Checkpoint::Folder(encoders), ..Checkpoints::demo() };
+    let store = Store::open(dir.path().join("store")).unwrap();
+    let data = few_scenes();
+    let features = Array2::from_shape_fn((4, 128), |(i, j)| ((i * 7 + j * 3) % 11) as f32 - 5.0);
+    let pair = |i: usize| DistilledPair {
+        image: data.train.images[i].clone(),
+        caption: "a star".into(),
+        support: 1,
+        similarity: 0.0,
+    };
+    let set = DistilledSet {
+        method: "random".into(),
+        pairs: (0..4).map(pair).collect(),
+        image_prototypes: features.clone(),
+        text_prototypes: features,
+        correspondence: None,
+    };
+    let bench = Workbench::new(data, checkpoints, store, Backend::CPU);
+    let scores = |pixels: Pixels| {
+        let settings = Settings { encoders: vec!["vit".into()], runs: 1, epochs: 3, pixels, ..Settings::default() };
+        bench.evaluate(&set, &settings, 5, &Ctx::quiet()).unwrap()
+    };
+    let [reference, own, again] = [Pixels::Reference, Pixels::Own, Pixels::Reference].map(scores);
+    assert_ne!(reference, own);
+    assert_eq!(reference, again);
+}
+
+/// The demo's vision transformer with its configuration changed, and those of its tensors that `keep` is content with.
+fn encoder(dir: &Path, change: impl Fn(&mut serde_json::Value), keep: impl Fn(&str) -> bool) -> Result<Encoder> {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/encoders/vit");
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(from.join("config.json")).unwrap()).unwrap();
+    change(&mut config);
+    fs::create_dir_all(dir).unwrap();
+    fs::write(dir.join("config.json"), config.to_string()).unwrap();
+    let mut tensors = candle_core::safetensors::load(from.join("model.safetensors"), &Device::Cpu).unwrap();
+    tensors.retain(|name, _| keep(name));
+    candle_core::safetensors::save(&tensors, dir.join("model.safetensors")).unwrap();
+    Encoder::load(&Checkpoint::Folder(dir.into()).root())
+}
+
+#[test]
+fn arguments_that_timm_saves_are_understood_or_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |args: serde_json::Value| {
+        let change = |config: &mut serde_json::Value| {
+            let all = config["model_args"].as_object_mut().unwrap();
+            all.extend(args.as_object().unwrap().clone());
+        };
+        encoder(dir.path(), change, |_| true).map(|encoder| encoder.side()).map_err(|e| e.to_string())
+    };
+    let fine = serde_json::json!({"in_chans": 3, "global_pool": "token", "img_size": [64, 64]});
+    assert_eq!(with(fine), Ok(64));
+    for (args, said) in [
+        (serde_json::json!({"in_chans": 1}), "model_args.in_chans is 1"),
+        (serde_json::json!({"global_pool": "avg"}), "global_pool `avg` is not supported"),
+        (serde_json::json!({"img_size": [64, 32]}), "model_args.img_size is 64 x 32"),
+        (serde_json::json!({"img_size": [32, 32]}), "model_args.img_size is 32, but the weights say 64"),
+    ] {
+        let found = with(args).unwrap_err();
+        assert!(found.contains(said), "{found}");
+    }
+}
+
+#[test]
+fn an_encoder_without_its_classifier_gives_pooled_features_and_says_why_no_logits() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = encoder(&dir.path().join("whole"), |_| {}, |_| true).unwrap();
+    let change = |config: &mut serde_json::Value| config["num_classes"] = 0.into();
+    let headless = encoder(&dir.path().join("headless"), change, |name| !name.starts_with("head.")).unwrap();
+    let pixels = ndarray::Array4::from_shape_fn((1, 3, 64, 64), |(_, c, y, x)| (c + y * x % 7) as f32 / 9.0);
+    let pooled = |encoder: &Encoder| encoder.encode(pixels.view(), Features::Pooled).unwrap();
+    assert_eq!(pooled(&headless), pooled(&whole));
+    let said = headless.encode(pixels.view(), Features::Logits).unwrap_err().to_string();
+    assert!(said.contains("config.json: has no classifier") && said.contains("features = \"pooled\""), "{said}");
+}
+
+#[test]
+fn a_text_encoder_saved_without_its_prefix_is_the_same_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&fs::read(golden("clip/config.json")).unwrap()).unwrap();
+    let mut own = config["text_config"].clone();
+    own["model_type"] = "clip_text_model".into();
+    let save = |name: &str, prefix: &str| {
+        let place = dir.path().join(name);
+        fs::create_dir_all(&place).unwrap();
+        fs::write(place.join("config.json"), own.to_string()).unwrap();
+        let text = weights()
+            .into_iter()
+            .filter_map(|(name, tensor)| Some((format!("{prefix}{}", name.strip_prefix("text_model.")?), tensor)));
+        candle_core::safetensors::save(&text.collect::<HashMap<_, _>>(), place.join("model.safetensors")).unwrap();
+        let tower = TextTower::load(&Checkpoint::Folder(place).root(), DType::F32, &Device::Cpu).unwrap();
+        tower.pooled(&[vec![0, 5, 7]]).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    assert_eq!(save("new", ""), save("old", "text_model."));
+}
+
+#[test]
+fn what_is_no_clip_is_refused_by_its_own_name() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_clip(dir.path(), &[]);
+    let text = fs::read_to_string(golden("clip/config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    config["model_type"] = "siglip".into();
+    fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+    let said = load(&Checkpoint::Folder(dir.path().into())).unwrap_err().to_string();
+    assert!(said.contains("config.json: model_type is `siglip`: only CLIP"), "{said}");
 }

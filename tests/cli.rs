@@ -1,6 +1,8 @@
 //! The binary, as its users meet it.
 #![allow(clippy::unwrap_used)]
 
+#[path = "cli/help.rs"]
+mod help;
 #[path = "cli/outputs.rs"]
 mod outputs;
 mod program;
@@ -330,4 +332,22 @@ fn a_bench_shows_every_cell_and_trust_beside_the_truth() {
         found,
         "from the store, to the same numbers"
     );
+}
+
+#[test]
+fn of_a_failure_json_has_the_cause_and_the_way_out_apart() {
+    let home = tempfile::tempdir().unwrap();
+    let failed = |args: &[&str]| {
+        let output = protostill(home.path()).args(args).arg("--json").output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(!output.stderr.is_empty(), "the sentence is told besides");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    std::fs::create_dir(home.path().join("mine")).unwrap();
+    std::fs::write(home.path().join("mine/notes"), "").unwrap();
+    let said = failed(&["distill", "--out", "mine"]);
+    assert!(said["error"].as_str().unwrap().starts_with("out: mine: holds files"), "{said}");
+    assert_eq!(said["hint"], "name another folder");
+    let said = failed(&["evaluate", "nowhere"]);
+    assert!(said["error"].as_str().unwrap().contains("nowhere") && said["hint"].is_null(), "{said}");
 }

@@ -5,6 +5,8 @@
 #[path = "explorer/bulk.rs"]
 mod bulk;
 mod common;
+#[path = "explorer/drill.rs"]
+mod drill;
 #[path = "explorer/fetching.rs"]
 mod fetching;
 #[path = "explorer/fixture.rs"]
@@ -31,3 +33,5 @@ mod server;
 mod sessions;
 #[path = "explorer/view.rs"]
 mod view;
+#[path = "explorer/walk.rs"]
+mod walk;

@@ -16,9 +16,9 @@ use protostill::{
         space::{
             embeddings::{Embeddings, Kept},
             noise::clean_split,
-            prune::{PruneMethod, PruneSettings, prune, similarities},
-            stats::{StatsSettings, effective_rank, stats},
+            stats::{StatsSettings, effective_rank, similarities, stats},
         },
+        trust::prune::{PruneMethod, PruneSettings, prune},
     },
 };
 use safetensors::SafeTensors;

@@ -66,11 +66,20 @@ fn norm(x: ArrayView2<'_, f32>) -> f64 {
 
 #[test]
 fn full_size_encoders_give_timms_logits_and_pooled_features() {
+    agree("full", 7);
+}
+
+#[test]
+fn vision_transformers_of_every_kind_give_timms_logits_and_pooled_features() {
+    agree("small", 6);
+}
+
+fn agree(which: &str, count: usize) {
     let about: serde_json::Map<String, Value> =
-        serde_json::from_slice(&fs::read(golden("timm/full.json")).unwrap()).unwrap();
-    let bytes = fs::read(golden("timm/full.safetensors")).unwrap();
+        serde_json::from_slice(&fs::read(golden(&format!("timm/{which}.json"))).unwrap()).unwrap();
+    let bytes = fs::read(golden(&format!("timm/{which}.safetensors"))).unwrap();
     let results = SafeTensors::deserialize(&bytes).unwrap();
-    assert_eq!(about.len(), 7);
+    assert_eq!(about.len(), count);
     for (name, about) in &about {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), about);

@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, Array4, ArrayD, Axis, Ix1, Ix2, Ix4, s};
 use protostill::{
     data::{ImageId, ImageSource},
     models::{
-        encoders::{Encoder, Features},
+        encoders::{Encoder, Features, Pixels},
         head::Head,
         host::{LayerNorm, Linear, normalise_rows},
         train::{Trainer, Training},
@@ -150,9 +150,29 @@ fn with_config(name: &str, edit: impl FnOnce(&mut serde_json::Value)) -> tempfil
 }
 
 #[test]
+fn encoders_are_shown_images_by_the_references_look_or_by_their_own() {
+    let folder = with_config("nf_resnet", |c| {
+        let own = &mut c["pretrained_cfg"];
+        own["input_size"] = vec![3, 256, 256].into();
+        (own["mean"], own["std"]) = (vec![0.5; 3].into(), vec![0.25; 3].into());
+    });
+    let white = image::RgbImage::from_pixel(9, 5, image::Rgb([255; 3]));
+    let look = |encoder: &Encoder| (encoder.side(), encoder.preprocess(&white).unwrap());
+    let (side, seen) = look(&load(folder.path()).unwrap());
+    assert_eq!((side, seen.len(), seen[0]), (224, 3 * 224 * 224, (1.0 - 0.481_454_66) / 0.268_629_54));
+    let (side, seen) = look(&load(folder.path()).unwrap().shown_by(Pixels::Own));
+    assert_eq!((side, seen.len(), seen[0]), (256, 3 * 256 * 256, 2.0));
+    let silent = with_config("nf_resnet", |c| {
+        c["pretrained_cfg"].as_object_mut().unwrap().retain(|key, _| key == "input_size");
+    });
+    let (_, seen) = look(&load(silent.path()).unwrap().shown_by(Pixels::Own));
+    assert_eq!(seen[0], (1.0 - 0.485) / 0.229, "timm's default is ImageNet's");
+}
+
+#[test]
 fn what_an_encoder_cannot_be_is_said_with_file_and_setting() {
     type Edit = fn(&mut serde_json::Value);
-    let cases: [(&str, Edit, &str); 12] = [
+    let cases: [(&str, Edit, &str); 13] = [
         ("vit", |c| c["architecture"] = "convnext_tiny".into(), "architecture `convnext_tiny`"),
         ("vit", |c| c["model_args"]["num_heads"] = 5.into(), "num_heads 5 does not divide the width 24"),
         ("vit", |c| c["model_args"]["num_heads"] = 0.into(), "num_heads 0"),
@@ -165,6 +185,7 @@ fn what_an_encoder_cannot_be_is_said_with_file_and_setting() {
         ("nf_resnet", |c| c["global_pool"] = "max".into(), "global_pool `max`"),
         ("nf_resnet", |c| c["model_args"]["depths"] = vec![1, 1, 1, 1].into(), "model_args.depths"),
         ("nf_resnet", |c| c["pretrained_cfg"]["input_size"] = vec![1, 64, 64].into(), "input_size"),
+        ("nf_resnet", |c| c["pretrained_cfg"]["std"] = vec![0, 1, 1].into(), "std must not be 0"),
     ];
     for (name, edit, expected) in cases {
         let folder = with_config(name, edit);

@@ -9,10 +9,8 @@ use protostill::pipeline::{
     Ctx,
     methods::need::by_need,
     ridge::targets::{TargetSettings, soft_correspondence, solve},
-    space::{
-        embeddings::Embeddings,
-        trust::{Draws, Trust, Witness, trust_by},
-    },
+    space::embeddings::Embeddings,
+    trust::{Draws, Trust, Witness, trust_by},
 };
 use safetensors::SafeTensors;
 

@@ -255,7 +255,7 @@ fn damage_is_named() {
     let path = out.join("metadata.jsonl");
     let lines = fs::read_to_string(&path).unwrap();
     fs::write(&path, lines.lines().take(2).collect::<Vec<_>>().join("\n")).unwrap();
-    unreadable(&out, "2 lines, but manifest.json lists 3 images");
+    unreadable(&out, "2 lines with a picture, but manifest.json lists 3 images");
     fs::write(&path, lines.replace("images/0000.png", "../../etc/passwd")).unwrap();
     unreadable(&out, "line 1: \"../../etc/passwd\" is not among the files");
     fs::write(out.join("manifest.json"), "{\"protostill\":").unwrap();

@@ -20,7 +20,7 @@ use protostill::{
         weights::Checkpoint,
     },
 };
-use server::{BIG, COMMIT, Reply, Request, Server, files, hub, listing, plain};
+use server::{BIG, COMMIT, Reply, Request, Server, data_hub, files, hub, listing, plain};
 use std::{
     collections::BTreeMap,
     fs,
@@ -318,4 +318,50 @@ fn what_the_settings_name_is_fetched_when_it_is_needed_unless_offline() {
     let asked = server.asked().len();
     stats("0").assert().success();
     assert_eq!(server.asked().len(), asked, "what is there is not asked for");
+}
+
+#[test]
+fn a_data_set_is_named_as_on_the_hub_fetched_once_and_read_from_the_cache() {
+    let mut picture = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(3, 2).write_to(&mut picture, image::ImageFormat::Png).unwrap();
+    let line = b"{\"file_name\": \"a.png\", \"text\": \"a dog\"}\n".to_vec();
+    let files = [
+        ("train/metadata.jsonl", line),
+        ("train/a.png", picture.into_inner()),
+        ("README.md", vec![b'x']),
+        ("../evil.json", vec![b'x']),
+    ];
+    let server = data_hub(files.map(|(name, bytes)| (name.to_owned(), bytes)).into());
+    let home = tempfile::tempdir().unwrap();
+    let check = |offline: &str| {
+        let mut command = program::protostill(home.path());
+        command.args(["check", "org/pairs", "--json", "--progress", "none"]);
+        command
+            .env("HF_HUB_CACHE", home.path().join("hub"))
+            .env("HF_ENDPOINT", server.url())
+            .env("HF_HUB_OFFLINE", offline);
+        command.assert()
+    };
+    let said = check("1").code(2);
+    let said = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
+    assert!(said.contains("protostill fetch datasets/org/pairs"), "{said}");
+    let found = check("").success();
+    let found: serde_json::Value = serde_json::from_slice(&found.get_output().stdout).unwrap();
+    assert_eq!((&found["layout"], &found["train"]["captions"]), (&"imagefolder".into(), &1.into()));
+    let asked = server.asked().len();
+    check("1").success();
+    assert_eq!(server.asked().len(), asked);
+    assert!(!server.asked().iter().any(|r| r.path.contains("evil") || r.path.contains("README")));
+}
+
+#[test]
+fn offline_a_model_that_is_whole_counts_as_fetched_and_half_a_one_does_not() {
+    let cache = tempfile::tempdir().unwrap();
+    let (server, _store) = hub(plain);
+    let whole = fetch(&at(&server, cache.path(), &[])).unwrap();
+    let offline = at(&server, cache.path(), &[("HF_HUB_OFFLINE", "1")]);
+    assert_eq!(fetch(&offline).unwrap(), whole);
+    fs::remove_file(whole.folder.join("preprocessor_config.json")).unwrap();
+    let said = fetch(&offline).unwrap_err().to_string();
+    assert!(said.contains("preprocessor_config.json: is needed"), "{said}");
 }

@@ -1,10 +1,19 @@
-//! Ready features that do not fit in memory.
+//! Memory: ready features that do not fit in it, and what strangers make to fill it.
 #![allow(clippy::unwrap_used)]
 
 mod program;
 
 use half::f16;
 use program::{assert_same, contents, protostill};
+use protostill::{
+    data,
+    models::device::Backend,
+    pipeline::{
+        Ctx,
+        store::Store,
+        workbench::{Checkpoints, Workbench},
+    },
+};
 use std::{fs, path::Path};
 
 /// Width of the demo's embeddings.
@@ -75,7 +84,75 @@ fn a_dry_run_tells_what_reading_features_takes() {
         };
         let bytes = (2 * PAIRS * WIDTH * 4) as u64;
         assert_eq!(read("64"), (bytes, 0));
-        // Mapped where they lie, or copied first because they are of another type.
-        assert_eq!(read("0.0001"), (0, if half { bytes } else { 0 }));
+        // Copied, and mapped.
+        assert_eq!(read("0.0001"), (0, bytes));
     }
+}
+
+#[test]
+fn features_cut_before_they_are_read_are_an_error_with_the_file_and_cut_later_do_no_harm() {
+    let home = tempfile::tempdir().unwrap();
+    let (folder, file) = (home.path().join("data"), home.path().join("data/train_image.npy"));
+    features(&folder, false);
+    let open = || {
+        let store = Store::open(home.path().join("store")).unwrap();
+        let bench = Workbench::new(data::open(&folder).unwrap(), Checkpoints::demo(), store, Backend::CPU);
+        bench.within(100_000)
+    };
+    let cut = |to: u64| fs::File::options().write(true).open(&file).unwrap().set_len(to).unwrap();
+    let (bench, ctx) = (open(), Ctx::quiet());
+    let found = bench.embeddings(&ctx).unwrap();
+    assert!(found.0.image.is_mapped());
+    let last = found.0.image.row(PAIRS - 1).to_vec();
+    cut(1000);
+    assert_eq!(found.0.image.row(PAIRS - 1).to_vec(), last);
+    bench.stats(&Default::default(), &ctx).unwrap();
+
+    features(&folder, false);
+    let late = open();
+    cut(1000);
+    let said = late.embeddings(&ctx).unwrap_err().to_string();
+    assert!(said.contains("train_image.npy"), "{said}");
+}
+
+/// The most memory that a command holds, in bytes, and what it prints.
+#[cfg(target_os = "linux")]
+fn peak(mut command: std::process::Command) -> (u64, String) {
+    use std::io::Read;
+    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let (about, mut most) = (format!("/proc/{}/status", child.id()), 0);
+    while child.try_wait().unwrap().is_none() {
+        let status = fs::read_to_string(&about).unwrap_or_default();
+        let peak =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        most = most.max(peak.unwrap_or(0) * 1024);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let mut said = String::new();
+    child.stdout.unwrap().read_to_string(&mut said).unwrap();
+    (most, said)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_gigabyte_is_kept_however_large_pictures_and_their_files_are_and_however_many_threads_read_them() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("data");
+    fs::create_dir(&folder).unwrap();
+    // Each takes 150 MB as a file and 108 MB as pixels.
+    image::RgbImage::from_pixel(6000, 6000, image::Rgb([3, 200, 9])).save(folder.join("0.png")).unwrap();
+    fs::File::options().write(true).open(folder.join("0.png")).unwrap().set_len(150 << 20).unwrap();
+    let mut list = String::new();
+    for i in 0..8 {
+        let _ = fs::hard_link(folder.join("0.png"), folder.join(format!("{i}.png")));
+        list += &format!("{{\"file_name\": \"{i}.png\", \"text\": \"thing {i}\"}}\n");
+    }
+    fs::write(folder.join("metadata.jsonl"), list).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_protostill"));
+    command.args(["check", "data", "--memory", "1", "--threads", "16", "--json"]).current_dir(home.path());
+    let (most, said) = peak(command);
+    let found: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(found["train"]["images"], 8, "{found}");
+    assert!(found["problems"].get("unreadable-image").is_none(), "{found}");
+    assert!(most > 200_000_000 && most < 1_200_000_000, "{most} bytes");
 }

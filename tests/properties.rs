@@ -18,8 +18,8 @@ use protostill::pipeline::{
     space::{
         embeddings::Embeddings,
         nearest::{Side, nearest},
-        prune::{PruneMethod, PruneSettings, prune},
     },
+    trust::prune::{PruneMethod, PruneSettings, prune},
 };
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;

@@ -6,12 +6,22 @@ mod program;
 use candle_core::{DType, Device};
 use protostill::{
     data::{self, Dataset, world},
-    models::{clip::Clip, demo, device::Backend, hub::Hub, weights::Checkpoint},
+    models::{
+        clip::Clip,
+        demo,
+        device::Backend,
+        encoders::{Encoder, Features},
+        hub::Hub,
+        weights::Checkpoint,
+    },
     pipeline::{
         Ctx,
+        recipe::Recipe,
+        score::features::encode_features,
+        set::folder::DistilledSet,
         space::embed,
         store::Store,
-        workbench::{Checkpoints, Recipe, Workbench},
+        workbench::{Checkpoints, Workbench},
     },
 };
 use std::{fs, path::Path};
@@ -79,6 +89,40 @@ fn ready_embeddings_give_the_sets_and_scores_that_embedding_gives_and_need_no_cl
     (protocol.runs, protocol.epochs) = (1, 5);
     let scores = [&a, &b].map(|bench| bench.evaluate(&sets[0], &protocol, 1, &Ctx::quiet()).unwrap());
     assert_eq!(scores[0], scores[1]);
+}
+
+#[test]
+fn a_set_of_features_alone_is_written_read_and_scored_as_with_its_pictures() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("data");
+    fs::create_dir(&dir).unwrap();
+    let plain = with_features(&dir);
+    for name in ["vit", "nf_resnet"] {
+        let encoder = Encoder::load(&demo::encoders().part(name)).unwrap();
+        for (split, part) in [(&plain.train, "train"), (&plain.test, "test")] {
+            let found = encode_features(&encoder, Features::Logits, &split.images, &Ctx::quiet()).unwrap();
+            save(&dir.join(format!("{name}_{part}_features.npy")), found.view());
+        }
+    }
+    let a = bench(plain, demo::clip(), &home.path().join("a"));
+    for folder in fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+        fs::remove_dir_all(folder).unwrap();
+    }
+    let nothing = || Checkpoint::Folder(home.path().join("there is none"));
+    let b = bench(data::open(&dir).unwrap(), nothing(), &home.path().join("b"));
+    let mut protocol = protostill::config::Config::load(None).unwrap().evaluation;
+    (protocol.runs, protocol.epochs) = (1, 5);
+    let recipe = recipe("need+real");
+    let scores = [&a, &b].map(|bench| {
+        let set = bench.distil(&recipe, &Ctx::quiet()).unwrap();
+        let out = home.path().join("out");
+        set.write(&out, &bench.manifest(&protostill::config::Config::default())).unwrap();
+        let set = DistilledSet::read(&out).unwrap().set;
+        (set.text_prototypes.clone(), bench.evaluate(&set, &protocol, 1, &Ctx::quiet()).unwrap())
+    });
+    assert_eq!(scores[0], scores[1]);
+    let line = fs::read_to_string(home.path().join("out/metadata.jsonl")).unwrap();
+    assert!(line.starts_with("{\"key\":\"") && !home.path().join("out/images").exists(), "{line}");
 }
 
 #[test]

@@ -8,10 +8,11 @@ use protostill::{
     pipeline::{
         Ctx,
         methods::Method,
+        recipe::Recipe,
         score::evaluate::Settings,
         set::folder::DistilledSet,
         store::Store,
-        workbench::{Checkpoints, Recipe, Workbench},
+        workbench::{Checkpoints, Workbench},
     },
 };
 use std::path::Path;

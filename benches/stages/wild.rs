@@ -8,10 +8,8 @@ use protostill::{
         Ctx,
         methods::need::by_need,
         ridge::targets::{TargetSettings, solve},
-        space::{
-            embeddings::Embeddings,
-            trust::{TrustSettings, trust},
-        },
+        space::embeddings::Embeddings,
+        trust::{TrustSettings, trust},
     },
 };
 use rand::{Rng, SeedableRng};

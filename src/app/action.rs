@@ -80,6 +80,12 @@ pub enum Action {
     /// To the next line, around the end.
     Next(i32),
     Filter,
+    /// Asks what to look for by meaning.
+    Find,
+    /// What the words on the panes mean.
+    Glossary,
+    /// Leave, and go on without a terminal.
+    Detach,
     Sort,
     Across(i32),
     EditCaption,
@@ -95,6 +101,12 @@ pub enum Action {
     Rank(i32),
     AskPrefix,
     Copy,
+    /// The seed of the selected picture, whole.
+    CopySeed,
+    /// An earlier version of the selected picture, or the newest again.
+    Flip,
+    /// All pictures at an earlier or later denoising step.
+    Scrub(i32),
     Suspend,
     Runs(i32),
     Epochs(i32),
@@ -105,6 +117,12 @@ pub enum Action {
     /// The selected job goes before or after its neighbour in the queue.
     Queue(i32),
     ByPairs,
+    /// The selected score, as what the others differ from.
+    PinRun,
+    /// A logarithmic scale, or a plain one.
+    LogScale,
+    /// Reads the plot some places back or on.
+    Read(i32),
     Evaluate,
     Yardstick(&'static str),
     CancelJob,
@@ -119,5 +137,7 @@ pub enum Action {
     PickRow(u32),
     PickPrototype(usize),
     PickCandidate(usize),
+    /// A row behind the opened prototype.
+    PickMember(usize),
     PickRun(usize),
 }

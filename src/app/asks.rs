@@ -13,6 +13,8 @@ pub enum Asks {
     Prefix,
     /// Words to filter by; it works while typing.
     Filter,
+    /// Words or a picture's path to look for by meaning.
+    Find,
     /// The folder to export into.
     Export,
 }
@@ -25,6 +27,7 @@ impl Asks {
             Self::Prototypes => "number of prototypes".into(),
             Self::Prefix => "prefix of automatic captions".into(),
             Self::Filter => "filter".into(),
+            Self::Find => "find by meaning: words, or the path of a picture".into(),
             Self::Export => "export into folder".into(),
         }
     }
@@ -35,6 +38,8 @@ impl Asks {
 pub enum Modal {
     /// The keys of the pane, scrolled by some lines.
     Help(usize),
+    /// A step of the tour.
+    Tour(usize),
     /// A query and the chosen line of what it finds.
     Palette(Field, usize),
     /// Whether to leave although a job runs.

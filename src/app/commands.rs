@@ -2,6 +2,7 @@
 
 use super::{
     action::{Action as A, Pane, Which},
+    glossary::{Term, folded, terms},
     key::Key::{self, Char, Ctrl},
 };
 
@@ -38,10 +39,12 @@ const PROTOTYPES: &[Pane] = &[Pane::Prototypes];
 const CAPTIONS: &[Pane] = &[Pane::Captions];
 const GALLERY: &[Pane] = &[Pane::Gallery];
 const RUNS: &[Pane] = &[Pane::Runs];
+const OPENED: &[Pane] = &[Pane::Data, Pane::Prototypes, Pane::Gallery];
 const MADE: &[Pane] = &[Pane::Prototypes, Pane::Runs];
 const PICTURES: &[Pane] = &[Pane::Prototypes, Pane::Captions, Pane::Gallery];
-const WORDS: &[Pane] = &[Pane::Prototypes, Pane::Captions];
-const FILTERED: &[Pane] = &[Pane::Data, Pane::Prototypes, Pane::Captions];
+const TABLES: &[Pane] = &[Pane::Prototypes, Pane::Captions];
+const WORDED: &[Pane] = &[Pane::Data, Pane::Prototypes, Pane::Captions];
+const FILTERED: &[Pane] = &[Pane::Data, Pane::Prototypes, Pane::Captions, Pane::Gallery];
 const LISTS: &[Pane] = &[Pane::Data, Pane::Prototypes, Pane::Captions, Pane::Gallery];
 
 /// All commands; the footer shows them in this order.
@@ -50,6 +53,15 @@ pub const COMMANDS: &[Command] = &[
     c("threshold.up", &[Char('l'), Key::Right], DATA, "threshold", "Prune one percent more", A::Threshold(1)),
     c("pair.drop", &[Char('x')], DATA, "drop", "Drop pairs, or let the threshold decide again", A::Drop),
     c("pair.keep", &[Char('K')], DATA, "keep", "Keep pairs, or let the threshold decide again", A::Keep),
+    c(
+        "open",
+        &[Key::Enter],
+        OPENED,
+        "open",
+        "Give a pair, a prototype or a picture the whole pane; Esc goes back",
+        A::Enter,
+    ),
+    c("member.drop", &[Char('x')], PROTOTYPES, "", "In an opened prototype: drop a row, or take it back", A::Drop),
     c("prototypes.less", &[Char('h'), Key::Left, Char('-')], PROTOTYPES, "", "One prototype less", A::Prototypes(-1)),
     c(
         "prototypes.more",
@@ -69,11 +81,18 @@ pub const COMMANDS: &[Command] = &[
         A::Method,
     ),
     c("targets", &[Char('B')], MADE, "targets", "Match pictures with other targets: mean, caption, solved", A::Targets),
-    c("prototypes.sort", &[Char('o')], WORDS, "sort", "Sort by cosine, support, tightness or caption", A::Sort),
+    c(
+        "prototypes.sort",
+        &[Char('o')],
+        PICTURES,
+        "sort",
+        "Sort by cosine, support, tightness, CLIP or caption",
+        A::Sort,
+    ),
     c("caption.choose", &[Key::Enter], CAPTIONS, "choose", "Choose among the candidates", A::Enter),
     c("caption.edit", &[Char('i')], PICTURES, "edit", "Edit the caption", A::EditCaption),
     c("caption.auto", &[Char('d')], PICTURES, "", "Go back to automatic captions", A::AutoCaption),
-    c("caption.distinct", &[Char('D')], WORDS, "distinct", "Allow no caption twice, or allow it again", A::Distinct),
+    c("caption.distinct", &[Char('D')], TABLES, "distinct", "Allow no caption twice, or allow it again", A::Distinct),
     c("gallery.left", &[Char('h'), Key::Left], GALLERY, "", "One picture to the left", A::Across(-1)),
     c("gallery.right", &[Char('l'), Key::Right], GALLERY, "", "One picture to the right", A::Across(1)),
     c(
@@ -93,6 +112,17 @@ pub const COMMANDS: &[Command] = &[
         A::Synthesise(Which::Stale),
     ),
     c("picture.reroll", &[Char('r')], GALLERY, "reroll", "Give pictures another seed", A::Reroll),
+    c(
+        "picture.flip",
+        &[Char('b')],
+        GALLERY,
+        "versions",
+        "Show an earlier version of the picture, or the newest",
+        A::Flip,
+    ),
+    c("picture.scrub.back", &[Char('(')], GALLERY, "", "All pictures at an earlier denoising step", A::Scrub(-1)),
+    c("picture.scrub.on", &[Char(')')], GALLERY, "", "All pictures at a later denoising step", A::Scrub(1)),
+    c("picture.seed", &[Char('Y')], GALLERY, "", "Copy the whole seed of the picture", A::CopySeed),
     c("picture.steps.less", &[Char('t')], GALLERY, "", "Fewer denoising steps", A::Steps(-1)),
     c("picture.steps.more", &[Char('T')], GALLERY, "steps", "More denoising steps", A::Steps(1)),
     c("picture.guidance.less", &[Char('w')], GALLERY, "", "Less guidance by the caption", A::Guidance(-1)),
@@ -168,8 +198,8 @@ pub const COMMANDS: &[Command] = &[
     ),
     c("runs.number.less", &[Char('r')], RUNS, "", "One run less for each encoder", A::Runs(-1)),
     c("runs.number.more", &[Char('R')], RUNS, "runs", "One run more for each encoder", A::Runs(1)),
-    c("runs.epochs.less", &[Char('p')], RUNS, "", "Fewer epochs", A::Epochs(-1)),
-    c("runs.epochs.more", &[Char('P')], RUNS, "epochs", "More epochs", A::Epochs(1)),
+    c("runs.epochs.less", &[Char('t')], RUNS, "", "Fewer epochs", A::Epochs(-1)),
+    c("runs.epochs.more", &[Char('T')], RUNS, "epochs", "More epochs", A::Epochs(1)),
     c("runs.encoders", &[Char('o')], RUNS, "encoders", "Judge by all encoders, or by one of them", A::Encoders),
     c(
         "runs.pairs",
@@ -179,6 +209,24 @@ pub const COMMANDS: &[Command] = &[
         "Plot R-mean against the number of pairs, or the training",
         A::ByPairs,
     ),
+    c(
+        "runs.pin",
+        &[Char('p')],
+        RUNS,
+        "pin",
+        "Show all others as differences from this line, or plain numbers",
+        A::PinRun,
+    ),
+    c("runs.log", &[Char('L')], RUNS, "", "Plot on a logarithmic scale, or a plain one", A::LogScale),
+    c("runs.read.back", &[Char('h'), Key::Left], RUNS, "", "Read the plot one place to the left", A::Read(-1)),
+    c(
+        "runs.read.on",
+        &[Char('l'), Key::Right],
+        RUNS,
+        "",
+        "Read the plot one place to the right; Esc ends it",
+        A::Read(1),
+    ),
     c("queue.up", &[Char('K')], RUNS, "", "Select the job above", A::PickJob(-1)),
     c("queue.down", &[Char('J')], RUNS, "job", "Select the job below", A::PickJob(1)),
     c("queue.stop", &[Char('x')], RUNS, "stop", "Stop the selected job", A::StopJob),
@@ -187,9 +235,10 @@ pub const COMMANDS: &[Command] = &[
     c("mark", &[Char(' ')], LISTS, "mark", "Mark a line for the next edit, or unmark it", A::Mark),
     c("mark.range", &[Char('v')], LISTS, "", "Mark a range: from here to where v is pressed again", A::Range),
     c("pin", &[Char('p')], PICTURES, "", "Pin prototypes to the top of every list, or let them go", A::Pin),
-    c("next", &[Char('n')], FILTERED, "", "The next line that the filter finds, around the end", A::Next(1)),
-    c("next.back", &[Char('N')], FILTERED, "", "The line before, around the end", A::Next(-1)),
+    c("next", &[Char('n')], WORDED, "", "The next line that the filter finds, around the end", A::Next(1)),
+    c("next.back", &[Char('N')], WORDED, "", "The line before, around the end", A::Next(-1)),
     c("filter", &[Char('/')], FILTERED, "filter", "Show only lines that contain some words", A::Filter),
+    c("find", &[Char('f')], FILTERED, "find", "Nearest first to words, or to the picture of a path, by CLIP", A::Find),
     c("job.cancel", &[Ctrl('c')], &[], "", "Cancel the newest job", A::CancelJob),
     c("copy", &[Char('y')], &[], "", "Copy the caption, the score or the log", A::Copy),
     c("undo", &[Char('u')], &[], "undo", "Take the last decision back", A::Undo),
@@ -211,12 +260,14 @@ pub const COMMANDS: &[Command] = &[
     c("pane.next", &[Key::Tab, Char(']')], &[], "", "Next pane", A::Turn(1)),
     c("pane.previous", &[Key::BackTab, Char('[')], &[], "", "Previous pane", A::Turn(-1)),
     c("help", &[Char('?'), Key::F(1)], &[], "help", "Show every key of this pane", A::Help),
+    c("glossary", &[Key::F(2)], &[], "", "Show what the words on this pane mean", A::Glossary),
     c("palette", &[Ctrl('p')], &[], "commands", "Find a command by its name", A::Palette),
     c("line", &[Char(':')], &[], "", "Type a command, or a setting and its value", A::Line),
     c("back", &[Key::Esc], &[], "", "One level back", A::Back),
     c("mouse", &[Char('M')], &[], "", "Let the mouse point here, or leave it to the terminal", A::Mouse),
     c("suspend", &[Ctrl('z')], &[], "", "Go to the shell; fg comes back", A::Suspend),
     c("redraw", &[Key::Ctrl('l')], &[], "", "Paint the screen anew", A::Redraw),
+    c("detach", &[], &[], "", "Leave, and go on with what waits without a terminal", A::Detach),
     c("quit", &[Char('q')], &[], "quit", "Leave; everything decided is kept", A::Quit),
 ];
 
@@ -225,14 +276,43 @@ pub fn on(pane: Pane) -> impl Iterator<Item = &'static Command> {
     COMMANDS.iter().filter(move |c| c.panes.is_empty() || c.panes.contains(&pane))
 }
 
-/// The lines of a pane's help: a head, or a command.
-pub fn help(pane: Pane) -> Vec<(&'static str, Option<&'static Command>)> {
-    let (own, general): (Vec<_>, Vec<_>) =
-        on(pane).map(|c| ("", Some(c))).partition(|(_, c)| c.is_some_and(|c| !c.panes.is_empty()));
-    let head = |words| std::iter::once((words, None));
-    let own_head = if own.is_empty() { vec![] } else { vec![(pane.title(), None)] };
-    let gap = if own.is_empty() { vec![] } else { vec![("", None)] };
-    own_head.into_iter().chain(own).chain(gap).chain(head("Everywhere")).chain(general).collect()
+/// A line of a help page.
+#[derive(Clone, Debug)]
+pub enum HelpLine {
+    /// A head; nothing for a gap.
+    Head(&'static str),
+    /// A command.
+    Key(&'static Command),
+    /// A word and the first line of its meaning, or no word and a further line.
+    Word(&'static str, String),
+}
+
+/// A pane's help: its keys, what its words mean, and the keys of all panes, in lines whose meanings take `width` characters.
+pub fn help(pane: Pane, width: usize) -> Vec<HelpLine> {
+    let (own, general): (Vec<_>, Vec<_>) = on(pane).partition(|c| !c.panes.is_empty());
+    let mut lines = Vec::new();
+    let mut section = |title: &'static str, more: Vec<HelpLine>| {
+        if !more.is_empty() {
+            let gap = if lines.is_empty() { None } else { Some(HelpLine::Head("")) };
+            lines.extend(gap.into_iter().chain([HelpLine::Head(title)]).chain(more));
+        }
+    };
+    let keys = |commands: Vec<&'static Command>| commands.into_iter().map(HelpLine::Key).collect();
+    section(pane.title(), keys(own));
+    section("Everywhere", keys(general));
+    section(WORDS, words(pane, width));
+    lines
+}
+
+/// Head of the words in a help page.
+pub const WORDS: &str = "Words";
+
+fn words(pane: Pane, width: usize) -> Vec<HelpLine> {
+    let lines = |term: &'static Term| {
+        let parts = folded(term.means, width.max(16)).into_iter().enumerate();
+        parts.map(|(i, part)| HelpLine::Word(if i == 0 { term.word } else { "" }, part)).collect::<Vec<_>>()
+    };
+    terms(pane).flat_map(lines).collect()
 }
 
 /// Commands of `pane` whose title or name has all words of `query`, in the table's order.

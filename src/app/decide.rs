@@ -1,7 +1,7 @@
 //! Actions that are decisions: what goes into the journal, and the way back and forth through it.
 
 use super::{
-    action::Action,
+    action::{Action, Pane},
     decision::{Caption, Decision, Synthesis},
     event::{Effect, Entry},
     kept,
@@ -13,32 +13,11 @@ impl State {
     /// Actions that are decisions.
     pub(super) fn decision(&mut self, action: Action) -> Option<Decision> {
         let draft = &self.draft;
-        let step =
-            |now: usize, by: i32, least: usize, most: usize| now.saturating_add_signed(by as isize).clamp(least, most);
         match action {
-            Action::Threshold(by) => {
-                let now = (draft.prune * 100.0).round() as i32;
-                let to = f64::from((now + by).clamp(0, 95)) / 100.0;
-                // What was proposed lies between two percents, and is not to be passed over.
-                let proposed = self.measured.as_ref().and_then(|m| m.noise.as_ref()).map(|n| n.proposed);
-                let between = |p: &f64| (draft.prune.min(to) < *p && *p < draft.prune.max(to)) && by.abs() == 1;
-                Some(Decision::Prune(proposed.filter(between).unwrap_or(to)))
-            }
-            Action::Method => Some(Decision::Method(draft.way.next_method())),
-            Action::Targets => Some(Decision::Method(draft.way.next_targets())),
-            Action::ThresholdAt(percent) => Some(Decision::Prune(f64::from(percent.min(95)) / 100.0)),
-            Action::PrototypesAt(m) => Some(Decision::Prototypes(m.clamp(1, self.most_prototypes()))),
-            Action::Prototypes(by) => Some(Decision::Prototypes(step(draft.prototypes, by, 1, self.most_prototypes()))),
-            Action::Steps(by) => self.synthesis(|s| s.steps = step(s.steps, by * 5, 5, usize::MAX)),
-            Action::Guidance(by) => self.synthesis(|s| s.guidance += 0.5 * f64::from(by)),
-            Action::Noise(by) => self.synthesis(|s| s.noise = step(s.noise, by * 10, 0, usize::MAX)),
-            Action::Rank(by) => Some(Decision::Rank(step(draft.rank, by, 0, self.candidates().saturating_sub(1)))),
-            Action::Runs(by) => Some(Decision::Runs(step(draft.protocol.runs, by, 1, 100))),
-            Action::Epochs(by) => Some(Decision::Epochs(step(draft.protocol.epochs, by * 10, 10, 10_000))),
-            Action::Encoders => Some(Decision::Encoders(self.next_encoders())),
-            Action::Distinct => Some(Decision::Distinct(!draft.distinct)),
             Action::Drop | Action::Keep => {
-                let (rows, keep) = (self.chosen_rows(), action == Action::Keep);
+                let member = || self.member_row().into_iter().collect();
+                let rows = if self.pane == Pane::Data { self.chosen_rows() } else { member() };
+                let keep = action == Action::Keep;
                 let again = rows.iter().all(|row| draft.by_hand.get(row) == Some(&keep));
                 let decision = |row| Decision::Hand { row, keep: (!again).then_some(keep) };
                 let all = Decision::many(rows.into_iter().map(decision).collect());
@@ -71,30 +50,62 @@ impl State {
                 self.enter();
                 None
             }
+            action => self.setting(action),
+        }
+    }
+
+    /// Those that change a setting.
+    fn setting(&self, action: Action) -> Option<Decision> {
+        let draft = &self.draft;
+        let step =
+            |now: usize, by: i32, least: usize, most: usize| now.saturating_add_signed(by as isize).clamp(least, most);
+        match action {
+            Action::Threshold(by) => {
+                let now = (draft.config.prune.ratio * 100.0).round() as i32;
+                let to = f64::from((now + by).clamp(0, 95)) / 100.0;
+                // What was proposed lies between two percents, and is not to be passed over.
+                let proposed = self.measured.as_ref().and_then(|m| m.noise.as_ref()).map(|n| n.proposed);
+                let between = |p: &f64| {
+                    (draft.config.prune.ratio.min(to) < *p && *p < draft.config.prune.ratio.max(to)) && by.abs() == 1
+                };
+                Some(Decision::set("prune.ratio", proposed.filter(between).unwrap_or(to)))
+            }
+            Action::Method => Some(Decision::set("method", draft.config.method.next_method().to_string())),
+            Action::Targets => Some(Decision::set("method", draft.config.method.next_targets().to_string())),
+            Action::ThresholdAt(percent) => Some(Decision::set("prune.ratio", f64::from(percent.min(95)) / 100.0)),
+            Action::PrototypesAt(m) => Some(Decision::set("cluster.prototypes", m.clamp(1, self.most_prototypes()))),
+            Action::Prototypes(by) => {
+                let m = step(draft.config.cluster.prototypes, by, 1, self.most_prototypes());
+                Some(Decision::set("cluster.prototypes", m))
+            }
+            Action::Steps(by) => self.synthesis(|s| s.steps = step(s.steps, by * 5, 5, usize::MAX)),
+            Action::Guidance(by) => self.synthesis(|s| s.guidance += 0.5 * f64::from(by)),
+            Action::Noise(by) => self.synthesis(|s| s.noise = step(s.noise, by * 10, 0, usize::MAX)),
+            Action::Rank(by) => Some(Decision::Rank(step(draft.rank, by, 0, self.candidates().saturating_sub(1)))),
+            Action::Runs(by) => Some(Decision::set("evaluation.runs", step(draft.config.evaluation.runs, by, 1, 100))),
+            Action::Epochs(by) => {
+                Some(Decision::set("evaluation.epochs", step(draft.config.evaluation.epochs, by * 10, 10, 10_000)))
+            }
+            Action::Encoders => Some(Decision::set("evaluation.encoders", self.next_encoders())),
+            Action::Distinct => Some(Decision::set("caption.distinct", !draft.config.caption.distinct)),
             _ => None,
         }
     }
 
     /// Settings of synthesis: of all pictures, or of the chosen ones alone.
     fn synthesis(&self, change: impl Fn(&mut Synthesis)) -> Option<Decision> {
-        let change = |s: &mut Synthesis| {
-            change(s);
-            *s = s.within_bounds();
-        };
-        let (all, mut new) = (self.draft.synthesis, self.draft.synthesis);
+        let all = Synthesis::of(&self.draft.config.synthesis);
         if !self.alone {
+            let mut new = all;
             change(&mut new);
-            return match new {
-                Synthesis { steps, .. } if steps != all.steps => Some(Decision::Steps(steps)),
-                Synthesis { noise, .. } if noise != all.noise => Some(Decision::Noise(noise)),
-                new if new != all => Some(Decision::Guidance(new.guidance)),
-                _ => None,
-            };
+            let changed = new.bounded().changes().into_iter().zip(all.changes()).find(|(new, old)| new != old);
+            return changed.map(|(new, _)| Decision::Set(new));
         }
         let basis = self.basis()?;
         let own = |prototype| {
-            let mut own = self.draft.synthesis_of(&basis, prototype);
+            let mut own = Synthesis::of(&self.draft.synthesis_of(&basis, prototype));
             change(&mut own);
+            let own = own.bounded();
             Decision::Own { basis: basis.clone(), prototype, settings: (own != all).then_some(own) }
         };
         Decision::many(self.chosen().into_iter().map(own).collect())
@@ -112,8 +123,8 @@ impl State {
 
     /// All encoders of the configuration, then each alone.
     fn next_encoders(&self) -> Vec<String> {
-        let all = &self.history.base().protocol.encoders;
-        match self.draft.protocol.encoders.as_slice() {
+        let all = &self.history.base().config.evaluation.encoders;
+        match self.draft.config.evaluation.encoders.as_slice() {
             now if now == all.as_slice() => all[..1.min(all.len())].to_vec(),
             [one] => match all.iter().position(|e| e == one).and_then(|at| all.get(at + 1)) {
                 Some(next) => vec![next.clone()],
@@ -135,7 +146,7 @@ impl State {
     pub(super) fn set_prototypes(&mut self, wanted: usize) -> Result<Vec<Effect>, String> {
         let most = self.most_prototypes();
         if (1..=most).contains(&wanted) {
-            return Ok(self.decide(Decision::Prototypes(wanted)));
+            return Ok(self.decide(Decision::set("cluster.prototypes", wanted)));
         }
         Err(match most {
             usize::MAX => format!("{wanted} is not 1 or more"),

@@ -1,7 +1,16 @@
 //! What the user decides, as a list that can be walked back and forth: the draft is always the fold of the list.
 
-use crate::{fingerprint::Fingerprint, pipeline::methods::Way};
+use crate::{
+    config::Config,
+    fingerprint::Fingerprint,
+    pipeline::{
+        draw::synthesize,
+        score::evaluate,
+        setting::{Change, Kind, Setting},
+    },
+};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The words under a prototype, when a person chose them.
@@ -14,7 +23,7 @@ pub struct Caption {
     pub row: Option<u32>,
 }
 
-/// How pictures are synthesised.
+/// What a single picture may have of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Synthesis {
     /// Denoising steps.
@@ -26,13 +35,43 @@ pub struct Synthesis {
 }
 
 impl Synthesis {
+    /// That of all pictures.
+    pub fn of(settings: &synthesize::Settings) -> Self {
+        Self { steps: settings.steps, guidance: settings.guidance, noise: settings.noise_level }
+    }
+
+    /// All other settings, with these.
+    pub fn within(self, settings: &synthesize::Settings) -> synthesize::Settings {
+        let Self { steps, guidance, noise: noise_level } = self;
+        synthesize::Settings { steps, guidance, noise_level, ..settings.clone() }
+    }
+
     /// What keys bring it to: they stop at the bounds.
-    pub(super) fn within_bounds(self) -> Self {
-        Self {
-            steps: self.steps.clamp(*bounds::STEPS.start(), *bounds::STEPS.end()),
-            guidance: self.guidance.clamp(*bounds::GUIDANCE.start(), *bounds::GUIDANCE.end()),
-            noise: self.noise.min(*bounds::NOISE.end()),
-        }
+    pub(super) fn bounded(self) -> Self {
+        let [steps, guidance, noise] =
+            self.changes().map(|c| c.setting.kind.nearest(c.value.as_f64().unwrap_or_default()));
+        Self { steps: steps as usize, guidance, noise: noise as usize }
+    }
+
+    /// What `change` does to one of them, if it is about one.
+    pub(super) fn changed(change: &Change) -> Option<impl Fn(&mut Self) + use<>> {
+        let (name, to) = (change.setting.name, change.value.as_f64()?);
+        ["synthesis.steps", "synthesis.guidance", "synthesis.noise_level"].contains(&name).then_some(
+            move |own: &mut Self| match name {
+                "synthesis.steps" => own.steps = to as usize,
+                "synthesis.guidance" => own.guidance = to,
+                _ => own.noise = to as usize,
+            },
+        )
+    }
+
+    /// These as changes of the settings of all.
+    pub(super) fn changes(self) -> [Change; 3] {
+        [
+            Change::of("synthesis.steps", self.steps),
+            Change::of("synthesis.guidance", self.guidance),
+            Change::of("synthesis.noise_level", self.noise),
+        ]
     }
 }
 
@@ -41,14 +80,11 @@ impl Synthesis {
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the fields of `Draft` say what they mean")]
 pub enum Decision {
-    Prototypes(usize),
-    Prune(f64),
     /// Keep (true) or drop (false) a row against the threshold, or (none) let the threshold decide again.
     Hand {
         row: u32,
         keep: Option<bool>,
     },
-    Distinct(bool),
     /// Choose or write the caption of a prototype; none: back to the rule's choice.
     Caption {
         basis: Fingerprint,
@@ -60,9 +96,6 @@ pub enum Decision {
         prototype: usize,
         seed: u64,
     },
-    Steps(usize),
-    Guidance(f64),
-    Noise(usize),
     /// Settings of one picture; none: as all the others.
     Own {
         basis: Fingerprint,
@@ -71,39 +104,11 @@ pub enum Decision {
     },
     Prefix(String),
     Rank(usize),
-    Method(Way),
-    Runs(usize),
-    Epochs(usize),
-    Encoders(Vec<String>),
     /// One step of undo that concerns several lines.
     Many(Vec<Self>),
-}
-
-/// What settings may be, whoever sets them; the decoder and the data may allow less.
-pub mod bounds {
-    use std::ops::RangeInclusive;
-
-    /// Share of pairs pruned.
-    pub const PRUNE: RangeInclusive<f64> = 0.0..=0.95;
-    /// Denoising steps.
-    pub const STEPS: RangeInclusive<usize> = 1..=1000;
-    /// Guidance scale.
-    pub const GUIDANCE: RangeInclusive<f64> = 0.0..=30.0;
-    /// Noise level.
-    pub const NOISE: RangeInclusive<usize> = 0..=999;
-    /// Runs for each encoder.
-    pub const RUNS: RangeInclusive<usize> = 1..=100;
-    /// Epochs of a run.
-    pub const EPOCHS: RangeInclusive<usize> = 1..=10_000;
-
-    /// A value that lies in `range`.
-    ///
-    /// # Errors
-    /// The bounds, in words.
-    pub fn within<T: PartialOrd + std::fmt::Display>(value: T, range: RangeInclusive<T>) -> Result<T, String> {
-        let (least, most) = (range.start(), range.end());
-        if range.contains(&value) { Ok(value) } else { Err(format!("{value} is not between {least} and {most}")) }
-    }
+    /// A setting, under its own word.
+    #[serde(untagged)]
+    Set(Change),
 }
 
 impl Decision {
@@ -112,29 +117,34 @@ impl Decision {
     /// # Errors
     /// What is out of bounds, in words.
     pub fn check(&self) -> Result<(), String> {
-        fn within<T: PartialOrd + std::fmt::Display>(
-            what: &str,
-            value: T,
-            range: std::ops::RangeInclusive<T>,
-        ) -> Result<(), String> {
-            bounds::within(value, range).map(drop).map_err(|why| format!("{what} {why}"))
-        }
+        let fits = |change: &Change| {
+            let Change { setting, value } = change;
+            setting.kind.check(value).map_err(|why| format!("{} {why}", setting.called()))
+        };
         match self {
-            Self::Prototypes(m) => within("prototypes", *m, 1..=usize::MAX),
-            Self::Prune(r) => within("prune", *r, bounds::PRUNE),
-            Self::Steps(n) => within("steps", *n, bounds::STEPS),
-            Self::Guidance(g) => within("guidance", *g, bounds::GUIDANCE),
-            Self::Noise(n) => within("noise", *n, bounds::NOISE),
-            Self::Runs(n) => within("runs", *n, bounds::RUNS),
-            Self::Epochs(n) => within("epochs", *n, bounds::EPOCHS),
-            Self::Method(way) if !way.draws() => Err(format!("{way} makes no prototypes to look at")),
-            Self::Encoders(names) if names.is_empty() => Err("no encoder is named".into()),
-            Self::Own { settings: Some(own), .. } => within("steps", own.steps, bounds::STEPS)
-                .and_then(|()| within("guidance", own.guidance, bounds::GUIDANCE))
-                .and_then(|()| within("noise", own.noise, bounds::NOISE)),
+            Self::Set(Change { setting, .. }) if Self::at_start(setting) => {
+                Err(format!("is chosen at the start, by --set {}=... or in a file", setting.name))
+            }
+            Self::Set(change) => {
+                fits(change)?;
+                let way = change.applied(&Config::default()).map_err(|e| e.to_string())?.method;
+                if way.draws() { Ok(()) } else { Err(format!("{way} makes no prototypes to look at")) }
+            }
+            Self::Own { settings: Some(own), .. } => own.changes().iter().try_for_each(fits),
             Self::Many(list) => list.iter().try_for_each(Self::check),
             _ => Ok(()),
         }
+    }
+
+    /// Whether a setting says which data, checkpoints, streams and judge of pairs: those are chosen at the start.
+    pub(super) fn at_start(setting: &Setting) -> bool {
+        matches!(setting.section(), "data" | "models")
+            || ["seed", "cluster.seed", "prune.method"].contains(&setting.name)
+    }
+
+    /// A change of the setting `name`.
+    pub fn set(name: &str, value: impl Into<serde_json::Value>) -> Self {
+        Self::Set(Change::of(name, value))
     }
 
     /// Several as one; none if there are none.
@@ -144,15 +154,13 @@ impl Decision {
 
     /// Moves of one slider follow each other as one decision.
     fn replaces(&self, last: &Self) -> bool {
-        use Decision::{Encoders, Epochs, Guidance, Many, Method, Noise, Own, Prototypes, Prune, Rank, Runs, Steps};
-        let slider = match (self, last) {
-            (Own { basis: a, prototype: i, .. }, Own { basis: b, prototype: j, .. }) => a == b && i == j,
-            (Prototypes(_) | Prune(_) | Steps(_) | Guidance(_) | Noise(_) | Rank(_), _) => true,
-            (Runs(_) | Epochs(_) | Encoders(_) | Method(_), _) => true,
-            (Many(a), Many(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.replaces(b)),
+        match (self, last) {
+            (Self::Own { basis: a, prototype: i, .. }, Self::Own { basis: b, prototype: j, .. }) => a == b && i == j,
+            (Self::Set(a), Self::Set(b)) => a.setting.name == b.setting.name && a.setting.kind != Kind::Flag,
+            (Self::Rank(_), Self::Rank(_)) => true,
+            (Self::Many(a), Self::Many(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.replaces(b)),
             _ => false,
-        };
-        slider && std::mem::discriminant(self) == std::mem::discriminant(last)
+        }
     }
 
     /// The clusterings that it is about.
@@ -177,20 +185,15 @@ impl Decision {
     /// In words, for the status line.
     pub fn words(&self) -> String {
         match self {
-            Self::Prototypes(m) => format!("{m} prototypes"),
-            Self::Prune(r) => format!("prune {:.0} %", r * 100.0),
+            Self::Set(change) => said(change),
             Self::Hand { row, keep: Some(true) } => format!("keep pair {row}"),
             Self::Hand { row, keep: Some(false) } => format!("drop pair {row}"),
             Self::Hand { row, keep: None } => format!("threshold decides pair {row}"),
-            Self::Distinct(on) => format!("distinct captions {}", if *on { "on" } else { "off" }),
             Self::Caption { prototype, caption: Some(_), .. } => format!("caption of prototype {}", prototype + 1),
             Self::Caption { prototype, caption: None, .. } => {
                 format!("automatic caption of prototype {}", prototype + 1)
             }
             Self::Seed { prototype, .. } => format!("new seed of prototype {}", prototype + 1),
-            Self::Steps(n) => format!("{n} steps"),
-            Self::Guidance(g) => format!("guidance {g:.1}"),
-            Self::Noise(n) => format!("noise level {n}"),
             Self::Own { prototype, settings: Some(s), .. } => format!(
                 "prototype {} alone: {} steps, guidance {:.1}, noise level {}",
                 prototype + 1,
@@ -203,10 +206,6 @@ impl Decision {
             Self::Prefix(words) => format!("prefix \"{}\"", crate::fsio::printable(words)),
             Self::Rank(0) => "captions by the rule".into(),
             Self::Rank(n) => format!("candidate {} for every caption", n + 1),
-            Self::Method(way) => format!("method {way}"),
-            Self::Runs(n) => format!("{n} runs"),
-            Self::Epochs(n) => format!("{n} epochs"),
-            Self::Encoders(names) => format!("judged by {}", names.join(" and ")),
             Self::Many(list) => {
                 let first = list.first().map_or(String::new(), Self::words);
                 format!("{first}, and {} more", list.len().saturating_sub(1))
@@ -215,74 +214,77 @@ impl Decision {
     }
 }
 
+/// A change in words.
+fn said(change: &Change) -> String {
+    let Change { setting, value } = change;
+    let text = value.as_str().map_or_else(|| value.to_string(), crate::fsio::printable);
+    match (setting.called(), setting.kind) {
+        ("prune", _) => format!("prune {:.0} %", value.as_f64().unwrap_or_default() * 100.0),
+        ("guidance", _) => format!("guidance {:.1}", value.as_f64().unwrap_or_default()),
+        ("noise", _) => format!("noise level {text}"),
+        ("encoders", _) => {
+            let names: Vec<&str> = value.as_array().into_iter().flatten().filter_map(|v| v.as_str()).collect();
+            format!("judged by {}", crate::fsio::printable(&names.join(" and ")))
+        }
+        ("distinct", _) => format!("distinct captions {}", if value == true { "on" } else { "off" }),
+        (word, Kind::Whole(..)) if word == setting.word => format!("{text} {word}"),
+        (word, _) => format!("{word} {text}"),
+    }
+}
+
 /// Everything that makes the set on screen: the configuration with the decisions laid over it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
-    /// How prototypes are got, and what students match their pictures with.
-    pub way: Way,
-    /// Number of prototypes.
-    pub prototypes: usize,
-    /// Share of pairs dropped for low cosine.
-    pub prune: f64,
+    /// The settings, with those that were changed.
+    pub config: Config,
     /// Rows kept or dropped by hand.
     pub by_hand: BTreeMap<u32, bool>,
-    /// No caption twice.
-    pub distinct: bool,
     /// Captions chosen or written, by clustering and prototype.
     pub captions: BTreeMap<(Fingerprint, usize), Caption>,
     /// Seeds rerolled, by clustering and prototype.
     pub seeds: BTreeMap<(Fingerprint, usize), u64>,
-    /// Seed of everything else.
-    pub seed: u64,
-    /// How pictures are synthesised.
-    pub synthesis: Synthesis,
     /// Settings of single pictures, by clustering and prototype.
     pub own: BTreeMap<(Fingerprint, usize), Synthesis>,
     /// Words in front of every automatic caption.
     pub prefix: String,
     /// Which candidate the automatic captions take; 0 leaves it to the rule.
     pub rank: usize,
-    /// How sets are judged.
-    pub protocol: Protocol,
-}
-
-/// How often and by whom a set is judged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Protocol {
-    /// Trainings with different initialisation.
-    pub runs: usize,
-    /// Passes over the pairs.
-    pub epochs: usize,
-    /// Image encoders.
-    pub encoders: Vec<String>,
 }
 
 impl Draft {
-    /// Whether the same pairs are clustered in the same way as under `other`.
-    pub(super) fn clusters_as(&self, other: &Self) -> bool {
-        let of = |draft: &Self| (draft.way.method.start(), draft.prototypes);
-        (of(self), &self.by_hand) == (of(other), &other.by_hand) && self.prune.total_cmp(&other.prune).is_eq()
+    /// A configuration, and nothing decided.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            by_hand: BTreeMap::new(),
+            captions: BTreeMap::new(),
+            seeds: BTreeMap::new(),
+            own: BTreeMap::new(),
+            prefix: String::new(),
+            rank: 0,
+        }
     }
 
-    fn apply(&mut self, decision: &Decision) {
+    /// Whether the same pairs are clustered in the same way as under `other`.
+    pub(super) fn clusters_as(&self, other: &Self) -> bool {
+        let of = |c: &Config| {
+            let prune = (c.prune.method, c.prune.ratio.to_bits());
+            (c.method.method.start(), c.seed, prune, c.cluster.clone(), c.prototype.clone())
+        };
+        of(&self.config) == of(&other.config) && self.by_hand == other.by_hand
+    }
+
+    /// Lays a decision over it; settings over `config`, which is its own as JSON.
+    fn apply(&mut self, decision: &Decision, config: &mut Value) {
         match decision.clone() {
-            Decision::Prototypes(m) => self.prototypes = m,
-            Decision::Prune(r) => self.prune = r,
+            Decision::Set(change) => drop(change.write(config)),
             Decision::Hand { row, keep } => set(&mut self.by_hand, row, keep),
-            Decision::Distinct(on) => self.distinct = on,
             Decision::Caption { basis, prototype, caption } => set(&mut self.captions, (basis, prototype), caption),
             Decision::Seed { basis, prototype, seed } => set(&mut self.seeds, (basis, prototype), Some(seed)),
-            Decision::Steps(n) => self.synthesis.steps = n,
-            Decision::Guidance(g) => self.synthesis.guidance = g,
-            Decision::Noise(n) => self.synthesis.noise = n,
             Decision::Own { basis, prototype, settings } => set(&mut self.own, (basis, prototype), settings),
             Decision::Prefix(words) => self.prefix = words,
             Decision::Rank(n) => self.rank = n,
-            Decision::Method(way) => self.way = way,
-            Decision::Runs(n) => self.protocol.runs = n,
-            Decision::Epochs(n) => self.protocol.epochs = n,
-            Decision::Encoders(names) => self.protocol.encoders = names,
-            Decision::Many(list) => list.iter().for_each(|d| self.apply(d)),
+            Decision::Many(list) => list.iter().for_each(|d| self.apply(d, config)),
         }
     }
 }
@@ -316,13 +318,16 @@ impl History {
 
     /// Lets `share` of the pairs be left out where nothing was decided.
     pub(super) fn propose(&mut self, share: f64) {
-        self.base.prune = share;
+        self.base.config.prune.ratio = share;
     }
 
     /// What holds now.
     pub fn draft(&self) -> Draft {
         let mut draft = self.base.clone();
-        self.list[..self.now].iter().for_each(|d| draft.apply(d));
+        let mut config = draft.config.json();
+        self.list[..self.now].iter().for_each(|d| draft.apply(d, &mut config));
+        // What cannot be is refused when it is decided or read.
+        draft.config = serde_json::from_value(config).unwrap_or(draft.config);
         draft
     }
 
@@ -353,4 +358,9 @@ impl History {
         self.now += 1;
         Some(decision)
     }
+}
+
+/// Names a protocol of judging.
+pub fn protocol_name(settings: &evaluate::Settings) -> Fingerprint {
+    Fingerprint::of_stage("protocol", settings, &[])
 }

@@ -2,10 +2,11 @@
 
 use super::{
     action::Action,
-    decision::{Decision, Draft, Synthesis},
+    decision::{Decision, Draft},
     key::Key,
-    model::{Measured, Picture, Protos, Rows, Score, Summary},
+    model::{Found, Measured, Picture, Protos, Rows, Score, Summary, Usage},
 };
+use crate::pipeline::draw::synthesize;
 use crate::{fingerprint::Fingerprint, pipeline::Embedded};
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, sync::Arc};
@@ -44,8 +45,12 @@ pub enum Event {
     Job(JobId, News),
     /// A real picture that was asked for.
     Picture(u32, Result<Picture, String>),
+    /// What the file of a real picture is called.
+    Named(u32, String),
     /// A picture synthesised earlier, found again by its fingerprint.
     Recalled(Fingerprint, Picture),
+    /// What the machine is doing for this program; none while nothing runs.
+    Usage(Option<Usage>),
     /// How pictures are shown, and why.
     Pictures(String),
     /// A line for the log.
@@ -109,6 +114,10 @@ pub enum News {
         /// Its train pairs.
         rows: Arc<Rows>,
     },
+    /// What is amiss with the data or the checkpoints, and what to change.
+    Remarks(Vec<String>),
+    /// What is nearest to words.
+    Found(Arc<Found>),
     /// Some more rows are embedded.
     Embedded(Embedded),
     /// Pair cosines are known.
@@ -139,7 +148,7 @@ pub struct Wanted {
     /// Seed of its noise.
     pub seed: u64,
     /// How.
-    pub settings: Synthesis,
+    pub settings: synthesize::Settings,
     /// Names all that makes it.
     pub key: Fingerprint,
 }
@@ -159,6 +168,15 @@ pub enum Work {
         basis: Fingerprint,
         /// Which pictures.
         wanted: Vec<Wanted>,
+    },
+    /// Look for what is nearest to words, or to the picture of this path.
+    Find {
+        /// What was typed.
+        words: String,
+        /// The clustering on screen, if it is one.
+        basis: Option<Fingerprint>,
+        /// Its pairs whose pictures are finished.
+        pairs: Vec<Wanted>,
     },
     /// Let CLIP look at finished pictures.
     Look {
@@ -183,7 +201,7 @@ pub enum Work {
     /// Judge as many pairs got in another way.
     Yardstick {
         /// The way.
-        method: &'static str,
+        method: String,
         /// The draft to take number and seed from.
         draft: Box<Draft>,
     },
@@ -259,6 +277,12 @@ pub enum Effect {
     Mouse(bool),
     /// Put words where others can paste them.
     Copy(String),
+    /// Draw the screen into an SVG file.
+    SavePlot(PathBuf),
+    /// Write a SLURM script that carries out command lines in this session.
+    Sbatch(PathBuf, Vec<String>),
+    /// Leave, and carry out command lines in this session without a terminal.
+    Detach(Vec<String>),
     /// Go to the shell for a while.
     Suspend,
     /// Paint everything anew.

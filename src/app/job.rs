@@ -90,13 +90,23 @@ impl Job {
         match &self.work {
             Work::Embed => "embed the data".into(),
             Work::Describe => "describe the embeddings".into(),
-            Work::Prototypes(draft) => format!("{} prototypes", draft.prototypes),
+            Work::Prototypes(draft) => format!("{} prototypes", draft.config.cluster.prototypes),
             Work::Synthesise { wanted, .. } if wanted.len() == 1 => "synthesise 1 picture".into(),
             Work::Synthesise { wanted, .. } => format!("synthesise {} pictures", wanted.len()),
+            Work::Find { words, .. } => format!("find \"{}\"", crate::fsio::printable(words)),
             Work::Look { pairs, .. } => format!("look at {} pictures", pairs.len()),
             Work::Evaluate { pairs, set, .. } => format!("evaluate {} pairs {}", pairs.len(), &set.as_str()[..8]),
-            Work::Yardstick { method, draft } => format!("evaluate {} × {method}", draft.prototypes),
+            Work::Yardstick { method, draft } => format!("evaluate {} × {method}", draft.config.cluster.prototypes),
             Work::Export { dir, .. } => format!("export to {}", dir.display()),
+        }
+    }
+
+    /// The way of the set it judges, or the name of a yardstick; empty if it judges none.
+    pub fn method(&self) -> String {
+        match &self.work {
+            Work::Evaluate { draft, .. } => draft.config.method.to_string(),
+            Work::Yardstick { method, .. } => method.clone(),
+            _ => String::new(),
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
 
 /// Number of pairs below the threshold: the `floor(ratio · N)` of lowest cosine.
 pub fn below(measured: &Measured, draft: &Draft) -> usize {
-    ((draft.prune * measured.order.len() as f64).floor() as usize).min(measured.order.len())
+    ((draft.config.prune.ratio * measured.order.len() as f64).floor() as usize).min(measured.order.len())
 }
 
 /// Whether `row` stays.

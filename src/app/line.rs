@@ -4,24 +4,40 @@ use super::{
     action::{Action, Pane},
     asks::Modal,
     commands::{Command, on},
-    decision::{Decision, bounds},
+    decision::{Decision, Synthesis},
     event::Effect,
     field::Field,
     key::Key,
     state::State,
 };
-use crate::{error::Error, pipeline::methods::Way};
-use std::ops::RangeInclusive;
+use crate::{
+    error::Error,
+    pipeline::{
+        methods::Way,
+        setting::{SETTINGS, Setting},
+    },
+};
+use std::path::PathBuf;
 
 /// Something that takes a value.
-pub struct Setting {
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
     /// Its name on the command line.
     pub name: &'static str,
     /// What stands for its value in the list.
     pub value: &'static str,
     /// In a sentence.
     pub title: &'static str,
-    set: fn(&mut State, &str) -> Result<Vec<Effect>, String>,
+    set: Set,
+}
+
+/// How it takes the value.
+#[derive(Clone, Copy, Debug)]
+enum Set {
+    /// By a way of its own.
+    By(fn(&mut State, &str) -> Result<Vec<Effect>, String>),
+    /// As a decision.
+    Setting(&'static Setting),
 }
 
 const fn s(
@@ -29,41 +45,32 @@ const fn s(
     value: &'static str,
     title: &'static str,
     set: fn(&mut State, &str) -> Result<Vec<Effect>, String>,
-) -> Setting {
-    Setting { name, value, title, set }
+) -> Entry {
+    Entry { name, value, title, set: Set::By(set) }
 }
 
-/// All settings.
-pub const SETTINGS: &[Setting] = &[
+/// What takes a value here and nowhere else, or is bound by the data.
+const OWN: &[Entry] = &[
     s("prototypes", "N", "Number of prototypes", |state, v| state.set_prototypes(number(v)?)),
     s("prune", "PERCENT", "Share of pairs pruned", |state, v| {
-        Ok(state.update(Action::ThresholdAt(within(v.trim_end_matches('%').trim(), 0..=95)?)))
+        let percent: u64 = number(v.trim_end_matches('%').trim())?;
+        if percent > 95 {
+            return Err(format!("{percent} is not between 0 and 95"));
+        }
+        Ok(state.update(Action::ThresholdAt(percent as u8)))
+    }),
+    s("sweep", "N …", "Distil and judge sets of these sizes by the method of the settings", |state, v| {
+        state.sweep(v)
     }),
     s(
-        "method",
+        "judge",
         "NAME",
-        "How pairs are got: pds, need, joint, coverage, +mean, +caption, +solved, +soft",
+        "Judge as many pairs got by another method: random, kcenter, herding, nearest-image …",
         |state, v| {
             let way: Way = v.parse().map_err(|e: Error| e.to_string())?;
-            let decision = Decision::Method(way);
-            decision.check()?;
-            Ok(state.decide(decision))
+            Ok(state.yardstick(&way.to_string()))
         },
     ),
-    s("steps", "N", "Denoising steps", |state, v| {
-        let n = within(v, bounds::STEPS)?;
-        Ok(state.adjust(|s| s.steps = n))
-    }),
-    s("guidance", "G", "Guidance by the caption", |state, v| {
-        let g = within(v, bounds::GUIDANCE)?;
-        Ok(state.adjust(|s| s.guidance = g))
-    }),
-    s("noise", "N", "Noise level on the image prototype", |state, v| {
-        let n = within(v, bounds::NOISE)?;
-        Ok(state.adjust(|s| s.noise = n))
-    }),
-    s("runs", "N", "Runs for each encoder", |state, v| Ok(state.decide(Decision::Runs(within(v, bounds::RUNS)?)))),
-    s("epochs", "N", "Epochs of a run", |state, v| Ok(state.decide(Decision::Epochs(within(v, bounds::EPOCHS)?)))),
     s("caption", "WORDS", "Caption of the selected prototype", |state, v| Ok(state.write_caption(state.prototype, v))),
     s("prefix", "WORDS", "Words in front of every automatic caption", |state, v| {
         Ok(state.decide(Decision::Prefix(v.to_owned())))
@@ -71,6 +78,13 @@ pub const SETTINGS: &[Setting] = &[
     s("filter", "WORDS", "Only lines that contain these words", |state, v| {
         state.filter_by(v);
         Ok(vec![])
+    }),
+    s("find", "WORDS", "Nearest first to words, or to the picture of a path", |state, v| Ok(state.find(v))),
+    s("save-plot", "FILE.svg", "Draw the screen into a file; z gives a plot all of it", |_, v| {
+        Ok(vec![Effect::SavePlot(named(v, "svg")?)])
+    }),
+    s("sbatch", "FILE", "Write a SLURM script that carries out what waits, in this session", |state, v| {
+        Ok(vec![Effect::Sbatch(named(v, "")?, state.lines_of_queue())])
     }),
     s("go", "N", "To a pair or prototype by its number", |state, v| {
         let n = number::<usize>(v)?;
@@ -80,8 +94,25 @@ pub const SETTINGS: &[Setting] = &[
             _ => return Err(format!("there is no prototype {n}")),
         })
     }),
+    s("seed", "N", "Seed of the selected picture, or of the marked ones", |state, v| {
+        let seed: u64 = number(v)?;
+        let basis = state.basis().ok_or("the prototypes are not there yet")?;
+        let one = |prototype| Decision::Seed { basis: basis.clone(), prototype, seed };
+        let all = state.chosen().into_iter().filter(|i| *i < state.pairs.len()).map(one).collect();
+        Ok(Decision::many(all).map_or(vec![], |d| state.decide(d)))
+    }),
     s("export", "DIR", "Write the set into a folder", |state, v| Ok(state.export(v))),
 ];
+
+/// All that takes a value: settings by their words, those of the line, then the other settings by their full names.
+pub fn entries() -> impl Iterator<Item = Entry> {
+    let taken = |name: &str| OWN.iter().any(|e| e.name == name);
+    let open = SETTINGS.iter().filter(move |s| !taken(s.called()) && !Decision::at_start(s));
+    let entry =
+        |s: &'static Setting| Entry { name: s.called(), value: s.kind.metavar(), title: s.says, set: Set::Setting(s) };
+    let (words, names): (Vec<_>, Vec<_>) = open.partition(|s| !s.word.is_empty());
+    words.into_iter().map(entry).chain(OWN.iter().copied()).chain(names.into_iter().map(entry))
+}
 
 fn not_a_number(value: &str) -> String {
     format!("`{}` is not such a number", crate::fsio::printable(value))
@@ -91,21 +122,37 @@ fn number<T: std::str::FromStr>(value: &str) -> Result<T, String> {
     value.parse().map_err(|_| not_a_number(value))
 }
 
-/// A number that lies in `range`; another one is refused rather than bent.
-fn within<T>(value: &str, range: RangeInclusive<T>) -> Result<T, String>
-where
-    T: std::str::FromStr + PartialOrd + std::fmt::Display,
-{
-    bounds::within(number(value)?, range)
+/// A file that is to be written, with this ending.
+fn named(value: &str, ending: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(value);
+    let fits = ending.is_empty() || path.extension().is_some_and(|e| e == ending);
+    if fits { Ok(path) } else { Err(format!("`{}` does not end in .{ending}", crate::fsio::printable(value))) }
 }
 
 /// What a line may become: its first word's completions, settings before commands.
-pub fn completions(pane: Pane, line: &str) -> (Vec<&'static Setting>, Vec<&'static Command>) {
+pub fn completions(pane: Pane, line: &str) -> (Vec<Entry>, Vec<&'static Command>) {
     let word = line.trim_start().split(' ').next().unwrap_or_default();
     // Once the word stands, only what it names is of interest.
     let whole = line.trim_start().len() > word.len();
     let fits = |name: &str| if whole { name == word } else { name.starts_with(word) };
-    (SETTINGS.iter().filter(|s| fits(s.name)).collect(), on(pane).filter(|c| fits(c.id)).collect())
+    (entries().filter(|e| fits(e.name)).collect(), on(pane).filter(|c| fits(c.id)).collect())
+}
+
+impl Entry {
+    fn take(&self, state: &mut State, value: &str) -> Result<Vec<Effect>, String> {
+        let setting = match self.set {
+            Set::By(set) => return set(state, value),
+            Set::Setting(setting) => setting,
+        };
+        let change = setting.to(value)?;
+        // What single pictures may have of their own goes to all or to the chosen ones.
+        if let Some(own) = Synthesis::changed(&change) {
+            return Ok(state.adjust(own));
+        }
+        let decision = Decision::Set(change);
+        decision.check()?;
+        Ok(state.decide(decision))
+    }
 }
 
 impl State {
@@ -123,20 +170,21 @@ impl State {
         vec![]
     }
 
-    fn carry_out(&mut self, line: &str) -> Vec<Effect> {
+    /// Does what a command line says, as if it had been typed.
+    pub fn carry_out(&mut self, line: &str) -> Vec<Effect> {
         let (word, value) = line.split_once(' ').map_or((line, ""), |(word, value)| (word, value.trim()));
         // As everywhere since vi.
         let word = if word == "q" { "quit" } else { word };
         let command = on(self.pane).find(|c| c.id == word).filter(|_| value.is_empty());
-        let setting = SETTINGS.iter().find(|s| s.name == word);
-        match (command, setting) {
+        let entry = entries().find(|e| e.name == word || matches!(e.set, Set::Setting(s) if s.name == word));
+        match (command, entry) {
             _ if word.is_empty() => vec![],
             (Some(command), _) => self.update(command.action),
             (None, Some(s)) if value.is_empty() && s.value != "WORDS" => {
                 self.tell(format!("{word} takes a value: {word} {}", s.value));
                 vec![]
             }
-            (None, Some(setting)) => (setting.set)(self, value).unwrap_or_else(|why| {
+            (None, Some(entry)) => entry.take(self, value).unwrap_or_else(|why| {
                 self.tell(format!("{word}: {why}"));
                 vec![]
             }),
@@ -177,8 +225,8 @@ mod tests {
 
     #[test]
     fn settings_have_names_of_their_own() {
-        let unique: std::collections::BTreeSet<_> = SETTINGS.iter().map(|s| s.name).collect();
-        assert_eq!(unique.len(), SETTINGS.len());
-        assert!(SETTINGS.iter().all(|s| !s.name.contains(' ')));
+        let names: Vec<_> = entries().map(|e| e.name).collect();
+        assert_eq!(names.iter().collect::<std::collections::BTreeSet<_>>().len(), names.len());
+        assert!(names.iter().all(|name| !name.contains(' ')));
     }
 }

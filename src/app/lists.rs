@@ -30,8 +30,12 @@ pub enum SortBy {
     Support,
     /// Tightness, loosest first.
     Tightness,
+    /// CLIP's cosine of the finished picture to its prototype, worst first.
+    Fit,
     /// Caption, A first.
     Caption,
+    /// Cosine to what was asked for, nearest first.
+    Found,
 }
 
 impl SortBy {
@@ -40,8 +44,9 @@ impl SortBy {
         match self {
             Self::Similarity => Self::Support,
             Self::Support => Self::Tightness,
-            Self::Tightness => Self::Caption,
-            Self::Caption => Self::Similarity,
+            Self::Tightness => Self::Fit,
+            Self::Fit => Self::Caption,
+            Self::Caption | Self::Found => Self::Similarity,
         }
     }
 
@@ -51,12 +56,21 @@ impl SortBy {
             Self::Similarity => "cosine",
             Self::Support => "support",
             Self::Tightness => "tight",
+            Self::Fit => "CLIP, worst first",
             Self::Caption => "caption",
+            Self::Found => "nearness",
         }
     }
 
-    /// Pinned prototypes, then those whose caption contains `filter`; both sorted, equals by their number.
-    pub fn arrange(self, list: &[Proto], captions: &[String], filter: &str, pins: &BTreeSet<usize>) -> Vec<usize> {
+    /// Pinned prototypes, then those whose caption contains `filter`; both sorted, equals by their number, and those
+    /// without a fit last.
+    pub fn arrange(
+        self,
+        list: &[Proto],
+        (captions, fits): (&[String], &[Option<f32>]),
+        filter: &str,
+        pins: &BTreeSet<usize>,
+    ) -> Vec<usize> {
         let filter = filter.to_lowercase();
         let has = |i: usize| filter.is_empty() || captions.get(i).is_some_and(|c| c.to_lowercase().contains(&filter));
         let shows = |i: &usize| pins.contains(i) || has(*i);
@@ -65,6 +79,14 @@ impl SortBy {
             Self::Similarity => order.sort_by(|&a, &b| list[b].similarity.total_cmp(&list[a].similarity)),
             Self::Support => order.sort_by_key(|&i| std::cmp::Reverse(list[i].support)),
             Self::Tightness => order.sort_by(|&a, &b| list[a].tightness.total_cmp(&list[b].tightness)),
+            Self::Fit => {
+                let fit = |i: usize| fits.get(i).copied().flatten().unwrap_or(f32::INFINITY);
+                order.sort_by(|&a, &b| fit(a).total_cmp(&fit(b)));
+            }
+            Self::Found => {
+                let near = |i: usize| fits.get(i).copied().flatten().unwrap_or(f32::NEG_INFINITY);
+                order.sort_by(|&a, &b| near(b).total_cmp(&near(a)));
+            }
             Self::Caption => order.sort_by(|&a, &b| captions.get(a).cmp(&captions.get(b))),
         }
         order.sort_by_key(|i| !pins.contains(i));
@@ -92,12 +114,15 @@ mod tests {
         let proto = |similarity, support| Proto { similarity, support, ..Proto::default() };
         let list = [proto(0.9, 3), proto(0.8, 9), proto(0.7, 5)];
         let captions = ["a red circle", "a blue square", "A RED square"].map(String::from);
-        let arranged =
-            |by: SortBy, filter, pins: &[usize]| by.arrange(&list, &captions, filter, &pins.iter().copied().collect());
+        let arranged = |by: SortBy, filter, pins: &[usize]| {
+            by.arrange(&list, (&captions, &[None, Some(0.4), Some(0.3)]), filter, &pins.iter().copied().collect())
+        };
         assert_eq!(arranged(SortBy::Support, "", &[]), [1, 2, 0]);
         assert_eq!(arranged(SortBy::Support, "red", &[]), [2, 0]);
         assert_eq!(arranged(SortBy::Similarity, "green", &[]), [0usize; 0]);
         assert_eq!(arranged(SortBy::Support, "", &[0]), [0, 1, 2], "pinned ones are on top");
         assert_eq!(arranged(SortBy::Support, "red", &[1]), [1, 2, 0], "and no filter hides them");
+        assert_eq!(arranged(SortBy::Fit, "", &[]), [2, 1, 0], "the worst picture first, one without a fit last");
+        assert_eq!(arranged(SortBy::Found, "", &[]), [1, 2, 0], "the nearest first, one that was not seen last");
     }
 }

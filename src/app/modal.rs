@@ -7,6 +7,7 @@ use super::{
     decision::Decision,
     event::Effect,
     field::Field,
+    glossary,
     key::Key,
     lists::Cursor,
     state::State,
@@ -34,8 +35,10 @@ impl State {
                 }
                 vec![]
             }
+            Some(Modal::Tour(at)) => self.tour_key(at, key),
             Some(Modal::Quit) => match key {
                 Key::Char('y' | 'Y' | 'q') | Key::Enter | Key::Ctrl('c') => vec![Effect::Quit],
+                Key::Char('d' | 'D') => self.detach(),
                 Key::Char('n' | 'N') | Key::Esc => vec![],
                 _ => {
                     self.modal = Some(Modal::Quit);
@@ -46,6 +49,25 @@ impl State {
             Some(Modal::Ask(asks, field)) => self.ask_key(asks, field, key),
             Some(Modal::Line(field)) => self.line_key(field, key),
         }
+    }
+
+    /// Tab goes on; any other key ends the tour, and does what it does.
+    fn tour_key(&mut self, at: usize, key: Key) -> Vec<Effect> {
+        let next = glossary::TOUR.get(at + 1);
+        match (key, next) {
+            (Key::Tab, Some((pane, _))) => {
+                self.show(*pane);
+                self.modal = Some(Modal::Tour(at + 1));
+                vec![]
+            }
+            (Key::Tab | Key::Esc | Key::Enter, _) => vec![],
+            (key, _) => self.key(key),
+        }
+    }
+
+    /// Shows someone who is new around.
+    pub fn guide(&mut self) {
+        self.modal = Some(Modal::Tour(0));
     }
 
     fn palette_key(&mut self, mut query: Field, mut at: usize, key: Key) -> Vec<Effect> {
@@ -88,6 +110,7 @@ impl State {
             Asks::Caption(prototype) => self.write_caption(prototype, text),
             Asks::Prefix if text.trim() == self.draft.prefix => vec![],
             Asks::Prefix => self.decide(Decision::Prefix(text.trim().to_owned())),
+            Asks::Find => self.find(text),
             Asks::Export if text.trim().is_empty() => vec![],
             Asks::Export => self.export(text.trim()),
             Asks::Prototypes => {
@@ -127,8 +150,21 @@ impl State {
         usize::from(self.size.1.saturating_sub(4))
     }
 
+    /// Characters that a meaning takes in a line of the help.
+    pub fn help_width(&self) -> usize {
+        usize::from(self.size.0.saturating_sub(4).min(84)).saturating_sub(4 + 17)
+    }
+
+    /// The help, scrolled to what the words mean.
+    pub(super) fn explain(&mut self) {
+        let lines = commands::help(self.pane, self.help_width());
+        let at = lines.iter().position(|l| matches!(l, commands::HelpLine::Head(commands::WORDS)));
+        self.modal = Some(Modal::Help(0));
+        self.scroll_help(at.unwrap_or(0) as i64);
+    }
+
     fn scroll_help(&mut self, by: i64) {
-        let most = commands::help(self.pane).len().saturating_sub(self.help_room());
+        let most = commands::help(self.pane, self.help_width()).len().saturating_sub(self.help_room());
         if let Some(Modal::Help(at)) = &mut self.modal {
             *at = (*at as i64).saturating_add(by).clamp(0, most as i64) as usize;
         }

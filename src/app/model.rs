@@ -2,7 +2,7 @@
 
 use crate::{fingerprint::Fingerprint, pipeline::methods::Way};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A decoded picture, shared rather than copied.
 pub type Picture = Arc<image::RgbImage>;
@@ -16,6 +16,8 @@ pub struct Rows {
     pub image_of: Vec<u32>,
     /// Number of images.
     pub images: usize,
+    /// Images and captions of the split that recall is measured on.
+    pub judged_on: (usize, usize),
 }
 
 impl Rows {
@@ -108,6 +110,34 @@ pub struct Near {
     pub cosine: f32,
 }
 
+/// What is nearest to words, or to a picture.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// What was asked for.
+    pub words: String,
+    /// A row of each of the nearest images, nearest first.
+    pub rows: Vec<u32>,
+    /// Their images' cosines.
+    pub cosines: BTreeMap<u32, f32>,
+    /// The clustering that the prototypes are of, if there was one.
+    pub basis: Option<Fingerprint>,
+    /// Cosine of each image prototype.
+    pub prototypes: Vec<f32>,
+    /// Cosines of finished pictures.
+    pub pictures: BTreeMap<Fingerprint, f32>,
+}
+
+/// What the machine is doing for this program.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Percent of one core.
+    pub cpu: f64,
+    /// Bytes of memory held.
+    pub memory: u64,
+    /// Of the GPU: percent at work, bytes held and bytes in all.
+    pub gpu: Option<(u8, u64, u64)>,
+}
+
 /// One prototype.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Proto {
@@ -117,6 +147,8 @@ pub struct Proto {
     pub support: usize,
     /// Mean cosine of its own images to their mean: near 1 is tight.
     pub tightness: f32,
+    /// The rows that it is the mean of, nearest image first.
+    pub rows: Vec<Near>,
     /// Its real pairs, nearest image first; each image once.
     pub nearest: Vec<Near>,
     /// The nearest other prototype, and the cosine of the two images.
@@ -126,8 +158,8 @@ pub struct Proto {
     /// Which candidate the rule chose.
     pub chosen: usize,
     /// Mismatched pairs to expect in the support, and how many of its captions could be replaced by anything before the
-    /// caption changes; where pairs were judged.
-    pub sure: Option<(f32, u32)>,
+    /// caption changes (none: the caption is not the nearest one, so nothing is certified); where pairs were judged.
+    pub sure: Option<(f32, Option<u32>)>,
 }
 
 /// All prototypes of one clustering.
@@ -158,6 +190,23 @@ pub struct EncoderScore {
     pub r_mean: [f64; 2],
 }
 
+impl EncoderScore {
+    /// IR@1, 5, 10, TR@1, 5, 10 and R-mean.
+    pub fn values(&self) -> [f64; 7] {
+        let [a, b, c, d, e, f] = self.mean;
+        [a, b, c, d, e, f, self.r_mean[0]]
+    }
+}
+
+/// A number over the epochs of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// Encoder, run and what it is: `vit/run 1/loss`.
+    pub name: String,
+    /// Epoch and value.
+    pub points: Vec<(f64, f64)>,
+}
+
 /// What an evaluation found, and of which set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
@@ -173,15 +222,22 @@ pub struct Score {
     /// Passes over the pairs; 0 where a session of version 0.1.3 did not note it.
     #[serde(default)]
     pub epochs: usize,
+    /// Names the whole protocol it was judged by; none in sessions of version 0.1.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Fingerprint>,
     /// One entry per encoder.
     pub encoders: Vec<EncoderScore>,
+    /// How it came about; none where a session of an earlier version did not note it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curves: Vec<Curve>,
 }
 
 impl Score {
     /// Whether it is what another one is: of the same set, judged in the same way.
     pub fn is_of(&self, other: &Self) -> bool {
         let way = |s: &Self| s.encoders.iter().map(|e| (e.encoder.clone(), e.runs)).collect::<Vec<_>>();
-        (&self.method, &self.set, self.epochs, way(self)) == (&other.method, &other.set, other.epochs, way(other))
+        let of = |s: &Self| (s.method.clone(), s.set.clone(), s.epochs, s.protocol.clone(), way(s));
+        of(self) == of(other)
     }
 
     /// Whether it is of a set that was made here, and not of a yardstick.
@@ -196,7 +252,12 @@ impl Score {
     pub fn check(&self) -> Result<(), String> {
         let all = self.encoders.iter().flat_map(|e| e.mean.iter().chain(&e.sd).chain(&e.r_mean));
         let wrong = all.into_iter().find(|v| !(0.0..=100.0).contains(*v));
-        wrong.map_or(Ok(()), |v| Err(format!("a recall of {v} is not between 0 and 100")))
+        if let Some(v) = wrong {
+            return Err(format!("a recall of {v} is not between 0 and 100"));
+        }
+        let points = self.curves.iter().flat_map(|c| &c.points);
+        let odd = points.flat_map(|p| [p.0, p.1]).find(|v| !v.is_finite());
+        odd.map_or(Ok(()), |v| Err(format!("a curve with {v}")))
     }
 
     /// Lines of tab-separated values, with a head.

@@ -5,6 +5,7 @@ use super::{
     event::{Effect, Entry, JobId, Level, News, Outcome, Work},
     format,
     model::{Protos, Score},
+    runs,
     state::State,
 };
 use crate::{fingerprint::Fingerprint, pipeline::Embedded};
@@ -22,13 +23,6 @@ impl State {
                 self.refresh();
                 self.recognise()
             }
-            News::Embedded(more) => {
-                // Pictures that are looked at later are no rows of the data.
-                if self.measured.is_none() {
-                    self.partial.extend(more);
-                }
-                vec![]
-            }
             News::Measured(measured) => {
                 self.partial = Embedded::default();
                 if let Some(noise) = &measured.noise {
@@ -40,44 +34,56 @@ impl State {
                 effects.push(self.spawn(Work::Describe));
                 effects
             }
-            News::Described(summary) => {
-                self.summary = Some(summary);
-                vec![]
-            }
-            News::Glimpse(protos) => {
-                self.glimpse = true;
-                self.show_prototypes(protos);
-                vec![]
-            }
             News::Prototypes(protos) => {
                 (self.behind, self.glimpse) = (false, false);
                 self.adopt(&protos.basis);
+                let asked =
+                    self.found.as_ref().filter(|f| f.basis.as_ref() != Some(&protos.basis)).map(|f| f.words.clone());
                 self.show_prototypes(protos);
-                self.recall()
-            }
-            News::Preview { key, step, picture } => {
-                self.forming.insert(key, (step, picture));
-                vec![]
-            }
-            News::Made { key, picture } => {
-                self.keep_made(key, picture);
-                vec![]
-            }
-            News::Looked(fits) => {
-                self.fits.extend(fits);
-                vec![]
+                let mut effects = self.recall();
+                effects.extend(asked.into_iter().flat_map(|words| self.find(&words)));
+                effects
             }
             News::Scored(score) => {
+                let curves = self.jobs.iter().find(|j| j.id == id).map(|j| runs::curves(&j.series));
+                let score = Score { curves: curves.unwrap_or_default(), ..score };
                 let known = self.scores.contains(&score);
                 self.take_score(score.clone());
                 if known { vec![] } else { vec![Effect::Append(Entry::Score(score))] }
             }
-            News::Exported(dir) => {
-                self.tell(format!("written to {}", crate::fsio::printable(&dir.display().to_string())));
+            News::Ended(outcome) => self.ended(id, &outcome),
+            news => {
+                self.show_news(news);
                 vec![]
             }
-            News::Ended(outcome) => self.ended(id, &outcome),
-            News::Started | News::Step { .. } | News::Point { .. } => vec![],
+        }
+    }
+
+    /// News that are shown, and lead to nothing else.
+    fn show_news(&mut self, news: News) {
+        match news {
+            // Pictures that are looked at later are no rows of the data.
+            News::Embedded(more) if self.measured.is_none() => self.partial.extend(more),
+            News::Described(summary) => self.summary = Some(summary),
+            News::Glimpse(protos) => {
+                self.glimpse = true;
+                self.show_prototypes(protos);
+            }
+            News::Preview { key, step, picture } => {
+                self.film.keep(&key, step, &picture);
+                self.forming.insert(key, (step, picture));
+            }
+            News::Made { key, picture } => self.keep_made(key, picture),
+            News::Remarks(remarks) => self.remarks = remarks,
+            News::Found(found) => self.take_found(found),
+            News::Looked(fits) => {
+                self.fits.extend(fits);
+                self.refresh();
+            }
+            News::Exported(dir) => {
+                self.tell(format!("written to {}", crate::fsio::printable(&dir.display().to_string())));
+            }
+            _ => {}
         }
     }
 
@@ -124,7 +130,10 @@ impl State {
     }
 
     fn show_prototypes(&mut self, protos: Arc<Protos>) {
-        self.prototype = self.prototype.min(protos.list.len().saturating_sub(1));
+        let last = protos.list.len().saturating_sub(1);
+        self.prototype = self.heir(&protos).unwrap_or(self.prototype).min(last);
+        let rows = protos.list.get(self.prototype).map_or(0, |p| p.rows.len());
+        self.focus.member.step(0, rows);
         if self.protos.as_ref().is_none_or(|old| old.basis != protos.basis) {
             self.pins.clear();
             self.marked.clear();

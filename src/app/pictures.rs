@@ -21,6 +21,7 @@ impl State {
 
     pub(super) fn keep_made(&mut self, key: Fingerprint, picture: Picture) {
         self.forming.remove(&key);
+        self.keep_version(&key);
         if let (Some(protos), Some(pair)) = (&self.protos, self.pairs.iter().find(|p| p.key == key)) {
             self.made.insert((protos.basis.clone(), pair.prototype), key.clone());
         }
@@ -37,6 +38,7 @@ impl State {
             && let Some(old) = self.order_of_real.pop_front()
         {
             self.real.remove(&old);
+            self.names.remove(&old);
         }
     }
 
@@ -47,6 +49,7 @@ impl State {
             Pane::Data => rows.extend(self.selected_row()),
             Pane::Prototypes | Pane::Captions | Pane::Gallery => {
                 let proto = self.protos.as_ref().and_then(|p| p.list.get(self.prototype));
+                rows.extend(self.member_row());
                 rows.extend(proto.iter().flat_map(|p| p.nearest.iter().take(6)).map(|n| n.row));
             }
             Pane::Runs | Pane::Log => {}

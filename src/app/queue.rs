@@ -1,16 +1,103 @@
-//! The queue of jobs: which one is selected, and in which order the waiting ones come.
+//! The queue of jobs: what is added and stopped, which one is selected, and in which order the waiting ones come.
 
 use super::{
-    event::{Effect, JobId},
+    event::{Effect, JobId, Outcome, Work},
     job::{Job, Status},
     state::State,
 };
 
+/// Ended jobs kept.
+const KEPT_JOBS: usize = 60;
+
 impl State {
+    /// A new job.
+    pub(super) fn spawn(&mut self, work: Work) -> Effect {
+        let id = JobId(self.next_job);
+        self.next_job += 1;
+        self.jobs.push(Job::new(id, work.clone(), self.now));
+        let over = self.jobs.len().saturating_sub(KEPT_JOBS);
+        let mut dropped = 0;
+        self.jobs.retain(|j| {
+            j.is_alive() || {
+                dropped += 1;
+                dropped > over
+            }
+        });
+        Effect::Start(id, work)
+    }
+
+    /// Cancels living jobs whose work is such. They are over at once: whatever they still say is late.
+    pub(super) fn stop_where(&mut self, such: impl Fn(&Work) -> bool) -> Vec<Effect> {
+        let now = self.now;
+        let hit = self.jobs.iter_mut().filter(|j| j.is_alive() && such(&j.work));
+        hit.map(|job| {
+            job.end(Outcome::Cancelled, now);
+            Effect::Cancel(job.id)
+        })
+        .collect()
+    }
+
+    /// Whether anything is running or waiting.
+    pub fn is_busy(&self) -> bool {
+        self.jobs.iter().any(Job::is_alive)
+    }
+
+    /// The job of this kind that was asked for last.
+    pub fn latest(&self, such: impl Fn(&Work) -> bool) -> Option<&Job> {
+        self.jobs.iter().rev().find(|j| such(&j.work))
+    }
+
     /// The selected job, if it is still alive; else the one at work.
     pub fn selected_job(&self) -> Option<JobId> {
         let alive = || self.jobs.iter().filter(|j| j.is_alive());
         self.job.filter(|id| alive().any(|j| j.id == *id)).or_else(|| alive().next().map(|j| j.id))
+    }
+
+    /// Command lines that do what runs and waits, for whoever carries it out elsewhere.
+    pub fn lines_of_queue(&self) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        for job in self.jobs.iter().filter(|j| j.is_alive()) {
+            let line = match &job.work {
+                Work::Synthesise { .. } => "synthesise.stale".to_owned(),
+                Work::Evaluate { .. } => "runs.evaluate".to_owned(),
+                Work::Yardstick { method, draft } => match method.as_str() {
+                    own if *own == draft.config.method.to_string() => {
+                        format!("sweep {}", draft.config.cluster.prototypes)
+                    }
+                    other => format!("judge {other}"),
+                },
+                Work::Export { dir, .. } => format!("export {}", dir.display()),
+                _ => continue,
+            };
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        lines
+    }
+
+    /// Leaves, and lets what runs and waits go on without a terminal.
+    pub(super) fn detach(&mut self) -> Vec<Effect> {
+        let lines = self.lines_of_queue();
+        if lines.is_empty() {
+            self.tell("nothing waits that could go on without a terminal; q leaves");
+            return vec![];
+        }
+        vec![Effect::Detach(lines)]
+    }
+
+    /// Milliseconds until nothing is left to do, once there is something to judge by: the stage at work, and for each job that
+    /// waits what the latest one of its kind took.
+    pub fn queue_eta(&self) -> Option<u64> {
+        let kind = |work: &Work| std::mem::discriminant(work);
+        let took = |job: &Job| {
+            let like = |j: &&Job| j.status == Status::Ended(Outcome::Done) && kind(&j.work) == kind(&job.work);
+            let like = self.jobs.iter().rev().find(like);
+            like.map(|j| j.times.1.saturating_sub(j.times.0))
+        };
+        let mut left = self.jobs.iter().filter(|j| j.is_alive()).peekable();
+        left.peek()?;
+        left.map(|job| if job.status == Status::Running { job.eta(self.now) } else { took(job) }).sum()
     }
 
     /// Selects the living job `by` lines further down; the list has the one that comes first on top.

@@ -1,27 +1,29 @@
 //! The set on screen: each prototype's caption, seed and picture, and which pictures still fit.
 
 use super::{
-    decision::{Draft, Synthesis},
+    decision::Draft,
     event::Wanted,
     job::Status,
+    lists::SortBy,
     model::{Picture, Protos},
     state::State,
 };
 use crate::{
     fingerprint::Fingerprint,
-    pipeline::{methods::Method, workbench::image_seed},
+    pipeline::{draw::synthesize, methods::Method, workbench::image_seed},
 };
 
 impl Draft {
     /// How a prototype is synthesised: as all are, unless it has settings of its own.
-    pub fn synthesis_of(&self, basis: &Fingerprint, prototype: usize) -> Synthesis {
-        self.own.get(&(basis.clone(), prototype)).copied().unwrap_or(self.synthesis)
+    pub fn synthesis_of(&self, basis: &Fingerprint, prototype: usize) -> synthesize::Settings {
+        let (all, own) = (&self.config.synthesis, self.own.get(&(basis.clone(), prototype)));
+        own.map_or_else(|| all.clone(), |own| own.within(all))
     }
 
     /// The seed of a prototype's noise: the one `distill` gives it, unless rerolled.
     pub fn seed_of(&self, basis: &Fingerprint, prototype: usize) -> u64 {
         let own = self.seeds.get(&(basis.clone(), prototype)).copied();
-        own.unwrap_or_else(|| image_seed(self.seed, prototype))
+        own.unwrap_or_else(|| image_seed(self.config.seed, prototype))
     }
 }
 
@@ -72,7 +74,7 @@ impl State {
     pub fn wanted(&self, protos: &Protos, prototype: usize) -> Wanted {
         let (caption, seed) = (self.caption(protos, prototype), self.draft.seed_of(&protos.basis, prototype));
         let settings = self.draft.synthesis_of(&protos.basis, prototype);
-        let key = Fingerprint::of_stage("picture", &(prototype, &caption, seed, settings), &[&protos.basis]);
+        let key = Fingerprint::of_stage("picture", &(prototype, &caption, seed, settings.as_drawn()), &[&protos.basis]);
         Wanted { prototype, caption, seed, settings, key }
     }
 
@@ -81,7 +83,11 @@ impl State {
         let Some(protos) = self.protos.clone() else { return self.pairs.clear() };
         self.pairs = (0..protos.list.len()).map(|i| self.wanted(&protos, i)).collect();
         let captions: Vec<String> = self.pairs.iter().map(|p| p.caption.clone()).collect();
-        self.arranged = self.sort.arrange(&protos.list, &captions, &self.filter, &self.pins);
+        let near = self.nearness();
+        let sort = if near.is_some() { SortBy::Found } else { self.sort };
+        let fits: Vec<_> = self.pairs.iter().map(|p| self.fits.get(&p.key).map(|fit| fit[0])).collect();
+        let scores = near.unwrap_or(fits);
+        self.arranged = sort.arrange(&protos.list, (&captions, &scores), &self.filter, &self.pins);
     }
 
     /// Names the whole set: its clustering and all its pairs.
@@ -90,9 +96,9 @@ impl State {
         let keys: Vec<&Fingerprint> = self.pairs.iter().map(|p| &p.key).collect();
         let name = Fingerprint::of_stage("set", &keys, &[&protos.basis]);
         // Other targets make another set of the same pictures.
-        let way = self.draft.way;
+        let (way, targets) = (self.draft.config.method, &self.draft.config.targets);
         let same = way == Method::Pds.into();
-        Some(if same { name } else { Fingerprint::of_stage("set", &way, &[&name]) })
+        Some(if same { name } else { Fingerprint::of_stage("set", &(way, targets), &[&name]) })
     }
 
     /// What there is of a prototype's picture.

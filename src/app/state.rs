@@ -5,12 +5,15 @@ use super::{
     album::Album,
     asks::Modal,
     decision::{Decision, Draft, History},
-    event::{Effect, Entry, Event, JobId, Level, Outcome, Wanted, Work},
+    drill::Focus,
+    event::{Effect, Entry, Event, JobId, Level, Wanted, Work},
+    gallery::Film,
     job::Job,
     keys::Keys,
     lists::{Cursor, SortBy},
     marks::Marks,
-    model::{Measured, Picture, Protos, Rows, Score, Summary},
+    model::{Found, Measured, Picture, Protos, Rows, Score, Summary, Usage},
+    runs::Reading,
 };
 use crate::{fingerprint::Fingerprint, pipeline::Embedded};
 use std::{
@@ -20,8 +23,6 @@ use std::{
 
 /// Log lines kept.
 const LOG_LINES: usize = 2000;
-/// Ended jobs kept.
-const KEPT_JOBS: usize = 60;
 
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +68,10 @@ pub struct State {
     pub forming: BTreeMap<Fingerprint, (usize, Picture)>,
     /// The picture made last for each prototype of each clustering.
     pub made: BTreeMap<(Fingerprint, usize), Fingerprint>,
+    /// What made the finished pictures of each prototype of each clustering, the first one first.
+    pub(super) versions: BTreeMap<(Fingerprint, usize), Vec<Wanted>>,
+    /// Pictures as they formed.
+    pub film: Film,
     /// Of finished pictures: CLIP's cosine to the image prototype and to the caption.
     pub fits: BTreeMap<Fingerprint, [f32; 2]>,
     /// Decisions.
@@ -83,10 +88,14 @@ pub struct State {
     pub said: u64,
     /// Real pictures by image number; an error stands for one that cannot be read.
     pub real: BTreeMap<u32, Result<Picture, String>>,
+    /// What real pictures are called, by image number.
+    pub names: BTreeMap<u32, String>,
     pub(super) asked: BTreeSet<u32>,
     pub(super) order_of_real: VecDeque<u32>,
     /// The pane in front.
     pub pane: Pane,
+    /// What is looked at closely.
+    pub focus: Focus,
     /// The pane's main part has all the room.
     pub zoom: bool,
     /// The data pane gives all the room of its plots to the plane.
@@ -113,8 +122,8 @@ pub struct State {
     pub alone: bool,
     /// The selected job.
     pub job: Option<JobId>,
-    /// The runs pane plots R-mean against pairs.
-    pub by_pairs: bool,
+    /// How the runs pane is looked at.
+    pub reading: Reading,
     /// Lines scrolled up from the end of the log.
     pub scrolled: usize,
     /// Order of the prototypes.
@@ -125,13 +134,19 @@ pub struct State {
     pub arranged: Vec<usize>,
     /// Words that pairs' captions must contain, and the lines that do.
     pub pair_filter: (String, Option<Vec<u32>>),
+    /// What is nearest to words that were asked for.
+    pub found: Option<Arc<Found>>,
+    /// What is amiss with data and checkpoints, and what to change.
+    pub remarks: Vec<String>,
+    /// What the machine is doing, while anything runs.
+    pub usage: Option<Usage>,
     /// What lies over the pane.
     pub modal: Option<Modal>,
     /// A word about what happened last.
     pub notice: Option<(Level, String)>,
     /// How pictures are shown, and why.
     pub shown_as: String,
-    next_job: u64,
+    pub(super) next_job: u64,
     /// Name and rows of the data set that the decisions are about.
     pub(super) about: Option<(String, Fingerprint)>,
     /// Clusterings named by version 0.1.3, and the draft that each was first edited under.
@@ -161,6 +176,8 @@ impl State {
             pictures: Album::default(),
             forming: BTreeMap::new(),
             made: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            film: Film::default(),
             fits: BTreeMap::new(),
             history,
             draft,
@@ -169,9 +186,11 @@ impl State {
             log: VecDeque::new(),
             said: 0,
             real: BTreeMap::new(),
+            names: BTreeMap::new(),
             asked: BTreeSet::new(),
             order_of_real: VecDeque::new(),
             pane: Pane::Data,
+            focus: Focus::default(),
             zoom: false,
             scatter: false,
             mouse: true,
@@ -185,12 +204,15 @@ impl State {
             run: Cursor::default(),
             alone: false,
             job: None,
-            by_pairs: false,
+            reading: Reading::default(),
             scrolled: 0,
             sort: SortBy::default(),
             filter: String::new(),
             arranged: Vec::new(),
             pair_filter: (String::new(), None),
+            found: None,
+            remarks: Vec::new(),
+            usage: None,
             modal: None,
             notice: None,
             shown_as: String::new(),
@@ -249,6 +271,14 @@ impl State {
                 self.keep_real(image, picture);
                 vec![]
             }
+            Event::Named(image, name) => {
+                self.names.insert(image, name);
+                vec![]
+            }
+            Event::Usage(usage) => {
+                self.usage = usage;
+                vec![]
+            }
             Event::Recalled(key, picture) => {
                 self.keep_made(key, picture);
                 vec![]
@@ -281,7 +311,7 @@ impl State {
         let old = std::mem::replace(&mut self.draft, self.history.draft());
         self.refresh();
         let new = &self.draft;
-        if old.distinct != new.distinct || !old.clusters_as(new) { self.cluster() } else { self.recall() }
+        if old.config.caption != new.config.caption || !old.clusters_as(new) { self.cluster() } else { self.recall() }
     }
 
     /// Clusters anew; a clustering that is still running is for nothing and stops.
@@ -293,43 +323,6 @@ impl State {
         let mut effects = self.stop_where(|work| matches!(work, Work::Prototypes(_)));
         effects.push(self.spawn(Work::Prototypes(Box::new(self.draft.clone()))));
         effects
-    }
-
-    /// A new job.
-    pub(super) fn spawn(&mut self, work: Work) -> Effect {
-        let id = JobId(self.next_job);
-        self.next_job += 1;
-        self.jobs.push(Job::new(id, work.clone(), self.now));
-        let over = self.jobs.len().saturating_sub(KEPT_JOBS);
-        let mut dropped = 0;
-        self.jobs.retain(|j| {
-            j.is_alive() || {
-                dropped += 1;
-                dropped > over
-            }
-        });
-        Effect::Start(id, work)
-    }
-
-    /// Cancels living jobs whose work is such. They are over at once: whatever they still say is late.
-    pub(super) fn stop_where(&mut self, such: impl Fn(&Work) -> bool) -> Vec<Effect> {
-        let now = self.now;
-        let hit = self.jobs.iter_mut().filter(|j| j.is_alive() && such(&j.work));
-        hit.map(|job| {
-            job.end(Outcome::Cancelled, now);
-            Effect::Cancel(job.id)
-        })
-        .collect()
-    }
-
-    /// Whether anything is running or waiting.
-    pub fn is_busy(&self) -> bool {
-        self.jobs.iter().any(Job::is_alive)
-    }
-
-    /// The job of this kind that was asked for last.
-    pub fn latest(&self, such: impl Fn(&Work) -> bool) -> Option<&Job> {
-        self.jobs.iter().rev().find(|j| such(&j.work))
     }
 
     /// Adds to the log and, if it matters, to the status line.
@@ -356,8 +349,7 @@ impl State {
 
     /// Rows in the data pane's list, as they are listed.
     pub fn pair_lines(&self) -> &[u32] {
-        let all = self.measured.as_ref().map_or(&[][..], |m| &m.order);
-        self.pair_filter.1.as_deref().unwrap_or(all)
+        self.pair_filter.1.as_deref().unwrap_or_else(|| self.all_lines())
     }
 
     /// Pairs that an edit concerns.
@@ -375,13 +367,4 @@ impl State {
     pub fn chosen(&self) -> Vec<usize> {
         self.marked.chosen(&self.arranged, self.place())
     }
-}
-
-/// Width and height of a gallery cell, with its caption line and gap.
-pub const CELL: (u16, u16) = (16, 8);
-
-/// How many pictures stand side by side in the gallery: it has the left part of the terminal, or all of it when zoomed.
-pub fn gallery_columns(width: u16, zoom: bool) -> usize {
-    let room = if zoom { width.saturating_sub(2) } else { (width.saturating_sub(2)) * 11 / 20 };
-    usize::from(room / CELL.0).max(1)
 }

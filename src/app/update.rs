@@ -1,16 +1,16 @@
 //! What each action changes.
 
 use super::{
-    action::{Action, Pane, Which},
+    action::{Action, Pane},
     asks::{Asks, Modal},
-    decision::Protocol,
-    event::{Effect, JobId, Level, Outcome, Wanted, Work},
+    drill::Drill,
+    event::{Effect, JobId, Level, Outcome, Work},
     field::Field,
+    gallery::gallery_columns,
     job::Job,
     key::Key,
     model::Score,
-    set::ImageState,
-    state::{State, gallery_columns},
+    state::State,
 };
 use crate::fingerprint::Fingerprint;
 
@@ -30,96 +30,137 @@ impl State {
     /// Carries out an action.
     pub fn update(&mut self, action: Action) -> Vec<Effect> {
         match action {
-            Action::Show(pane) => self.show(pane),
-            Action::Turn(by) => self.show(self.pane.step(by)),
+            Action::Quit if self.is_busy() => self.modal = Some(Modal::Quit),
+            Action::Quit => return vec![Effect::Quit],
+            Action::Redraw => return vec![Effect::Redraw],
+            Action::Suspend => return vec![Effect::Suspend],
+            Action::Detach => return self.detach(),
+            Action::Mouse => return self.hand_over_the_mouse(),
+            Action::Copy => return self.copied().map_or(vec![], |words| vec![Effect::Copy(words)]),
+            Action::CopySeed => {
+                let seed = self.pairs.get(self.prototype).map(|p| p.seed.to_string());
+                return seed.map_or(vec![], |seed| vec![Effect::Copy(seed)]);
+            }
+            Action::StopJob => return self.selected_job().map_or(vec![], |id| self.stop(id)),
+            Action::Queue(by) => return self.queue(by),
+            Action::Undo | Action::Redo => return self.walk(action == Action::Undo),
+            Action::CancelJob => return self.cancel_newest(),
+            Action::Synthesise(which) => return self.synthesise(which),
+            Action::Evaluate => return self.evaluate(),
+            Action::Yardstick(method) => return self.yardstick(method),
+            Action::Threshold(by) | Action::Prototypes(by) if self.next_whole(by.into()) => {}
+            _ if self.ask(action) || self.look_at(action) => {}
+            _ => return self.decision(action).map_or(vec![], |d| self.decide(d)),
+        }
+        vec![]
+    }
+
+    fn hand_over_the_mouse(&mut self) -> Vec<Effect> {
+        self.mouse = !self.mouse;
+        let words = if self.mouse {
+            "the mouse points here; M leaves it to the terminal"
+        } else {
+            "the mouse is the terminal's"
+        };
+        self.tell(words);
+        vec![Effect::Mouse(self.mouse)]
+    }
+
+    /// Actions that lay something over the pane; whether it is one.
+    fn ask(&mut self, action: Action) -> bool {
+        match action {
             Action::Help => self.modal = Some(Modal::Help(0)),
+            Action::Glossary => self.explain(),
             Action::Palette => self.modal = Some(Modal::Palette(Field::default(), 0)),
             Action::Line => self.modal = Some(Modal::Line(Field::default())),
+            Action::AskPrefix => self.modal = Some(Modal::Ask(Asks::Prefix, Field::new(&self.draft.prefix))),
+            Action::Filter => {
+                let now = if self.pane == Pane::Data { &self.pair_filter.0 } else { &self.filter };
+                self.modal = Some(Modal::Ask(Asks::Filter, Field::new(now)));
+            }
+            Action::Find => {
+                let now = self.found.as_ref().map_or("", |f| &f.words);
+                self.modal = Some(Modal::Ask(Asks::Find, Field::offering(now)));
+            }
+            Action::AskPrototypes => {
+                let now = self.draft.config.cluster.prototypes.to_string();
+                self.modal = Some(Modal::Ask(Asks::Prototypes, Field::offering(&now)));
+            }
+            Action::Export => self.ask_export(),
+            Action::EditCaption => self.ask_caption(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Actions that change what is looked at; whether it is one.
+    fn look_at(&mut self, action: Action) -> bool {
+        match action {
+            Action::Show(pane) => self.show(pane),
+            Action::Turn(by) => self.show(self.pane.step(by)),
             Action::Mark | Action::Range => self.mark(action == Action::Range),
             Action::Pin => self.pin(),
             Action::Next(by) => self.next_line(by),
             Action::Back => self.back(),
-            Action::Quit if self.is_busy() => self.modal = Some(Modal::Quit),
-            Action::Quit => return vec![Effect::Quit],
-            Action::Redraw => return vec![Effect::Redraw],
             Action::Move(by) => self.step(i64::from(by)),
             Action::Page(by) => self.step(i64::from(by) * PAGE),
             Action::First => self.step(-i64::from(u32::MAX)),
             Action::Last => self.step(i64::from(u32::MAX)),
             Action::Zoom => self.zoom = !self.zoom,
             Action::Scatter => self.scatter = !self.scatter,
-            Action::Mouse => {
-                self.mouse = !self.mouse;
-                let words = if self.mouse {
-                    "the mouse points here; M leaves it to the terminal"
-                } else {
-                    "the mouse is the terminal's"
-                };
-                self.tell(words);
-                return vec![Effect::Mouse(self.mouse)];
-            }
             Action::Alone => {
                 self.alone = !self.alone;
-                self.tell(if self.alone {
-                    "settings change the selected picture alone"
-                } else {
-                    "settings change all pictures"
-                });
+                let whose = if self.alone { "the selected picture alone" } else { "all pictures" };
+                self.tell(format!("settings change {whose}"));
             }
-            Action::AskPrefix => self.modal = Some(Modal::Ask(Asks::Prefix, Field::new(&self.draft.prefix))),
-            Action::Copy => return self.copied().map_or(vec![], |words| vec![Effect::Copy(words)]),
-            Action::Suspend => return vec![Effect::Suspend],
-            Action::ByPairs => self.by_pairs = !self.by_pairs,
+            Action::Flip => self.flip(),
+            Action::Scrub(by) => self.scrub(by),
+            Action::ByPairs => (self.reading.by_pairs, self.reading.at) = (!self.reading.by_pairs, None),
+            Action::PinRun => self.pin_run(),
+            Action::LogScale => self.reading.log = !self.reading.log,
+            Action::Read(by) => self.read_plot(by),
             Action::PickJob(by) => self.pick_job(by),
-            Action::StopJob => return self.selected_job().map_or(vec![], |id| self.stop(id)),
-            Action::Queue(by) => return self.queue(by),
             Action::PickRow(row) => self.pick_row(row),
-            Action::PickPrototype(n) => {
-                if n != self.prototype {
-                    (self.prototype, self.candidate.0) = (n, 0);
-                }
-            }
+            Action::PickPrototype(n) if n == self.prototype => {}
+            Action::PickPrototype(n) => (self.prototype, self.candidate.0) = (n, 0),
             Action::PickCandidate(n) => (self.inside, self.candidate.0) = (true, n),
-            Action::PickRun(n) => self.run.0 = n,
+            Action::PickMember(n) => self.focus.member.0 = n.min(self.members().len().saturating_sub(1)),
+            Action::PickRun(n) => self.pick_run(n),
             Action::Sort => {
                 self.sort = self.sort.next();
                 self.refresh();
                 self.tell(format!("sorted by {}", self.sort.name()));
             }
-            Action::Filter => {
-                let now = if self.pane == Pane::Data { &self.pair_filter.0 } else { &self.filter };
-                self.modal = Some(Modal::Ask(Asks::Filter, Field::new(now)));
-            }
-            Action::AskPrototypes => {
-                let now = self.draft.prototypes.to_string();
-                self.modal = Some(Modal::Ask(Asks::Prototypes, Field::offering(&now)));
-            }
-            Action::Export => self.ask_export(),
-            Action::EditCaption => self.ask_caption(),
-            Action::Undo | Action::Redo => return self.walk(action == Action::Undo),
-            Action::CancelJob => return self.cancel_newest(),
-            Action::Synthesise(which) => return self.synthesise(which),
-            Action::Evaluate => return self.evaluate(),
-            Action::Yardstick(method) => return self.yardstick(method),
-            _ => return self.decision(action).map_or(vec![], |d| self.decide(d)),
+            _ => return false,
         }
-        vec![]
+        true
     }
 
-    fn show(&mut self, pane: Pane) {
-        (self.pane, self.inside, self.zoom) = (pane, false, false);
+    pub(super) fn show(&mut self, pane: Pane) {
+        (self.pane, self.inside, self.zoom, self.focus.drill) = (pane, false, false, Drill::List);
+        if self.found.is_some() {
+            self.refresh();
+        }
     }
 
     /// One level back, and never out.
     fn back(&mut self) {
         if self.inside {
             self.inside = false;
+        } else if self.leave() {
+        } else if self.pane == Pane::Runs && self.reading.at.take().is_some() {
         } else if self.zoom {
             self.zoom = false;
         } else if self.unmark() {
-        } else {
+        } else if self.has_filter() {
             self.filter_by("");
+        } else {
+            self.forget_found();
         }
+    }
+
+    fn has_filter(&self) -> bool {
+        !if self.pane == Pane::Data { &self.pair_filter.0 } else { &self.filter }.is_empty()
     }
 
     /// What `copy` takes from this pane.
@@ -132,16 +173,14 @@ impl State {
         }
     }
 
-    /// Puts the cursor on a training pair; a filter that hides it goes.
+    /// Puts the cursor on a training pair; a filter or a search that hides it goes.
     fn pick_row(&mut self, row: u32) {
-        let Some(measured) = self.measured.clone() else { return };
         let place = |lines: &[u32]| lines.iter().position(|r| *r == row);
-        let filtered = self.pair_filter.1.as_deref().map(place);
-        if filtered == Some(None) {
-            self.pair_filter = (String::new(), None);
+        if place(self.pair_lines()).is_none() {
+            (self.pair_filter, self.found) = ((String::new(), None), None);
+            self.refresh();
         }
-        let all = measured.rank.get(row as usize).map(|r| *r as usize);
-        self.pair.0 = filtered.flatten().or(all).unwrap_or(self.pair.0);
+        self.pair.0 = place(self.pair_lines()).unwrap_or(self.pair.0);
     }
 
     fn step(&mut self, by: i64) {
@@ -151,6 +190,11 @@ impl State {
                 let n = self.candidates();
                 self.candidate.step(by, n);
             }
+            Pane::Prototypes if self.is_drilled() => {
+                let n = self.members().len();
+                self.focus.member.step(by, n);
+            }
+            Pane::Gallery if self.is_drilled() => self.across(by),
             Pane::Prototypes | Pane::Captions => self.across(by),
             Pane::Gallery => {
                 let columns = gallery_columns(self.size.0, self.zoom) as i64;
@@ -159,7 +203,7 @@ impl State {
                     self.across(by.saturating_mul(columns));
                 }
             }
-            Pane::Runs => self.run.step(by, self.scores.len()),
+            Pane::Runs => self.step_run(by),
             Pane::Log => {
                 let most = self.log.len().saturating_sub(1) as i64;
                 self.scrolled = (self.scrolled as i64 - by).clamp(0, most) as usize;
@@ -234,12 +278,6 @@ impl State {
         }
     }
 
-    pub(super) fn enter(&mut self) {
-        if self.pane == Pane::Captions && self.protos.is_some() {
-            self.inside = true;
-        }
-    }
-
     fn ask_caption(&mut self) {
         if let Some(pair) = self.pairs.get(self.prototype) {
             self.modal = Some(Modal::Ask(Asks::Caption(self.prototype), Field::new(&pair.caption)));
@@ -266,71 +304,13 @@ impl State {
         vec![Effect::Cancel(id)]
     }
 
-    fn synthesise(&mut self, which: Which) -> Vec<Effect> {
-        let Some(basis) = self.ready() else { return vec![] };
-        let idle = |i: &usize| !matches!(self.image_state(*i), ImageState::Queued | ImageState::Forming(_));
-        let chosen: Vec<usize> = match which {
-            Which::Selected => self.chosen(),
-            Which::Stale => self.outdated(),
-        };
-        let wanted: Vec<Wanted> = chosen.into_iter().filter(idle).map(|i| self.pairs[i].clone()).collect();
-        if wanted.is_empty() {
-            self.tell("fresh or on its way already; r rerolls a picture in the gallery");
-            return vec![];
-        }
-        self.marked.clear();
-        vec![self.spawn(Work::Synthesise { basis, wanted })]
-    }
-
     /// The clustering, if it is the one that the settings ask for.
-    fn ready(&mut self) -> Option<Fingerprint> {
+    pub(super) fn ready(&mut self) -> Option<Fingerprint> {
         let basis = self.basis().filter(|_| !self.behind);
         if basis.is_none() {
             self.tell("the prototypes are not there yet");
         }
         basis
-    }
-
-    fn evaluate(&mut self) -> Vec<Effect> {
-        let Some(basis) = self.ready() else { return vec![] };
-        let mut effects = vec![];
-        if !self.outdated().is_empty() {
-            effects = self.synthesise(Which::Stale);
-        }
-        let Some(set) = self.set() else { return effects };
-        let same = |w: &Work| matches!(w, Work::Evaluate { set: s, draft: d, .. } if *s == set && d.protocol == self.draft.protocol);
-        if self.is_judged(&set) || self.jobs.iter().any(|j| j.is_alive() && same(&j.work)) {
-            self.tell("this set is judged already, or about to be; other runs, epochs or encoders judge it anew");
-            return effects;
-        }
-        let edited = |p: &&Wanted| self.draft.captions.contains_key(&(basis.clone(), p.prototype));
-        let edited = self.pairs.iter().filter(edited).count();
-        let (pairs, draft) = (self.pairs.clone(), Box::new(self.draft.clone()));
-        let work = Work::Evaluate { basis, set, pairs, edited, draft };
-        effects.push(self.spawn(work));
-        effects
-    }
-
-    fn yardstick(&mut self, method: &'static str) -> Vec<Effect> {
-        if self.measured.is_none() {
-            self.tell("the data are not embedded yet");
-            return vec![];
-        }
-        let work = Work::Yardstick { method, draft: Box::new(self.draft.clone()) };
-        if self.jobs.iter().any(|j| j.is_alive() && j.work == work) {
-            self.tell("on its way already");
-            return vec![];
-        }
-        vec![self.spawn(work)]
-    }
-
-    /// Whether the set was judged as the protocol has it now.
-    fn is_judged(&self, set: &Fingerprint) -> bool {
-        let Protocol { runs, epochs, encoders } = &self.draft.protocol;
-        let by = |s: &Score| {
-            s.encoders.iter().map(|e| &e.encoder).eq(encoders) && s.encoders.iter().all(|e| e.runs == *runs)
-        };
-        self.scores.iter().any(|s| s.set == *set && s.epochs == *epochs && by(s))
     }
 
     fn ask_export(&mut self) {
@@ -366,13 +346,7 @@ impl State {
             }
             return;
         }
-        let kept = self.selected_row();
-        let low = words.to_lowercase();
-        let has = |row: &u32| self.rows.captions.get(*row as usize).is_some_and(|c| c.to_lowercase().contains(&low));
-        let order = self.measured.as_ref().map(|m| m.order.as_slice()).unwrap_or_default();
-        let lines = (!words.is_empty()).then(|| order.iter().copied().filter(has).collect::<Vec<_>>());
-        let shown = lines.as_deref().unwrap_or(order);
-        self.pair.0 = shown.iter().position(|r| Some(*r) == kept).unwrap_or(0);
-        self.pair_filter = (words.to_owned(), lines);
+        self.pair_filter.0 = words.to_owned();
+        self.list_pairs();
     }
 }

@@ -1,5 +1,13 @@
 //! The command line: one definition, from which `--help` is printed.
 
+#[cfg(feature = "tui")]
+mod explore;
+
+#[cfg(feature = "tui")]
+pub use explore::*;
+
+use super::flags::{Judging, Making, Pairs, change};
+use crate::pipeline::setting::Change;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -27,6 +35,9 @@ pub struct Global {
     /// Settings in TOML; the built-in default is configs/demo.toml
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Any setting by its full name, over the file's; `settings` lists them
+    #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = change)]
+    pub set: Vec<Change>,
     /// Seed of everything random
     #[arg(long, global = true, value_name = "N")]
     pub seed: Option<u64>,
@@ -51,10 +62,14 @@ pub struct Global {
     /// Folder for finished stages [default: $XDG_CACHE_HOME/protostill]
     #[arg(long, global = true, value_name = "DIR")]
     pub store: Option<PathBuf>,
-    /// The data set: `world` for the demo, or a folder (Karpathy lists, ImageFolder with metadata.jsonl, webdataset
-    /// shards, ready embeddings), or a pattern of shards such as 'train-{000..012}.tar'
+    /// The data set: `world` for the demo, or a folder in any layout that --as names, one of its files, a pattern of
+    /// shards such as 'train-{000..012}.tar', or a data set of the Hugging Face hub as org/name
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// How the data set lies on disk, where that is not to be found out: imagefolder, arrow, coco, lists, karpathy,
+    /// clip-retrieval, captions, table, webdataset, parquet or files
+    #[arg(long = "as", global = true, value_name = "LAYOUT")]
+    pub layout: Option<String>,
 }
 
 /// How progress is shown.
@@ -103,6 +118,8 @@ pub enum Command {
     World(World),
     /// Fetch checkpoints from the Hugging Face hub into its cache
     Fetch(Fetch),
+    /// Every setting: its value, what it may be, what it is; with --json a JSON schema of settings in TOML
+    Settings,
     /// Versions, device, paths, and what the store holds
     Info,
     /// Print what a shell completes commands and options by
@@ -135,7 +152,7 @@ fn methods() -> String {
 /// Options of `fetch`.
 #[derive(Debug, Args)]
 pub struct Fetch {
-    /// Models as org/model or org/model@revision [default: those that the settings name]
+    /// Models as org/model or org/model@revision, data sets as datasets/org/name [default: the models that the settings name]
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// Only tell how much there is to fetch
@@ -146,13 +163,10 @@ pub struct Fetch {
 /// Options of `distill`.
 #[derive(Debug, Args)]
 pub struct Distill {
-    /// Number of pairs (prototypes)
-    #[arg(long, value_name = "M")]
-    pub pairs: Option<usize>,
-    /// How to get pairs: a method and what is otherwise about it, such as need+real or pds+solved
-    #[arg(long, value_name = "NAME")]
-    pub method: Option<String>,
-    /// What is otherwise about it.
+    /// Settings with a flag.
+    #[command(flatten)]
+    pub making: Making,
+    /// What is otherwise about the method.
     #[command(flatten)]
     pub otherwise: Otherwise,
     /// Where the distilled set goes
@@ -164,18 +178,6 @@ pub struct Distill {
     /// Further forms to write it in, separated by commas, beside the ImageFolder that `evaluate` reads: webdataset, parquet, open_clip
     #[arg(long, value_name = "FORM", value_delimiter = ',', default_value = "imagefolder")]
     pub format: Vec<String>,
-    /// Denoising steps
-    #[arg(long, value_name = "N")]
-    pub steps: Option<usize>,
-    /// Guidance scale
-    #[arg(long, value_name = "G")]
-    pub guidance: Option<f64>,
-    /// Noise level added to the image prototype
-    #[arg(long, value_name = "L")]
-    pub noise_level: Option<usize>,
-    /// Images drawn for each prototype, of which the nearest to it and its caption by CLIP is kept
-    #[arg(long, value_name = "N")]
-    pub candidates: Option<usize>,
     /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -218,7 +220,7 @@ pub struct Check {
 /// Options of `evaluate`.
 #[derive(Debug, Args)]
 pub struct Evaluate {
-    /// A folder that `distill` wrote
+    /// A folder that `distill` wrote, or any captioned images in a layout that --as names
     pub dir: PathBuf,
     /// Write losses, recalls, their means and deviations as JSON lines of series, step and value
     #[arg(long, value_name = "FILE")]
@@ -229,9 +231,9 @@ pub struct Evaluate {
     /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// The protocol.
+    /// The protocol: settings with a flag.
     #[command(flatten)]
-    pub protocol: Protocol,
+    pub protocol: Judging,
 }
 
 /// Options of `report`.
@@ -263,29 +265,12 @@ pub struct Push {
     pub yes: bool,
 }
 
-/// How pairs are scored.
-#[derive(Debug, Args)]
-pub struct Protocol {
-    /// Frozen image encoders, separated by commas
-    #[arg(long, value_name = "A,B", value_delimiter = ',')]
-    pub encoders: Option<Vec<String>>,
-    /// Runs with different initialisation
-    #[arg(long, value_name = "R")]
-    pub runs: Option<usize>,
-    /// Split that recall is measured on: test, or val to tune on
-    #[arg(long, value_name = "SPLIT")]
-    pub split: Option<String>,
-    /// Which epoch counts: last, validation, best-on-test
-    #[arg(long, value_name = "RULE")]
-    pub selection: Option<String>,
-}
-
 /// Options of `compare`.
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// Number of pairs
-    #[arg(long, value_name = "M")]
-    pub pairs: Option<usize>,
+    /// Number of pairs.
+    #[command(flatten)]
+    pub pairs: Pairs,
     /// Ways to get pairs, separated by commas, each as for `distill --method`
     #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "need,pds,random,kcenter")]
     pub methods: Vec<String>,
@@ -295,9 +280,9 @@ pub struct Compare {
     /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// The protocol.
+    /// The protocol: settings with a flag.
     #[command(flatten)]
-    pub protocol: Protocol,
+    pub protocol: Judging,
 }
 
 /// Options of `bench`.
@@ -320,9 +305,9 @@ pub struct Bench {
     /// Seeds
     #[arg(long, value_name = "N,O", value_delimiter = ',', default_value = "1,2,3,4")]
     pub seeds: Vec<u64>,
-    /// The protocol.
+    /// The protocol: settings with a flag.
     #[command(flatten)]
-    pub protocol: Protocol,
+    pub protocol: Judging,
 }
 
 /// Options of `world`.
@@ -337,83 +322,4 @@ pub struct World {
     /// Fraction of training captions swapped between scenes
     #[arg(long, value_name = "R", default_value_t = 0.0)]
     pub noise: f32,
-}
-
-/// Options of `explore`.
-#[cfg(feature = "tui")]
-#[derive(Clone, Debug, Default, Args)]
-pub struct Explore {
-    /// Write the session's journal here, or reopen it where it stood
-    #[arg(long, value_name = "FILE")]
-    pub session: Option<PathBuf>,
-    /// Colours [default: what the terminal says]
-    #[arg(long, value_enum)]
-    pub color: Option<Color>,
-    /// The terminal's ground [default: what the terminal says, else dark]
-    #[arg(long, value_enum)]
-    pub theme: Option<Ground>,
-    /// How pictures are shown
-    #[arg(long, value_enum, default_value_t = Images::Auto)]
-    pub image_protocol: Images,
-    /// Rules, bars and plots in plain ASCII
-    #[arg(long)]
-    pub ascii: bool,
-}
-
-/// Options of `replay`.
-#[cfg(feature = "tui")]
-#[derive(Clone, Debug, Args)]
-pub struct Replay {
-    /// The journal of a session
-    pub session: PathBuf,
-    /// Where the set goes
-    #[arg(long, value_name = "DIR", default_value = "distilled")]
-    pub out: PathBuf,
-}
-
-/// Depth of colour.
-#[cfg(feature = "tui")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// 24 bits
-    True,
-    /// 256 colours
-    #[value(name = "256")]
-    Indexed,
-    /// 16 colours
-    #[value(name = "16")]
-    Named,
-    /// None
-    None,
-}
-
-/// What colours stand on.
-#[cfg(feature = "tui")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Ground {
-    /// Light text on dark
-    Dark,
-    /// Dark text on light
-    Light,
-}
-
-/// How pictures are shown.
-#[cfg(feature = "tui")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Images {
-    /// The best that the terminal says it knows
-    #[default]
-    Auto,
-    /// kitty graphics
-    Kitty,
-    /// iTerm2's inline images
-    Iterm2,
-    /// Sixel
-    Sixel,
-    /// Half-blocks: everywhere, also in tmux
-    Half,
-    /// Letters
-    Ascii,
-    /// Not at all
-    Off,
 }

@@ -4,9 +4,7 @@
 use super::{
     Needs,
     args::{Bench, Global},
-    config,
-    evaluate::apply,
-    print, print_json, progress,
+    config, print, print_json, progress,
     table::render,
     workbench, world_spec,
 };
@@ -14,7 +12,7 @@ use crate::{
     config::Config,
     data::world::shown_with,
     error::{Error, Result},
-    pipeline::{Ctx, methods::Way, score::evaluate::mean_and_sd, space::prune::PruneMethod, workbench::Workbench},
+    pipeline::{Ctx, methods::Way, score::evaluate::mean_and_sd, trust::prune::PruneMethod, workbench::Workbench},
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -23,8 +21,7 @@ use std::collections::BTreeMap;
 type Cell = (u32, usize, usize, String);
 
 pub fn run(global: &Global, args: &Bench) -> Result<()> {
-    let mut config = config(global)?;
-    apply(&mut config, &args.protocol)?;
+    let mut config = args.protocol.over(config(global)?)?;
     let ways = args.methods.iter().map(|name| name.parse()).collect::<Result<Vec<Way>>>()?;
     if config.data.source != "world" && args.noise.iter().any(|&n| n > 0.0) {
         return Err(Error::setting("--noise", "captions are swapped in the demo world only"));

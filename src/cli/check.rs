@@ -2,7 +2,7 @@
 
 use super::{
     args::{Check, Global},
-    print, print_json, progress,
+    fetch, print, print_json, progress,
     table::render,
 };
 use crate::{
@@ -22,13 +22,15 @@ pub fn run(global: &Global, args: &Check) -> Result<()> {
     let rules = config.data.rules();
     // Only where it is there; nothing is fetched to check data.
     let decoder = super::checkpoint(&config.models.decoder, shipped::decoder, &super::hub(), false);
-    let problem = if config.models.decoder == "demo" { Problem::OtherWidth } else { Problem::Unusable };
+    let problem = if config.method.draws() { Problem::Unusable } else { Problem::OtherWidth };
     let wide = decoder.and_then(|decoder| unclip::width_of(&decoder)).ok().map(|wide| (wide, problem));
-    let checked = check::check(&args.path, rules, wide, &mut |done, total| ctx.step("check images", done, total))?;
+    let fetched = fetch::data(&args.path.to_string_lossy(), &super::hub(), Some(&ctx))?;
+    let path = fetched.as_ref().unwrap_or(&args.path);
+    let checked = check::check(path, &rules, wide, &mut |done, total| ctx.step("check images", done, total))?;
     if global.json {
         print_json(&result(&checked))?;
     } else {
-        print(text(&checked, rules))?;
+        print(text(&checked, &rules))?;
     }
     match checked.stopping() {
         0 => Ok(()),
@@ -47,6 +49,7 @@ fn result(checked: &Checked) -> Value {
         .collect();
     json!({
         "dataset": checked.name,
+        "layout": checked.layout.0,
         "train": train,
         "val": val,
         "test": test,
@@ -63,9 +66,11 @@ fn name(problem: &Problem) -> String {
     json!(problem).as_str().unwrap_or_default().to_owned()
 }
 
-fn text(checked: &Checked, rules: Rules) -> String {
+fn text(checked: &Checked, rules: &Rules) -> String {
     let [train, val, test] = checked.splits.map(|(images, captions)| format!("{images} images, {captions} captions"));
-    let mut out = format!("{}: train {train}; val {val}; test {test}", crate::fsio::printable(&checked.name));
+    let (layout, words) = checked.layout;
+    let called = crate::fsio::printable(&checked.name);
+    let mut out = format!("{called}: train {train}; val {val}; test {test}\nreads as: {words} (--as {layout})");
     if checked.features_only > 0 {
         out += &format!("\n{} images are known by their features only", checked.features_only);
     }

@@ -5,23 +5,18 @@ use super::{
     args::{Compare, Global},
     config,
     distill::otherwise,
-    evaluate::apply,
     onlooker, plan, print, print_json, progress,
     table::{render, row, scores},
     workbench,
 };
 use crate::{
     error::Result,
-    pipeline::{methods::Way, workbench::Recipe},
+    pipeline::{methods::Way, recipe::Recipe},
 };
 use serde_json::{Value, json};
 
 pub fn run(global: &Global, args: &Compare) -> Result<()> {
-    let mut config = config(global)?;
-    if let Some(pairs) = args.pairs {
-        config.cluster.prototypes = pairs;
-    }
-    apply(&mut config, &args.protocol)?;
+    let mut config = args.protocol.over(args.pairs.over(config(global)?)?)?;
     let mut way = |name: &String| otherwise(&mut config, &args.otherwise, name.parse()?);
     let methods = args.methods.iter().map(&mut way).collect::<Result<Vec<Way>>>()?;
     let config = config.checked()?;

@@ -70,27 +70,9 @@ pub fn run(global: &Global, args: &Distill) -> Result<()> {
 }
 
 fn settings(global: &Global, args: &Distill) -> Result<Config> {
-    let mut config = config(global)?;
-    if let Some(pairs) = args.pairs {
-        config.cluster.prototypes = pairs;
-    }
-    if let Some(method) = &args.method {
-        config.method = method.parse()?;
-    }
+    let mut config = args.making.over(config(global)?)?;
     let way = config.method;
     config.method = otherwise(&mut config, &args.otherwise, way)?;
-    if let Some(steps) = args.steps {
-        config.synthesis.steps = steps;
-    }
-    if let Some(guidance) = args.guidance {
-        config.synthesis.guidance = guidance;
-    }
-    if let Some(candidates) = args.candidates {
-        config.synthesis.candidates = candidates;
-    }
-    if let Some(level) = args.noise_level {
-        config.synthesis.noise_level = level;
-    }
     config.checked()
 }
 

@@ -1,8 +1,8 @@
-//! `protostill evaluate`, and the protocol options it shares with `compare`.
+//! `protostill evaluate`.
 
 use super::{
     Needs,
-    args::{Evaluate, Global, Protocol},
+    args::{Evaluate, Global},
     config, metrics, onlooker, plan, print, print_json, progress,
     table::{render, row, scores},
     workbench,
@@ -10,64 +10,61 @@ use super::{
 use crate::{
     about,
     config::Config,
+    data::{self, Dataset},
     error::{Error, Result},
     fsio::{printable, try_place, write_atomic},
     pipeline::{
         Ctx,
-        score::curves::Curves,
-        set::folder::{DistilledSet, SCORES},
-        workbench::dry::cost::Plan,
+        score::{curves::Curves, evaluate::EncoderRecall},
+        set::folder::{DistilledSet, MANIFEST, ReadSet, SCORES},
+        space::content,
+        workbench::{Workbench, dry::cost::Plan},
     },
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use std::path::Path;
 
 pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
-    let mut config = config(global)?;
-    apply(&mut config, &args.protocol)?;
-    let config = config.checked()?;
-    let read = DistilledSet::read(&args.dir)?;
+    let config = args.protocol.over(config(global)?)?.checked()?;
     let needs = Needs { decoder: false, encoders: true };
+    let found = Found::read(&args.dir)?;
     if args.dry_run {
         let (bench, mut planned) = (onlooker(global, &config, needs)?, Plan::default());
-        let what = (Some(&read.set), read.set.pairs.len(), "");
+        let what = match &found {
+            Found::Ours(read) => (Some(&read.set), read.set.pairs.len(), ""),
+            Found::Given(data) => (None, data.train.pairs.len(), ""),
+        };
         bench.plan_scores(what, &config.evaluation, config.seed, &mut planned, &Ctx::quiet())?;
         return plan::show(global, "evaluate", &planned, bench.dataset(), &args.dir);
     }
-    let path = args.dir.join(SCORES);
-    for place in [Some(&path), args.metrics.as_ref(), args.tensorboard.as_ref()].into_iter().flatten() {
+    // In a folder of others nothing is left.
+    let path = matches!(found, Found::Ours(_)).then(|| args.dir.join(SCORES));
+    for place in [path.as_ref(), args.metrics.as_ref(), args.tensorboard.as_ref()].into_iter().flatten() {
         try_place(place)?;
     }
     if let Some(file) = args.metrics.as_ref().filter(|file| file.is_dir()) {
-        return Err(Error::setting("--metrics", format!("{} is a folder; name a file", file.display())));
+        return Err(Error::setting("--metrics", format!("{} is a folder", file.display())).or("name a file"));
     }
     let curves = Curves::default();
     let ctx = curves.collect(&progress::ctx(global.progress));
     let bench = workbench(global, &config, needs, &ctx)?;
+    let read = match found {
+        Found::Ours(read) => *read,
+        Found::Given(mut data) => {
+            content::name(&mut data, bench.store(), Some(&ctx))?;
+            bench.given(&data, &ctx)?
+        }
+    };
     let recalls = bench.evaluate(&read.set, &config.evaluation, config.seed, &ctx)?;
-    let result = json!({
-        "set": { "fingerprint": read.fingerprint, "method": read.set.method, "pairs": read.set.pairs.len(), "edited": read.edited },
-        "dataset": { "name": bench.dataset().name, "fingerprint": bench.dataset().fingerprint },
-        "selection": config.evaluation.selection.to_string(),
-        "split": config.evaluation.split.name(),
-        "runs": config.evaluation.runs,
-        "seed": config.seed,
-        "checkpoints": bench.students(&config.evaluation.encoders)?,
-        "protostill": about::json(),
-        "encoders": recalls.iter().map(row).collect::<Vec<_>>(),
-    });
+    let result = result(&config, &bench, &read, &recalls);
     // Shown before it is written, and written before a failure to show it ends the run: what cannot be kept is seen at
     // least, and the other way round.
-    let shown = if global.json {
-        print_json(&result)
-    } else {
-        let rows: Vec<Vec<String>> = recalls.iter().map(|r| [vec![r.encoder.clone()], scores(r)].concat()).collect();
-        let table = render(&["encoder", "IR@1", "IR@5", "IR@10", "TR@1", "TR@5", "TR@10", "R-mean"], &rows);
-        let (runs, selection) = (config.evaluation.runs, config.evaluation.selection);
-        let place = printable(&path.display().to_string());
-        print(format_args!("{table}\n\npercent, mean ± sd of {runs} runs, {selection}; kept in {place}"))
-    };
-    write_atomic(&path, format!("{result:#}\n").as_bytes())?;
-    let renewed = read.renew_card(&args.dir)?;
+    let shown = show(global, &config, &result, &recalls, path.as_deref());
+    let mut renewed = true;
+    if let Some(path) = &path {
+        write_atomic(path, format!("{result:#}\n").as_bytes())?;
+        renewed = read.renew_card(&args.dir)?;
+    }
     if let Some(file) = &args.metrics {
         metrics::json_lines(file, &curves.sorted(), &recalls)?;
     }
@@ -83,22 +80,52 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
     }
 }
 
-/// The protocol's flags over the settings.
-pub fn apply(config: &mut Config, protocol: &Protocol) -> Result<()> {
-    if let Some(encoders) = &protocol.encoders {
-        config.evaluation.encoders.clone_from(encoders);
+/// What is kept of it.
+fn result(config: &Config, bench: &Workbench, read: &ReadSet, recalls: &[EncoderRecall]) -> Value {
+    json!({
+        "set": { "fingerprint": read.fingerprint, "method": read.set.method, "pairs": read.set.pairs.len(), "edited": read.edited },
+        "dataset": { "name": bench.dataset().name, "fingerprint": bench.dataset().fingerprint },
+        "selection": config.evaluation.selection.to_string(),
+        "pixels": config.evaluation.pixels,
+        "split": config.evaluation.split.name(),
+        "runs": config.evaluation.runs,
+        "seed": config.seed,
+        "checkpoints": bench.students(&config.evaluation.encoders),
+        "protostill": about::json(),
+        "encoders": recalls.iter().map(row).collect::<Vec<_>>(),
+    })
+}
+
+fn show(
+    global: &Global,
+    config: &Config,
+    result: &Value,
+    recalls: &[EncoderRecall],
+    path: Option<&Path>,
+) -> Result<()> {
+    if global.json {
+        return print_json(result);
     }
-    if let Some(runs) = protocol.runs {
-        config.evaluation.runs = runs;
+    let rows: Vec<Vec<String>> = recalls.iter().map(|r| [vec![r.encoder.clone()], scores(r)].concat()).collect();
+    let table = render(&["encoder", "IR@1", "IR@5", "IR@10", "TR@1", "TR@5", "TR@10", "R-mean"], &rows);
+    let (runs, selection) = (config.evaluation.runs, config.evaluation.selection);
+    let kept = path.map(|path| format!("; kept in {}", printable(&path.display().to_string()))).unwrap_or_default();
+    print(format_args!("{table}\n\npercent, mean ± sd of {runs} runs, {selection}{kept}"))
+}
+
+/// What is measured.
+enum Found {
+    /// A set that was distilled here.
+    Ours(Box<ReadSet>),
+    /// Captioned images, whoever made them.
+    Given(Box<Dataset>),
+}
+
+impl Found {
+    fn read(dir: &Path) -> Result<Self> {
+        if dir.join(MANIFEST).exists() || !dir.exists() {
+            return DistilledSet::read(dir).map(|read| Self::Ours(Box::new(read)));
+        }
+        data::open(dir).map(|data| Self::Given(Box::new(data)))
     }
-    if let Some(split) = &protocol.split {
-        let unknown = |_| Error::setting("--split", format!("`{split}` is neither test nor val"));
-        config.evaluation.split = serde_json::from_value(json!(split)).map_err(unknown)?;
-    }
-    if let Some(rule) = &protocol.selection {
-        config.evaluation.selection = serde_json::from_value(json!(rule)).map_err(|_| {
-            Error::setting("--selection", format!("`{rule}` is none of last, validation, best-on-test"))
-        })?;
-    }
-    Ok(())
 }

@@ -13,7 +13,7 @@ use crate::{
     pipeline::Ctx,
 };
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub fn run(global: &Global, args: &Fetch) -> Result<()> {
     let (hub, ctx) = (hub(), progress::ctx(global.progress));
@@ -50,7 +50,10 @@ fn one(hub: &Hub, name: &Name, ctx: &Ctx) -> Result<Fetched> {
 /// The names given, or those of the settings.
 fn names(global: &Global, args: &Fetch) -> Result<Vec<Name>> {
     let parse = |name: &String| {
-        let wrong = || Error::setting("NAME", format!("`{name}` is not org/model or org/model@revision"));
+        let wrong = || {
+            let message = format!("`{name}` is not org/model, datasets/org/name, or either with @revision");
+            Error::setting("NAME", message)
+        };
         Name::parse(name).ok_or_else(wrong)
     };
     if !args.names.is_empty() {
@@ -58,9 +61,21 @@ fn names(global: &Global, args: &Fetch) -> Result<Vec<Name>> {
     }
     let names = named(&config(global)?, Needs::ALL);
     if names.is_empty() {
-        return Err(Error::setting("models", "the settings name nothing on the hub; name a model, or give --config"));
+        return Err(
+            Error::setting("models", "the settings name nothing on the hub").or("name a model, or give --config")
+        );
     }
     Ok(names)
+}
+
+/// The folder of a data set that is named as on the hub, fetched if the cache lacks it and `ctx` says that it may be; none
+/// for any other name.
+pub fn data(source: &str, hub: &Hub, ctx: Option<&Ctx>) -> Result<Option<PathBuf>> {
+    let Some(name) = Name::parse_data(source).filter(|_| !Path::new(source).exists()) else { return Ok(None) };
+    match (hub.snapshot(&name), ctx) {
+        (Err(_), Some(ctx)) if !hub.is_offline() => one(hub, &name, ctx).map(|fetched| Some(fetched.folder)),
+        (found, _) => found.map(Some),
+    }
 }
 
 /// What of the settings stands for a model on the hub.

@@ -7,12 +7,14 @@ mod compare;
 mod distill;
 mod evaluate;
 mod fetch;
+pub mod flags;
 mod info;
 mod metrics;
 mod plan;
 mod progress;
 mod push;
 mod report;
+mod settings;
 mod shell;
 mod stats;
 mod table;
@@ -24,10 +26,16 @@ use crate::{
     config::Config,
     data::{self, Dataset, world as demo},
     error::{Error, Result},
-    models::{demo as shipped, device::Backend, hub::Hub, weights::Checkpoint},
+    models::{
+        demo as shipped,
+        device::Backend,
+        hub::{Hub, Name},
+        weights::Checkpoint,
+    },
     pipeline::{
         Ctx,
         methods::Way,
+        space::content,
         store::Store,
         workbench::{Checkpoints, Workbench},
     },
@@ -52,6 +60,7 @@ pub fn run(cli: &Cli, terminal: &dyn Fn() -> Vec<(&'static str, String)>) -> Res
         Command::Explore(_) | Command::Replay(_) => Err(no_explorer()),
         Command::World(args) => world::run(&cli.global, args),
         Command::Fetch(args) => fetch::run(&cli.global, args),
+        Command::Settings => settings::run(&cli.global),
         Command::Info => info::run(&cli.global, &terminal()),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),
@@ -75,7 +84,7 @@ pub fn version(global: &Global) -> Result<()> {
 }
 
 fn no_explorer() -> Error {
-    Error::setting("command", "name one; see `protostill --help`")
+    Error::setting("command", "none is named").or("see `protostill --help`")
 }
 
 /// What the explorer needs of the command line: settings, and what opens the data set when it is wanted.
@@ -90,6 +99,7 @@ pub fn parts(global: &Global) -> Result<(Config, impl Fn(&Config, &Ctx) -> Resul
         let folder = Path::new(&config.data.source);
         let whole = match data::formats::webdataset::is_pattern(folder) && !folder.exists() {
             true => std::path::absolute(folder),
+            false if !folder.exists() && Name::parse_data(&config.data.source).is_some() => Ok(folder.to_owned()),
             false => std::fs::canonicalize(folder),
         };
         config.data.source = whole.map_err(Error::io(folder))?.display().to_string();
@@ -113,11 +123,17 @@ fn config(global: &Global) -> Result<Config> {
 /// The settings: the file, then the flags of every command over it.
 fn settings(global: &Global) -> Result<Config> {
     let mut config = Config::load(global.config.as_deref())?;
+    for change in &global.set {
+        config = config.with(change)?;
+    }
     if let Some(seed) = global.seed {
         config.seed = seed;
     }
     if let Some(data) = &global.data {
         config.data.source = data.display().to_string();
+    }
+    if let Some(layout) = &global.layout {
+        config.data.layout = Some(layout.clone());
     }
     Ok(config)
 }
@@ -142,17 +158,13 @@ fn hub() -> Hub {
     Hub::from_env(|name| std::env::var_os(name))
 }
 
-/// The data set, the checkpoints and the store of `config`; nothing is loaded yet but the captions.
-fn bench(global: &Global, config: &Config, needs: Needs) -> Result<Workbench> {
-    assemble(global, config, needs, store(global)?)
-}
-
-/// The same for one who only looks: nothing is fetched, and no store created.
+/// The data set, the checkpoints and the store of `config` for one who only looks: nothing is fetched, no store created, and
+/// nothing loaded yet but the captions.
 fn onlooker(global: &Global, config: &Config, needs: Needs) -> Result<Workbench> {
-    assemble(global, config, needs, Store::at(store_dir(global)?))
+    assemble(global, config, needs, Store::at(store_dir(global)?), None)
 }
 
-fn assemble(global: &Global, config: &Config, needs: Needs, store: Store) -> Result<Workbench> {
+fn assemble(global: &Global, config: &Config, needs: Needs, store: Store, ctx: Option<&Ctx>) -> Result<Workbench> {
     let (hub, backend) = (hub(), Backend::open(&global.device, &global.precision)?);
     let checkpoints = Checkpoints {
         clip: checkpoint(&config.models.clip, shipped::clip, &hub, true)?,
@@ -160,7 +172,9 @@ fn assemble(global: &Global, config: &Config, needs: Needs, store: Store) -> Res
         encoders: checkpoint(&config.models.encoders, shipped::encoders, &hub, needs.encoders)?,
         hub,
     };
-    let bench = Workbench::new(dataset(config)?, checkpoints, store, backend);
+    let mut data = dataset(config, ctx)?;
+    content::name(&mut data, &store, ctx)?;
+    let bench = Workbench::new(data, checkpoints, store, backend);
     Ok(match memory(global.memory)? {
         None => bench,
         Some(bytes) => bench.within(bytes),
@@ -183,7 +197,7 @@ fn memory(gigabytes: Option<f64>) -> Result<Option<u64>> {
 /// The same, with what it takes fetched from the hub before.
 fn workbench(global: &Global, config: &Config, needs: Needs, ctx: &Ctx) -> Result<Workbench> {
     fetch::missing(config, needs, &hub(), ctx)?;
-    bench(global, config, needs)
+    assemble(global, config, needs, store(global)?, Some(ctx))
 }
 
 /// The demo world of the settings.
@@ -191,10 +205,17 @@ fn world_spec(config: &Config) -> demo::WorldSpec {
     demo::WorldSpec { scenes: config.data.scenes, noise: config.data.noise, seed: demo::DEFAULT_SEED }
 }
 
-fn dataset(config: &Config) -> Result<Dataset> {
+/// The data set of the settings, fetched from the hub if it is named as there and `ctx` says that it may be.
+fn dataset(config: &Config, ctx: Option<&Ctx>) -> Result<Dataset> {
     match config.data.source.as_str() {
         "world" => demo::dataset(&world_spec(config)),
-        folder => data::open_by(Path::new(folder), config.data.rules()),
+        source => {
+            let fetched = fetch::data(source, &hub(), ctx)?;
+            let set = data::open_by(fetched.as_deref().unwrap_or(Path::new(source)), &config.data.rules())?;
+            // A snapshot's folder is called by its commit.
+            let name = if fetched.is_some() { source.to_owned() } else { set.name.clone() };
+            Ok(Dataset { name, ..set })
+        }
     }
 }
 
@@ -241,6 +262,12 @@ pub fn print(line: impl std::fmt::Display) -> Result<()> {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done.map_err(Error::io("stdout")),
     }
+}
+
+/// What stands in the place of a result for machines: what went wrong, and the way out or null.
+pub fn failure(error: &Error) -> serde_json::Value {
+    let (cause, hint) = error.parts();
+    serde_json::json!({ "error": cause.to_string(), "hint": hint })
 }
 
 /// A result for machines, on stdout.

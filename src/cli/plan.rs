@@ -8,8 +8,9 @@ use crate::{
     pipeline::{
         Ctx,
         methods::Start,
+        recipe::Recipe,
         workbench::{
-            Recipe, Workbench,
+            Workbench,
             dry::cost::{Plan, Stage},
         },
     },

@@ -1,5 +1,6 @@
 //! Listed rows to a checked split: captions tidied, images there, all of it hashed.
 
+pub(crate) use super::folder::stays_inside;
 use super::{
     ImageId, ImageSource, Orientation, Pair, Rules, Split, caption,
     files::npy::Table,
@@ -16,7 +17,6 @@ use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
     path::{Component, Path, PathBuf},
-    sync::Arc,
 };
 use unicode_normalization::UnicodeNormalization;
 
@@ -24,9 +24,6 @@ use unicode_normalization::UnicodeNormalization;
 const PROBE: usize = 64;
 /// Components of a foreign path that are looked for.
 const ENDS: usize = 4;
-
-/// Keys are those of a shard, paths those of the whole data set.
-type Key = (Option<Arc<Path>>, String);
 
 /// Where an image first stands in the lists, counted in each way that rows of features may be.
 #[derive(Clone, Copy)]
@@ -36,25 +33,25 @@ struct First {
     caption: u32,
 }
 
-/// One split: rows of one image gathered, captions tidied, every image checked, features joined, all of it hashed.
-pub(in crate::data) fn split(
+/// One split: rows of one image gathered, captions tidied, every image checked, features joined, all of it hashed, what
+/// tells files from others apart.
+pub(super) fn split(
     listed: Vec<Listed>,
     features: Features,
-    rules: Rules,
-    hash: &mut Sha256,
+    rules: &Rules,
+    (hash, stamps): (&mut Sha256, &mut Sha256),
     skipped: &mut usize,
 ) -> Result<Split> {
     let mut split = Split { pre_caption: rules.pre_caption, ..Split::default() };
-    let mut ids: HashMap<Key, (u32, Option<ImageId>)> = HashMap::new();
+    let mut ids: HashMap<(usize, String), (u32, Option<ImageId>)> = HashMap::new();
     let (mut first, mut firsts): (Vec<Listed>, Vec<First>) = Default::default();
     let (mut text_rows, mut caption) = (Vec::new(), 0);
     let entries = listed.len();
     for (entry, mut row) in listed.into_iter().enumerate() {
         check_relative(&row)?;
         let given = std::mem::take(&mut row.captions);
-        let shard = matches!(row.origin, Origin::Member { .. }).then(|| row.list.clone());
         let next = ids.len() as u32;
-        let (number, id) = ids.entry((shard, row.image.clone())).or_insert((next, None));
+        let (number, id) = ids.entry(row.key()).or_insert((next, None));
         let before = split.pairs.len();
         for (at, text) in given.iter().enumerate() {
             let text = caption::own(text);
@@ -74,7 +71,8 @@ pub(in crate::data) fn split(
     let found = locate_all(&first)?;
     hash.update([0xff]); // a split begins
     for (row, (_, stamp)) in first.iter().zip(&found) {
-        hash.update(format!("{:?}{stamp}\n", row.image));
+        hash.update(format!("{:?}\n", row.image));
+        stamps.update(format!("{stamp}\n"));
     }
     for pair in &split.pairs {
         hash.update(format!("{} {}\n", pair.image.0, pair.caption));
@@ -148,12 +146,6 @@ fn join(
     Ok(Ready { image, text: Picked { table: text, rows: text_rows } })
 }
 
-/// Whether `path` stays below where it is joined to: no `..`, no root, no drive, not empty.
-pub(crate) fn stays_inside(path: &str) -> bool {
-    let ordinary = |c: Component<'_>| matches!(c, Component::Normal(_) | Component::CurDir);
-    !path.is_empty() && !path.contains('\0') && Path::new(path).components().all(ordinary)
-}
-
 /// A listed path must stay inside; the name of a shard's member leads nowhere, it is only a key, and of a path that may
 /// be another machine's only the harmless end is used.
 pub(in crate::data) fn check_relative(row: &Listed) -> Result<()> {
@@ -194,7 +186,7 @@ fn locate_all(rows: &[Listed]) -> Result<Vec<(ImageSource, String)>> {
 pub(in crate::data) fn absence(row: &Listed) -> String {
     let name = printable(&row.image);
     match &row.origin {
-        Origin::Below(roots) => {
+        Origin::Below(roots) | Origin::Ends(roots) => {
             let base = roots.first().map(|r| r.display().to_string()).unwrap_or_default();
             let below = if roots.len() > 1 { " or in a folder directly below" } else { "" };
             format!("{}: no image \"{name}\" in {base}{below}", row.place)
@@ -205,19 +197,24 @@ pub(in crate::data) fn absence(row: &Listed) -> String {
 
 /// Where the image of `row` lies and what tells whether it has changed; `None` if it is not there.
 pub(in crate::data) fn locate(row: &Listed) -> Option<(ImageSource, String)> {
+    let by_end = |roots: &[PathBuf]| {
+        let at = |end: &PathBuf| roots.iter().find_map(|root| file(root.join(end)));
+        spellings(&row.image).find_map(|name| harmless_ends(&name).iter().find_map(at))
+    };
     match &row.origin {
         Origin::Below(roots) => {
             spellings(&row.image).find_map(|name| roots.iter().find_map(|root| file(root.join(&name))))
         }
-        Origin::Perhaps(roots) => {
-            let at = |end: &PathBuf| roots.iter().find_map(|root| file(root.join(end)));
-            let found = spellings(&row.image).find_map(|name| harmless_ends(&name).iter().find_map(at));
-            Some(found.unwrap_or_else(|| missing(row)))
-        }
+        Origin::Ends(roots) => by_end(roots),
+        Origin::Perhaps(roots) => Some(by_end(roots).unwrap_or_else(|| missing(row))),
         &Origin::Member { ref shard, offset, length } => {
             let stamp = format!("{} {offset} {length}", shard.stamp);
             let name = format!("{}/{}", shard.path.display(), row.image).into();
-            Some((ImageSource::Member { file: shard.path.clone(), name, offset, length }, stamp))
+            Some((ImageSource::Member { shard: shard.clone(), name, offset, length }, stamp))
+        }
+        &Origin::Cell { ref cells, row: at } => {
+            let name = format!("{}/{}", cells.path().display(), row.image).into();
+            Some((ImageSource::Cell { cells: cells.clone(), name, row: at }, format!("{} {at}", cells.stamp())))
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     ImageSource, Rules, Split, build, caption,
     files::decode,
-    listing::{Listed, Listing, Origin, Problem},
+    listing::{Listed, Listing, Problem},
     ready::Ready,
     source,
     splits::PARTS,
@@ -13,9 +13,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::Path,
-    sync::Arc,
 };
 
 /// Examples kept of each problem.
@@ -37,6 +36,8 @@ pub struct Found {
 pub struct Checked {
     /// The data set's name.
     pub name: String,
+    /// The layout that it was read in, and what that is.
+    pub layout: (&'static str, &'static str),
     /// Images and captions of train, val and test, as listed.
     pub splits: [(usize, usize); 3],
     /// Images of which there are only features.
@@ -72,13 +73,21 @@ impl Checked {
 /// Lists that cannot be read at all, as [`source::open`]; what `step` returns.
 pub fn check(
     path: &Path,
-    rules: Rules,
+    rules: &Rules,
     decoder: Option<(usize, Problem)>,
     step: &mut dyn FnMut(usize, usize) -> Result<()>,
 ) -> Result<Checked> {
-    let Listing { name, parts, noted, .. } = source::list(path)?;
-    let mut checked =
-        Checked { name, splits: [(0, 0); 3], features_only: 0, turned: 0, rewritten: 0, problems: BTreeMap::new() };
+    let (format, Listing { name, parts, noted, .. }) = source::list(path, rules)?;
+    let layout = (format.name, format.words);
+    let mut checked = Checked {
+        name,
+        layout,
+        splits: [(0, 0); 3],
+        features_only: 0,
+        turned: 0,
+        rewritten: 0,
+        problems: BTreeMap::new(),
+    };
     for (problem, place, count) in noted {
         checked.add(problem, || if count > 1 { format!("{place}: {count}") } else { place });
         checked.problems.entry(problem).or_default().count += count - 1;
@@ -115,9 +124,9 @@ pub fn check(
 }
 
 /// Looks at the captions of one split; every image of it once.
-fn captions(split: usize, rows: Vec<Listed>, rules: Rules, checked: &mut Checked) -> Vec<(usize, Listed)> {
+fn captions(split: usize, rows: Vec<Listed>, rules: &Rules, checked: &mut Checked) -> Vec<(usize, Listed)> {
     let mut said: HashMap<String, String> = HashMap::new();
-    let mut names: HashMap<(Option<Arc<Path>>, String), ()> = HashMap::new();
+    let mut names: HashSet<(usize, String)> = HashSet::new();
     let mut images = Vec::new();
     for row in rows {
         let place = || format!("{}: {}", row.list.display(), row.place);
@@ -142,8 +151,7 @@ fn captions(split: usize, rows: Vec<Listed>, rules: Rules, checked: &mut Checked
                 said.insert(text, row.image.clone());
             }
         }
-        let shard = matches!(row.origin, Origin::Member { .. }).then(|| row.list.clone());
-        if names.insert((shard, row.image.clone()), ()).is_none() {
+        if names.insert(row.key()) {
             checked.splits[split].0 += 1;
             images.push((split, row));
         }
@@ -167,18 +175,15 @@ fn look(row: &Listed) -> Image {
     if let Err(e) = build::check_relative(row) {
         return Image::Wrong(Problem::PathOutside, e.to_string());
     }
-    let bytes = match build::locate(row) {
+    let image = match build::locate(row) {
         None => {
             return Image::Wrong(Problem::MissingImage, format!("{}: {}", row.list.display(), build::absence(row)));
         }
-        Some((ImageSource::File(path), _)) => decode::read_file(&path).map(|bytes| (path, bytes)),
-        Some((ImageSource::Member { file, name, offset, length }, _)) => {
-            decode::read_part(&file, &name, offset, length).map(|bytes| (name, bytes))
-        }
-        Some(_) => return Image::FeaturesOnly,
+        Some((ImageSource::Absent(_), _)) => return Image::FeaturesOnly,
+        Some((image, _)) => image,
     };
-    let decoded = bytes.and_then(|(path, bytes)| {
-        decode::decode_bytes(&path, &bytes).map(|_| (Sha256::digest(&bytes).into(), decode::is_turned(&bytes)))
+    let decoded = image.read().and_then(|(path, bytes)| {
+        decode::decode_bytes(path, &bytes).map(|_| (Sha256::digest(&*bytes).into(), decode::is_turned(&bytes)))
     });
     decoded.map_or_else(
         |e| Image::Wrong(Problem::UnreadableImage, e.to_string()),
@@ -235,7 +240,7 @@ mod tests {
 
     fn found(dir: &Path) -> (Checked, Vec<(Problem, usize)>) {
         let mut last = 0;
-        let checked = check(dir, Rules::default(), None, &mut |done, total| {
+        let checked = check(dir, &Rules::default(), None, &mut |done, total| {
             assert!(done <= total);
             last = done;
             Ok(())

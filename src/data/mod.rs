@@ -36,18 +36,27 @@ pub struct Pair {
 /// Where an image's pixels come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageSource {
-    /// A PNG, JPEG or WebP file.
+    /// A PNG, JPEG, WebP, GIF, BMP or TIFF file.
     File(PathBuf),
     /// Such a file inside a larger one, where it is read in place.
     Member {
         /// The larger file.
-        file: Arc<Path>,
+        shard: Arc<listing::Shard>,
         /// What to call it in messages; leads nowhere.
         name: PathBuf,
         /// Its first byte.
         offset: u64,
         /// Its size in bytes.
         length: u64,
+    },
+    /// Such a file in a row of a table, from which it is unpacked.
+    Cell {
+        /// The column.
+        cells: Arc<files::parquet::Cells>,
+        /// What to call it in messages; leads nowhere.
+        name: PathBuf,
+        /// From 0.
+        row: u64,
     },
     /// Nowhere: an image of this name that is known by its features only.
     Absent(PathBuf),
@@ -73,8 +82,12 @@ pub struct Split {
 }
 
 /// How a data set is read where usage differs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
+    /// How it lies on disk; none: whatever it looks like.
+    pub layout: Option<String>,
+    /// Which of several pictures and captions of a row count.
+    pub names: fields::Names,
     /// What becomes of an EXIF orientation.
     pub orientation: Orientation,
     /// What CLIP reads in the place of a caption.
@@ -103,7 +116,9 @@ pub struct Dataset {
     pub val: Split,
     /// Where recall is measured.
     pub test: Split,
-    /// Of captions, image names and what tells an image file from any other and from itself before a change.
+    /// Of captions, image names and features, whatever the images hold.
+    pub listed: Fingerprint,
+    /// Of the same and what tells an image file from any other and from itself before a change, or of what it holds.
     pub fingerprint: Fingerprint,
 }
 
@@ -146,18 +161,34 @@ impl ImageSource {
         }
     }
 
-    fn held(&self, upright: bool) -> Result<files::decode::Held> {
+    /// The image file's bytes, and what to call it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read, [`Error::Input`] if it is too large for an image, or nowhere.
+    pub fn read(&self) -> Result<(&Path, files::decode::Bytes)> {
         match self {
-            Self::Memory(pixels) => Ok((pixels.clone(), room::take(0))),
-            Self::AsStored(of) => of.held(false),
-            Self::File(path) => files::decode::held(path, &files::decode::read_file(path)?, upright),
+            Self::File(path) => Ok((path, files::decode::read_file(path)?)),
+            Self::Member { shard, name, offset, length } => {
+                Ok((name, files::decode::Bytes::of(name, *length, || shard.read(*offset, *length))?))
+            }
+            Self::Cell { cells, name, row } => {
+                let bytes = cells.read(*row)?;
+                Ok((name, files::decode::Bytes::of(name, bytes.len() as u64, || Ok(bytes))?))
+            }
+            Self::AsStored(of) => of.read(),
+            Self::Memory(_) => Err(Error::input("an image in memory", "is no file")),
             Self::Absent(name) => Err(Error::input(
                 name,
                 "there are only features of this image; measuring recall, real pairs and pictures need the image itself",
             )),
-            Self::Member { file, name, offset, length } => {
-                files::decode::held(name, &files::decode::read_part(file, name, *offset, *length)?, upright)
-            }
+        }
+    }
+
+    fn held(&self, upright: bool) -> Result<files::decode::Held> {
+        match self {
+            Self::Memory(pixels) => Ok((pixels.clone(), room::take(0))),
+            Self::AsStored(of) => of.held(false),
+            _ => self.read().and_then(|(name, bytes)| files::decode::held(name, &bytes, upright)),
         }
     }
 }
@@ -165,11 +196,14 @@ impl ImageSource {
 pub(crate) mod build;
 pub mod caption;
 pub mod check;
+pub mod fields;
 pub mod files;
 mod folder;
 pub mod formats;
 pub mod listing;
 pub mod ready;
+mod rows;
+mod samples;
 pub mod source;
 mod splits;
 pub mod world;

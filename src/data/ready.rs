@@ -56,12 +56,6 @@ impl Picked {
         Ok(())
     }
 
-    /// File and first byte, if the rows lie in one file as they would lie in memory.
-    pub fn in_place(&self) -> Option<(&Path, u64)> {
-        let in_order = self.rows.len() == self.table.rows() && self.rows.iter().zip(0..).all(|(&row, i)| row == i);
-        self.table.whole().filter(|_| in_order)
-    }
-
     /// Whether all of it are finite numbers, some thousand rows at a time.
     ///
     /// # Errors

@@ -32,18 +32,33 @@ pub(super) fn split_of(name: &str) -> Option<Part> {
 }
 
 /// The split that a list's name ends with, and the name of the data set: `flickr30k` of `flickr30k_dev.json`,
-/// `coco2017` of `coco_val2017.json`.
+/// `coco2017` of `coco_val2017.json`, none of `train.json`.
 pub(super) fn of_list(file: &str) -> Option<(Part, String)> {
     let stem = file.strip_suffix(".json")?;
+    if let (Some(part), true) = (split_of(stem), stem.chars().all(char::is_alphanumeric)) {
+        return Some((part, String::new()));
+    }
     let word = stem.trim_end_matches(|c: char| c.is_ascii_digit());
     let (prefix, last) = word.rsplit_once(['_', '-', '.'])?;
     Some((split_of(last)?, format!("{prefix}{}", &stem[word.len()..])))
 }
 
 /// The split that a file's name or the name of the folder it lies in says, if any.
-pub(super) fn part_of(path: &Path) -> Option<Part> {
+fn part_of(path: &Path) -> Option<Part> {
     let folder = path.parent().and_then(Path::file_name);
     [path.file_stem(), folder].into_iter().flatten().find_map(|name| split_of(&name.to_string_lossy()))
+}
+
+/// The split that each file's name says, else its folder's below `source`, what was asked for. One that says none is
+/// training, unless others say that they are.
+pub(super) fn parts_of(source: &Path, files: &[PathBuf]) -> Vec<Option<Part>> {
+    let here = |path: &PathBuf| path.parent() == Some(source) && source.is_dir();
+    let named = |path: &PathBuf| {
+        if here(path) { split_of(&path.file_stem()?.to_string_lossy()) } else { part_of(path) }
+    };
+    let said: Vec<Option<Part>> = files.iter().map(named).collect();
+    let rest = (!said.contains(&Some(Part::Train))).then_some(Part::Train);
+    said.into_iter().map(|part| part.or(rest)).collect()
 }
 
 /// `dir` itself as training, whatever it is called, then its folders whose names say a split.
@@ -92,6 +107,7 @@ mod tests {
         }
         assert_eq!(of_list("flickr30k_dev.json"), Some((Part::Val, "flickr30k".into())));
         assert_eq!(of_list("coco_val2017.json"), Some((Part::Val, "coco2017".into())));
+        assert_eq!(of_list("train.json"), Some((Part::Train, String::new())));
         assert_eq!(of_list("coco_latest.json"), None);
     }
 }

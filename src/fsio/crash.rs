@@ -164,8 +164,13 @@ impl Recorder {
     }
 
     /// Shows `check` every state that a crash may leave, as a folder, with the number promised for it; says how many calls
-    /// and states there were.
+    /// and states there were. A line is torn at each byte, a picture at a sample.
     pub fn states(&self, check: impl Fn(&Path, usize)) -> (usize, usize) {
+        self.states_torn(200, check)
+    }
+
+    /// The same with every write torn at `most` places about.
+    pub fn states_torn(&self, most: usize, check: impl Fn(&Path, usize)) -> (usize, usize) {
         let log = lock(&self.log).done.clone();
         let (mut tree, mut promised, mut states) = ((*self.base).clone(), BTreeMap::new(), 0);
         let mut show = |tree: &Tree, kept: Kept, promised: &BTreeMap<Kept, usize>, names: bool, content: bool| {
@@ -185,8 +190,7 @@ impl Recorder {
                 promised.insert(*kept, *n);
             }
             if let Done::Write { id, at, bytes } = next {
-                // Each byte of a line, a sample of a picture's.
-                let step = (bytes.len() / 200).max(1);
+                let step = (bytes.len() / most).max(1);
                 for cut in (1..bytes.len()).step_by(step) {
                     let mut torn = tree.clone();
                     torn.apply(&Done::Write { id: *id, at: *at, bytes: bytes[..cut].to_owned() }, self.root());

@@ -14,22 +14,24 @@ use std::{
     time::Duration,
 };
 
-/// A file in memory as far as the system has room for it.
-pub(crate) type Mapped = memmap2::Mmap;
+/// Bytes in memory as far as the system has room for them, else in a file of our own.
+pub(crate) type Spilled = memmap2::Mmap;
 
-/// Maps `file`, read-only. It is for files that are too large to read: features, besides weights. Whoever holds the map
-/// must know that the file may be changed by others: its bytes then change, and reading beyond an end that was moved ends
-/// the program.
+/// What `write` writes, in a file without a name in `folder` that is gone with what is returned. Only such a file is ever
+/// mapped: one that others can name they can cut, and reading beyond its new end would end the program.
 ///
 /// # Errors
-/// What the system says.
-pub(crate) fn map(file: &std::fs::File) -> std::io::Result<Mapped> {
-    // SAFETY: nobody here writes to what is mapped; any bytes are numbers. That another program changes or cuts the file
-    // meanwhile cannot be ruled out, only made unlikely: `Rows::check` looks before each stage.
+/// Those of `write`; [`Error::Io`] naming `folder`, such as for a full disk.
+pub(crate) fn spilled(folder: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Spilled> {
+    let file = tempfile::tempfile_in(folder).map_err(Error::io(folder))?;
+    let mut out = io::BufWriter::with_capacity(1 << 20, &file);
+    write(&mut out)?;
+    out.flush().map_err(Error::io(folder))?;
+    drop(out);
+    // SAFETY: nobody else has the file, and nobody here writes to it any more.
     #[allow(unsafe_code)]
-    unsafe {
-        Mapped::map(file)
-    }
+    let map = unsafe { Spilled::map(&file) };
+    map.map_err(Error::io(folder))
 }
 
 /// Writes `bytes` to `path` in one step: a crash or a full disk leaves the old file, or none.
@@ -99,6 +101,14 @@ pub fn sweep_litter(dir: &Path) {
             Ok(())
         };
     }
+}
+
+/// The program's folder of one kind, by the XDG rules: in `$VARIABLE` where that names an absolute path, else in `fallback`
+/// under the home folder; none without either.
+pub fn own_folder(variable: &str, fallback: &str) -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let parent = absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(fallback)))?;
+    Some(parent.join("protostill"))
 }
 
 /// `path` with `home` in the place of a leading `~`, as a shell has it; settings are read by none.

@@ -26,15 +26,16 @@ pub struct Claim {
     pub later: fn(&str) -> bool,
 }
 
-/// Why the folder `dir` cannot be replaced without a loss, if so: it is absent, empty, or holds nothing but what it `claims`,
+/// Why the folder `dir` cannot be replaced without a loss, if so, and whether that is for changes which `force` allows; it can if it is absent, empty, or holds nothing but what it `claims`,
 /// unchanged unless `force`.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be read.
-pub fn refusal(dir: &Path, claim: impl FnOnce() -> Option<Claim>, force: bool) -> Result<Option<String>> {
+pub fn refusal(dir: &Path, claim: impl FnOnce() -> Option<Claim>, force: bool) -> Result<Option<(String, bool)>> {
+    let refused = |why: String| Ok(Some((why, false)));
     match fs::metadata(dir) {
         Ok(about) if about.is_dir() => {}
-        Ok(_) => return Ok(Some("is not a folder".into())),
+        Ok(_) => return refused("is not a folder".into()),
         Err(e) if e.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(dir).is_err() => return Ok(None),
         Err(e) => return Err(Error::io(dir)(e)),
     }
@@ -44,13 +45,13 @@ pub fn refusal(dir: &Path, claim: impl FnOnce() -> Option<Claim>, force: bool) -
         return Ok(None);
     }
     let Some(claim) = claim() else {
-        return Ok(Some("holds files, and none of protostill's says that they may be replaced".into()));
+        return refused("holds files, and none of protostill's says that they may be replaced".into());
     };
     let named = |name: &PathBuf| name.to_str().and_then(|n| claim.files.get(n));
     let known = |name: &PathBuf| name.to_str().is_some_and(|n| n == claim.by || (claim.later)(n));
     if let Some(name) = present.iter().find(|name| named(name).is_none() && !known(name)) {
         let name = printable(&name.to_string_lossy());
-        return Ok(Some(format!("also holds \"{name}\", which protostill did not write and would delete")));
+        return refused(format!("also holds \"{name}\", which protostill did not write and would delete"));
     }
     let edited = |name: &&PathBuf| {
         let written = named(name);
@@ -63,7 +64,7 @@ pub fn refusal(dir: &Path, claim: impl FnOnce() -> Option<Claim>, force: bool) -
     Ok(edited.first().map(|first| {
         let more = if edited.len() > 1 { format!(" and {} more", edited.len() - 1) } else { String::new() };
         let first = printable(&first.to_string_lossy());
-        format!("\"{first}\"{more} changed since they were written; `--force` replaces them")
+        (format!("\"{first}\"{more} changed since they were written"), true)
     }))
 }
 

@@ -111,7 +111,7 @@ fn mean_by<'a>(
 /// An error unless every value is a number: one NaN would spread into every result.
 pub(crate) fn finite(what: &'static str, rows: ArrayView2<f32>) -> Result<()> {
     let bad = rows.outer_iter().position(|row| row.iter().any(|v| !v.is_finite()));
-    bad.map_or(Ok(()), |row| Err(shape(what, "finite values", format!("NaN or infinity in row {row}"))))
+    bad.map_or(Ok(()), |row| Err(shape(what, "finite numbers", format!("NaN or infinity in row {row}"))))
 }
 
 /// An [`Error::Shape`].

@@ -86,7 +86,8 @@ fn open(text: &str) -> Result<Device> {
     let Some(number) = number else { return Err(no(format!("`{text}` is not cpu, cuda or cuda:N"))) };
     if !candle_core::utils::cuda_is_available() {
         let how = "cargo build --release --features cuda";
-        return Err(no(format!("`{text}`: this build knows no CUDA; build it where CUDA is installed with: {how}")));
+        let no = no(format!("`{text}`: this build knows no CUDA"));
+        return Err(no.or(format!("build it where CUDA is installed with: {how}")));
     }
     Device::new_cuda(number).map_err(|e| no(format!("`{text}` cannot be used: {}", said(&e))))
 }

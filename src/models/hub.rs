@@ -4,6 +4,7 @@
 
 mod brisk;
 mod client;
+mod complete;
 mod fetch;
 mod push;
 #[cfg(test)]
@@ -19,16 +20,28 @@ pub use fetch::Fetched;
 pub use push::Upload;
 use std::{path::PathBuf, time::Duration};
 
-/// A model on the hub: `org/model`, or `org/model@revision`.
+/// What the names of data sets begin with.
+const DATA: &str = "datasets/";
+
+/// A model on the hub, `org/model` or `org/model@revision`, or a data set, `datasets/org/name`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
+    /// Whether it is a data set.
+    data: bool,
     repo: String,
     revision: Option<String>,
 }
 
 impl Name {
+    /// Reads the name of a data set, for which `datasets/` need not be said.
+    pub fn parse_data(text: &str) -> Option<Self> {
+        Self::parse(text).map(|name| Self { data: true, ..name })
+    }
+
     /// Reads a name; `None` if the hub could have no such model.
     pub fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix(DATA).filter(|rest| rest.contains('/'));
+        let (data, text) = (rest.is_some(), rest.unwrap_or(text));
         let (repo, revision) = match text.split_once('@') {
             Some((repo, revision)) => (repo, Some(revision)),
             None => (text, None),
@@ -39,7 +52,7 @@ impl Name {
         let plain = |s: &str| !s.is_empty() && s.chars().all(safe) && !s.starts_with(['.', '-']) && !s.contains("..");
         let named = [org, model].iter().all(|s| s.len() <= 96 && plain(s) && !s.contains("--") && !s.ends_with('.'));
         let known = revision.is_none_or(|r| r.len() <= 255 && r.split('/').all(plain));
-        (named && known).then(|| Self { repo: repo.into(), revision: revision.map(Into::into) })
+        (named && known).then(|| Self { data, repo: repo.into(), revision: revision.map(Into::into) })
     }
 
     /// The branch, tag or commit: `main` if none was named.
@@ -54,15 +67,21 @@ impl Name {
 
     /// Its folder in the cache.
     fn folder(&self) -> String {
-        format!("models--{}", self.repo.replace('/', "--"))
+        let kind = if self.data { "datasets" } else { "models" };
+        format!("{kind}--{}", self.repo.replace('/', "--"))
+    }
+
+    /// Its place on the hub.
+    fn place(&self) -> String {
+        format!("{}{}", if self.data { DATA } else { "" }, self.repo)
     }
 }
 
 impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.revision {
-            Some(revision) => write!(f, "{}@{revision}", self.repo),
-            None => f.write_str(&self.repo),
+            Some(revision) => write!(f, "{}@{revision}", self.place()),
+            None => f.write_str(&self.place()),
         }
     }
 }
@@ -161,9 +180,8 @@ impl Hub {
             return Ok(folder);
         }
         let place = self.cache.display();
-        let message =
-            format!("no such folder, and not in the hub's cache {place}; fetch it with: {}", name.fetch_command());
-        Err(Error::input(name.to_string(), message))
+        let message = format!("no such folder, and not in the hub's cache {place}");
+        Err(Error::input(name.to_string(), message).or(format!("fetch it with: {}", name.fetch_command())))
     }
 }
 
@@ -175,7 +193,14 @@ mod names {
 
     #[test]
     fn names_that_could_climb_out_of_the_cache_are_no_names() {
-        for good in ["openai/clip-vit-large-patch14", "timm/nf_resnet50.ra2_in1k@main", "a/b@refs/pr/1", "a/b@v1.0"] {
+        assert_eq!(Name::parse_data("nlphuji/flickr30k").unwrap().to_string(), "datasets/nlphuji/flickr30k");
+        for good in [
+            "datasets/nlphuji/flickr30k@main",
+            "openai/clip-vit-large-patch14",
+            "timm/nf_resnet50.ra2_in1k@main",
+            "a/b@refs/pr/1",
+            "a/b@v1.0",
+        ] {
             assert_eq!(Name::parse(good).unwrap().to_string(), good);
         }
         let bad = [

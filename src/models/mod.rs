@@ -11,6 +11,7 @@ pub mod host;
 pub mod hub;
 mod layers;
 pub mod loss;
+mod shards;
 pub mod tokenizer;
 pub mod train;
 pub mod unclip;

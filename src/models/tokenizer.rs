@@ -1,5 +1,6 @@
 //! CLIP's byte-pair tokenizer, with the ids transformers' `CLIPTokenizerFast` gives.
 
+mod patterns;
 mod rules;
 
 use crate::{

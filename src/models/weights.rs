@@ -4,6 +4,7 @@
 use super::{
     files::ENDINGS,
     hub::{Hub, Name},
+    shards::Shards,
 };
 use crate::{
     door,
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// A checkpoint's files, by their path inside its folder.
 #[derive(Clone, Debug)]
 pub enum Checkpoint {
-    /// A folder on disk; weights are memory-mapped.
+    /// A folder on disk.
     Folder(PathBuf),
     /// A model of the Hugging Face hub, as it lies in the cache.
     Snapshot {
@@ -149,12 +150,14 @@ impl Part<'_> {
             None => Err(self.missing(&first)),
             Some(pickle) => {
                 let message = format!(
-                    "is missing; `{pickle}` beside it is a pickle, which can run any code when it is read, so it is not. \
-                     Convert it once, where it lies: python -c \"import torch; from safetensors.torch import save_file; \
+                    "is missing; `{pickle}` beside it is a pickle, which can run any code when it is read, so it is not"
+                );
+                let way = format!(
+                    "convert it once, where it lies: python -c \"import torch; from safetensors.torch import save_file; \
                      save_file({{k: v.clone() for k, v in torch.load('{pickle}', map_location='cpu', \
                      weights_only=True).items()}}, '{first}', {{'format': 'pt'}})\""
                 );
-                Err(Error::input(self.path(&first), message))
+                Err(Error::input(self.path(&first), message).or(way))
             }
         }
     }
@@ -175,10 +178,8 @@ impl Part<'_> {
             door::open(path).map_err(Error::io(path))?;
         }
         let told = |e: Error| paths.iter().fold(e, |e, path| lfs::told(path)(e));
-        // SAFETY: the map is read-only; a checkpoint that another program truncates meanwhile is outside
-        // what any reader of memory-mapped files can guard against.
-        #[allow(unsafe_code)]
-        unsafe { VarBuilder::from_mmaped_safetensors(&paths, dtype, device) }.map_err(wrong).map_err(told)
+        let shards = Shards::open(&paths).map_err(wrong).map_err(told)?;
+        Ok(VarBuilder::from_backend(Box::new(shards), dtype, device.clone()))
     }
 
     /// SHA-256 over the weights of `stem`, if there is one, and those of `settings` that exist, so that results name what
@@ -256,7 +257,7 @@ impl Part<'_> {
         let path = self.path(file);
         match self.checkpoint {
             Checkpoint::Snapshot { name, .. } => {
-                Error::input(path, format!("is not in the cache; fetch it with: {}", name.fetch_command()))
+                Error::input(path, "is not in the cache").or(format!("fetch it with: {}", name.fetch_command()))
             }
             _ => Error::Io { path, source: std::io::ErrorKind::NotFound.into() },
         }

@@ -10,7 +10,7 @@ pub use resample::Filter;
 use crate::error::{Error, Result};
 use image::RgbImage;
 
-/// CLIP's channel means, which the evaluation protocol uses for every encoder.
+/// CLIP's channel means, which the reference's evaluation protocol uses for every encoder.
 pub const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// CLIP's channel deviations.
 pub const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
@@ -33,13 +33,13 @@ pub fn lanczos(image: &RgbImage, side: u32) -> Result<RgbImage> {
     resize(image, side, side, Filter::Lanczos)
 }
 
-/// The evaluation transform: squashed to `side` x `side` by bicubic, standardised with CLIP's constants: `[3, side, side]`.
+/// `image` as encoders are shown it: squashed to `side` x `side` by bicubic, standardised: `[3, side, side]`.
 ///
 /// # Errors
 /// As [`resize`].
-pub fn evaluation(image: &RgbImage, side: u32) -> Result<Vec<f32>> {
+pub fn squashed(image: &RgbImage, side: u32, (mean, std): ([f32; 3], [f32; 3])) -> Result<Vec<f32>> {
     let small = resize(image, side, side, Filter::Bicubic)?;
-    Ok(standardise(&small, Some(1.0 / 255.0), CLIP_MEAN, CLIP_STD))
+    Ok(standardise(&small, Some(1.0 / 255.0), mean, std))
 }
 
 fn not_empty(size: (u32, u32)) -> Result<()> {

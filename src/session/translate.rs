@@ -4,31 +4,40 @@ use crate::{
     app::{Cloud, EncoderScore, Near, Noise, Proto, Protos, Rows, Score, Summary},
     data::Dataset,
     fingerprint::Fingerprint,
+    kernels::vectors::cosine,
     pipeline::{
         prototypes::Prototype,
-        score::evaluate::EncoderRecall,
+        score::evaluate::{EncoderRecall, Measured},
         set::folder::DistilledSet,
         space::{
             embeddings::Embeddings,
             stats::{Plane, Stats},
-            trust::{Certificate, Trust, Witness},
         },
+        trust::{Certificate, Trust, Witness},
         workbench::{Matched, Prototyped},
     },
 };
 use ndarray::ArrayView1;
 use rayon::prelude::*;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Nearest real pairs kept per prototype.
 const NEAREST: usize = 12;
 
-pub fn rows(dataset: &Dataset) -> Rows {
+pub fn rows(dataset: &Dataset, split: Measured) -> Rows {
     let train = &dataset.train;
+    let judge = match split {
+        Measured::Test => &dataset.test,
+        Measured::Val => &dataset.val,
+    };
     Rows {
         captions: train.pairs.iter().map(|p| p.caption.clone()).collect(),
         image_of: train.pairs.iter().map(|p| p.image.0).collect(),
         images: train.images.len(),
+        judged_on: (judge.images.len(), judge.pairs.len()),
     }
 }
 
@@ -65,39 +74,38 @@ pub fn noise(trust: &Trust) -> (Vec<f32>, Noise) {
     (trust.scores.clone(), noise)
 }
 
-pub fn cosine(a: ArrayView1<f32>, b: ArrayView1<f32>) -> f32 {
-    let norm = (a.dot(&a) * b.dot(&b)).sqrt();
-    if norm > 0.0 { a.dot(&b) / norm } else { 0.0 }
-}
-
 pub fn protos(found: &Prototyped, sure: Option<&[Certificate]>, data: &Embeddings, basis: Fingerprint) -> Protos {
     let list = &found.prototypes.list;
     let proto = |(i, p): (usize, &Prototype)| {
         let own = ArrayView1::from(&p.image);
-        let mut seen = BTreeSet::new();
         let image_of = |row: u32| data.image_of[row as usize];
-        let mut near: Vec<Near> = p
-            .rows
-            .iter()
-            .filter(|&&row| seen.insert(image_of(row)))
-            .map(|&row| Near { row, cosine: cosine(own, data.image.row(image_of(row) as usize)) })
-            .collect();
-        let tightness = near.iter().map(|n| n.cosine).sum::<f32>() / near.len().max(1) as f32;
-        near.sort_by(|a, b| b.cosine.total_cmp(&a.cosine).then(a.row.cmp(&b.row)));
-        near.truncate(NEAREST);
+        // An image has several captions, and is compared once.
+        let mut known = BTreeMap::new();
+        for &row in &p.rows {
+            let image = image_of(row);
+            known.entry(image).or_insert_with(|| cosine(own, data.image.row(image as usize)) as f32);
+        }
+        let tightness = known.values().sum::<f32>() / known.len().max(1) as f32;
+        let mut rows: Vec<Near> = p.rows.iter().map(|&row| Near { row, cosine: known[&image_of(row)] }).collect();
+        rows.sort_by(|a, b| b.cosine.total_cmp(&a.cosine).then(a.row.cmp(&b.row)));
+        let mut seen = BTreeSet::new();
+        let nearest = rows.iter().filter(|near| seen.insert(image_of(near.row))).take(NEAREST).copied().collect();
         let others = list.iter().enumerate().filter(|(j, _)| *j != i);
         let other =
-            others.map(|(j, o)| (j, cosine(own, ArrayView1::from(&o.image)))).max_by(|a, b| a.1.total_cmp(&b.1));
+            others.map(|(j, o)| (j, cosine(own, ArrayView1::from(&o.image)) as f32)).max_by(|a, b| a.1.total_cmp(&b.1));
         let choice = &found.captions[i];
         Proto {
             similarity: p.similarity,
             support: p.support as usize,
             tightness,
-            nearest: near,
+            rows,
+            nearest,
             other,
             candidates: choice.candidates.iter().map(|c| Near { row: c.row, cosine: c.similarity }).collect(),
             chosen: choice.chosen,
-            sure: sure.and_then(|s| s.get(i)).map(|c| (c.expected_mismatched as f32, c.replaceable)),
+            sure: sure
+                .and_then(|s| s.get(i))
+                .map(|c| (c.expected_mismatched as f32, (c.margin > 0.0).then_some(c.replaceable))),
         }
     };
     let shared = |a: &Prototype, clusters: &Matched| {
@@ -131,6 +139,8 @@ pub fn score(set: &DistilledSet, name: Option<&Fingerprint>, dataset: &Dataset, 
         pairs: set.pairs.len(),
         edited: 0,
         epochs: 0,
+        protocol: None,
         encoders: recalls.iter().map(encoder).collect(),
+        curves: Vec::new(),
     }
 }

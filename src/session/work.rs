@@ -1,28 +1,27 @@
 //! What each job does, in the pipeline's own functions.
 
-use super::{Shared, lock, translate};
+use super::{Shared, find, lock, translate};
 use crate::{
-    app::{Draft, Measured, News, Picture, Protocol, Score, Synthesis, Wanted, Work, kept_rows},
-    data::caption::PreCaption,
+    app::{Draft, Measured, News, Picture, Score, Synthesis, Wanted, Work, kept_rows, protocol_name},
+    data::{ImageSource, caption::PreCaption},
     error::{Error, Result},
     fingerprint::Fingerprint,
+    kernels::vectors::cosine,
     pipeline::{
         Ctx, Report,
         draw::synthesize::{self, Request},
         methods::Start,
         prototypes::caption::CaptionChoice,
+        recipe::Recipe,
         score::evaluate,
         set::folder::DistilledSet,
-        space::{
-            embed,
-            embeddings::Kept,
-            prune::{self, PruneMethod},
-            stats,
-        },
-        workbench::{Prototyped, Recipe},
+        space::{embed, embeddings::Kept, stats},
+        trust::prune::PruneMethod,
+        workbench::Prototyped,
     },
 };
 use image::RgbImage;
+use ndarray::Array1;
 use std::{
     path::Path,
     sync::{Arc, Mutex},
@@ -57,25 +56,30 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
             Ok(())
         }
         Work::Synthesise { basis, wanted } => synthesise(shared, basis, wanted, ctx, tell),
+        Work::Find { words, basis, pairs } => {
+            tell(News::Found(Arc::new(find::find(shared, words, (basis.as_ref(), pairs), ctx)?)));
+            Ok(())
+        }
         Work::Look { basis, pairs } => {
             tell(News::Looked(look(shared, basis, pairs, ctx)?));
             Ok(())
         }
         Work::Evaluate { basis, set, pairs, edited, draft } => {
             let distilled = aimed(shared, basis, pairs, draft, ctx)?;
-            let score = Score { edited: *edited, ..score(shared, &distilled, Some(set), &draft.protocol, ctx)? };
+            let score =
+                Score { edited: *edited, ..score(shared, &distilled, Some(set), &draft.config.evaluation, ctx)? };
             tell(News::Scored(score));
             Ok(())
         }
         Work::Yardstick { method, draft } => {
-            let recipe = Recipe { method: method.parse()?, ..recipe(shared, draft) };
+            let recipe = Recipe { method: method.parse()?, ..draft.config.recipe() };
             let distilled = if recipe.method.method.start() == Start::Clusters {
                 // Those on screen: of the pairs that a person keeps, too.
                 shared.bench()?.of_prototypes(&recipe, &prototypes(shared, draft, ctx)?.1, ctx)?
             } else {
                 shared.bench()?.distil(&recipe, ctx)?
             };
-            tell(News::Scored(score(shared, &distilled, None, &draft.protocol, ctx)?));
+            tell(News::Scored(score(shared, &distilled, None, &draft.config.evaluation, ctx)?));
             Ok(())
         }
         Work::Export { basis, pairs, draft, dir } => {
@@ -88,6 +92,7 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
 
 fn embed(shared: &Shared, ctx: &Ctx, tell: &Tell) -> Result<()> {
     let measured = open(shared, ctx, &|name, rows| tell(News::Opened { name, rows }))?;
+    tell(News::Remarks(find::remarks(shared)?));
     tell(News::Measured(measured));
     Ok(())
 }
@@ -99,7 +104,7 @@ pub fn open(shared: &Shared, ctx: &Ctx, opened: &dyn Fn(String, Arc<crate::app::
         *lock(&shared.bench) = Some(bench);
     }
     let bench = shared.bench()?;
-    let rows = Arc::new(translate::rows(bench.dataset()));
+    let rows = Arc::new(translate::rows(bench.dataset(), shared.config.evaluation.split));
     let _ = shared.rows.set(rows.fingerprint());
     opened(bench.dataset().name.clone(), rows);
     let embedded = bench.embeddings(ctx)?;
@@ -107,35 +112,19 @@ pub fn open(shared: &Shared, ctx: &Ctx, opened: &dyn Fn(String, Arc<crate::app::
         PruneMethod::Trust => Some(translate::noise(&*bench.trust(ctx)?)),
         PruneMethod::ClipScore => None,
     };
-    let measured = Arc::new(Measured::new(prune::similarities(&embedded.0, ctx)?, noise));
+    let measured = Arc::new(Measured::new(stats::similarities(&embedded.0, ctx)?, noise));
     *lock(&shared.measured) = Some(measured.clone());
     Ok(measured)
-}
-
-/// The recipe that a draft comes to.
-pub fn recipe(shared: &Shared, draft: &Draft) -> Recipe {
-    let mut recipe = shared.config.recipe();
-    recipe.method = draft.way;
-    recipe.prune.ratio = draft.prune;
-    recipe.cluster.prototypes = draft.prototypes;
-    recipe.caption.distinct = draft.distinct;
-    recipe.synthesis = settings(shared, draft.synthesis);
-    recipe
-}
-
-fn settings(shared: &Shared, asked: Synthesis) -> synthesize::Settings {
-    let own = shared.config.synthesis.clone();
-    synthesize::Settings { steps: asked.steps, guidance: asked.guidance, noise_level: asked.noise, ..own }
 }
 
 /// A first look at other prototypes, from the latest ones; none if there are no earlier ones, or these are known already.
 fn glimpse(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<Option<Prototyped>> {
     let (bench, measured) = (shared.bench()?, lock(&shared.measured).clone().ok_or(Error::Cancelled)?);
-    let (kept, recipe) = (Kept(kept_rows(&measured, draft)), recipe(shared, draft));
+    let (kept, recipe) = (Kept(kept_rows(&measured, draft)), draft.config.recipe());
     let before = {
         let all = lock(&shared.found);
         let many = |f: &Prototyped| f.clusters.as_ref().map(|c| c.images.0.centroids.nrows());
-        let known = |f: &Prototyped| f.kept == kept && many(f) == Some(draft.prototypes);
+        let known = |f: &Prototyped| f.kept == kept && many(f) == Some(draft.config.cluster.prototypes);
         if all.iter().any(|(_, f)| known(f)) { None } else { all.back().map(|(_, f)| f.clone()) }
     };
     before.map_or(Ok(None), |before| bench.glimpse(kept, &before, &recipe, ctx))
@@ -146,7 +135,7 @@ pub fn prototypes(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<(Fingerpr
     let bench = shared.bench()?;
     let measured = lock(&shared.measured).clone().ok_or(Error::Cancelled)?;
     let kept = Kept(kept_rows(&measured, draft));
-    let recipe = recipe(shared, draft);
+    let recipe = draft.config.recipe();
     let found = Arc::new(bench.prototypes_of(kept, &recipe, ctx)?);
     let rows = shared.rows.get().ok_or(Error::Cancelled)?;
     let of = (&found.kept, &recipe.cluster, &recipe.prototype);
@@ -160,12 +149,12 @@ pub fn prototypes(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<(Fingerpr
 }
 
 /// Pictures that are made alike, in their order.
-fn alike(wanted: &[Wanted]) -> Vec<(Synthesis, Vec<Wanted>)> {
-    let mut groups: Vec<(Synthesis, Vec<Wanted>)> = Vec::new();
+fn alike(wanted: &[Wanted]) -> Vec<(synthesize::Settings, Vec<Wanted>)> {
+    let mut groups: Vec<(synthesize::Settings, Vec<Wanted>)> = Vec::new();
     for w in wanted {
         match groups.iter_mut().find(|(settings, _)| *settings == w.settings) {
             Some((_, group)) => group.push(w.clone()),
-            None => groups.push((w.settings, vec![w.clone()])),
+            None => groups.push((w.settings.clone(), vec![w.clone()])),
         }
     }
     groups
@@ -201,8 +190,8 @@ pub fn recall(
 fn made(shared: &Shared, found: &Prototyped, wanted: &[Wanted]) -> Result<Vec<(Wanted, Option<RgbImage>)>> {
     let bench = shared.bench()?;
     let read = bench.dataset().train.pre_caption;
-    let group = |(asked, group): (Synthesis, Vec<Wanted>)| {
-        let pictures = bench.made(&requests(found, &group, read)?, &settings(shared, asked))?;
+    let group = |(asked, group): (synthesize::Settings, Vec<Wanted>)| {
+        let pictures = bench.made(&requests(found, &group, read)?, &asked)?;
         Ok(group.into_iter().zip(pictures))
     };
     let groups = alike(wanted).into_iter().map(group).collect::<Result<Vec<_>>>()?;
@@ -227,7 +216,7 @@ fn decode(
     shared: &Shared,
     found: &Prototyped,
     wanted: &[Wanted],
-    asked: Synthesis,
+    asked: synthesize::Settings,
     ctx: &Ctx,
     tell: &Tell,
 ) -> Result<()> {
@@ -240,7 +229,7 @@ fn decode(
             news(News::Preview { key: key.clone(), step, picture: Arc::new(pixels) });
         }
     });
-    shared.bench()?.synthesise(&requests, &settings(shared, asked), &ctx, &mut |i, picture| {
+    shared.bench()?.synthesise(&requests, &asked, &ctx, &mut |i, picture| {
         tell(News::Made { key: wanted[i].key.clone(), picture: Arc::new(picture) });
         Ok(())
     })
@@ -269,37 +258,35 @@ fn aimed(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], draft: &Draft, 
         None => found.captions.get(w.prototype).and_then(|c| c.candidates.get(draft.rank)).map(|c| c.row),
     };
     let rows: Vec<Option<u32>> = pairs.iter().map(rows).collect();
-    shared.bench()?.aim(set, &rows, &found.kept, &recipe(shared, draft), ctx)
+    shared.bench()?.aim(set, &rows, &found.kept, &draft.config.recipe(), ctx)
 }
 
 /// CLIP's cosine of each picture to its image prototype and to its caption.
 fn look(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], ctx: &Ctx) -> Result<Vec<(Fingerprint, [f32; 2])>> {
     let set = distilled(shared, basis, pairs)?;
     let clip = shared.bench()?.clip()?;
-    let images: Vec<_> = set.pairs.iter().map(|p| p.image.clone()).collect();
     let rule = shared.bench()?.dataset().train.pre_caption;
     let captions: Vec<_> = set.pairs.iter().map(|p| rule.read(&p.caption)).collect();
     let captions: Vec<&str> = captions.iter().map(AsRef::as_ref).collect();
-    let (seen, read) = (embed::embed_images(&images, &clip, ctx)?, embed::embed_captions(&captions, &clip, ctx)?);
-    let fit = |(i, w): (usize, &Wanted)| {
-        let to = |other| translate::cosine(seen.row(i), other);
-        (w.key.clone(), [to(set.image_prototypes.row(i)), to(read.row(i))])
+    let (seen, read) = (find::seen(shared, basis, pairs, ctx)?, embed::embed_captions(&captions, &clip, ctx)?);
+    let fit = |(i, (key, picture)): (usize, (Fingerprint, Array1<f32>))| {
+        let to = |other| cosine(picture.view(), other) as f32;
+        (key, [to(set.image_prototypes.row(i)), to(read.row(i))])
     };
-    Ok(pairs.iter().enumerate().map(fit).collect())
+    Ok(seen.into_iter().enumerate().map(fit).collect())
 }
 
 fn score(
     shared: &Shared,
     set: &DistilledSet,
     name: Option<&Fingerprint>,
-    protocol: &Protocol,
+    protocol: &evaluate::Settings,
     ctx: &Ctx,
 ) -> Result<Score> {
-    let (bench, config) = (shared.bench()?, &shared.config);
-    let Protocol { runs, epochs, encoders } = protocol.clone();
-    let settings = evaluate::Settings { runs, epochs, encoders, ..config.evaluation.clone() };
-    let recalls = bench.evaluate(set, &settings, config.seed, ctx)?;
-    Ok(Score { epochs: settings.epochs, ..translate::score(set, name, bench.dataset(), &recalls) })
+    let bench = shared.bench()?;
+    let recalls = bench.evaluate(set, protocol, shared.config.seed, ctx)?;
+    let by = Some(protocol_name(protocol));
+    Ok(Score { epochs: protocol.epochs, protocol: by, ..translate::score(set, name, bench.dataset(), &recalls) })
 }
 
 /// Writes the set as `distill` does, with the decisions in the manifest.
@@ -312,12 +299,9 @@ pub fn export(
     ctx: &Ctx,
 ) -> Result<()> {
     let (set, bench) = (aimed(shared, basis, pairs, draft, ctx)?, shared.bench()?);
-    let recipe = recipe(shared, draft);
-    let mut config = shared.config.clone();
-    config.method = recipe.method;
-    (config.prune, config.cluster, config.caption) = (recipe.prune, recipe.cluster, recipe.caption);
+    let mut config = draft.config.clone();
     // As `distill` writes it: how often one looked makes no set.
-    config.synthesis = synthesize::Settings { preview_every: 0, ..recipe.synthesis };
+    config.synthesis.preview_every = 0;
     let hand = |keep: bool| draft.by_hand.iter().filter(|(_, k)| **k == keep).map(|(row, _)| *row).collect::<Vec<_>>();
     let mut manifest = bench.manifest(&config, config.method.draws())?;
     manifest["by_hand"] = serde_json::json!({
@@ -327,12 +311,26 @@ pub fn export(
             .map(|w| w.prototype).collect::<Vec<_>>(),
         "prefix": draft.prefix,
         "rank": draft.rank,
-        "settings": pairs.iter().filter(|w| w.settings != draft.synthesis)
-            .map(|w| (w.prototype, w.settings)).collect::<Vec<_>>(),
+        "settings": pairs.iter().filter(|w| w.settings != draft.config.synthesis)
+            .map(|w| (w.prototype, Synthesis::of(&w.settings))).collect::<Vec<_>>(),
         "seeds": pairs.iter().filter(|w| draft.seeds.contains_key(&(basis.clone(), w.prototype)))
             .map(|w| w.prototype).collect::<Vec<_>>(),
     });
     set.write(dir, &manifest)
+}
+
+/// What the file of a real picture is called; none if it was drawn here.
+pub fn picture_name(shared: &Shared, image: u32) -> Option<String> {
+    fn name(source: &ImageSource) -> Option<String> {
+        match source {
+            ImageSource::File(path) | ImageSource::Absent(path) => Some(path.display().to_string()),
+            ImageSource::Member { shard, name, .. } => Some(format!("{} in {}", name.display(), shard.path.display())),
+            ImageSource::Cell { name, .. } => Some(name.display().to_string()),
+            ImageSource::AsStored(of) => name(of),
+            ImageSource::Memory(_) => None,
+        }
+    }
+    name(shared.bench().ok()?.dataset().train.images.get(image as usize)?)
 }
 
 /// A real picture, no larger than a screen needs.

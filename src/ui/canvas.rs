@@ -1,7 +1,7 @@
 //! What the panes draw with: text that stays in its column, bars, titles and pictures.
 
 use super::{halfblock, text, theme::Theme};
-use crate::app::{Action, Picture};
+use crate::app::{Action, Picture, WIDE};
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 /// A picture on screen, for a protocol that prints real pixels over its cells.
@@ -42,6 +42,11 @@ pub struct Canvas<'a> {
 }
 
 impl Canvas<'_> {
+    /// Whether there is room for one part of a pane at a time.
+    pub fn narrow(&self) -> bool {
+        self.buf.area.width < WIDE
+    }
+
     /// Text at `(x, y)`, at most `width` cells of it; returns the cells used.
     pub fn put(&mut self, x: u16, y: u16, width: u16, words: &str, style: Style) -> u16 {
         let area = self.buf.area;
@@ -140,7 +145,7 @@ impl Canvas<'_> {
                 let at = Rect { x: area.x + (area.width - width) / 2, width, ..area };
                 self.buf.set_style(at, self.theme.ground);
                 let dot = if self.ascii { "." } else { "·" };
-                self.put(at.x + width / 2, at.y + at.height / 2, 1, dot, self.theme.ground.patch(self.theme.faint));
+                self.put(at.x + width / 2, at.y + at.height / 2, 1, dot, self.theme.ground.patch(self.theme.dim));
             }
         }
     }
@@ -156,7 +161,13 @@ impl Canvas<'_> {
 
     /// Grey words in the middle, for a pane that has nothing to show yet.
     pub fn empty(&mut self, area: Rect, lines: &[&str]) {
-        let y = area.y + area.height.saturating_sub(lines.len() as u16) / 3;
+        let down = area.height.saturating_sub(lines.len() as u16) / 3;
+        self.top(Rect { y: area.y + down, height: area.height - down, ..area }, lines);
+    }
+
+    /// Grey words in the middle of each line, from the top.
+    pub fn top(&mut self, area: Rect, lines: &[&str]) {
+        let y = area.y;
         let wrapped = |line: &&str| match text::wrap(line, area.width.into(), area.height.into()) {
             none if none.is_empty() => vec![String::new()],
             lines => lines,

@@ -71,6 +71,8 @@ pub struct Agreed {
     pub typed: Vec<u8>,
     /// Pixels of a cell, across and down, if the terminal answered that.
     pub cell: Option<(u16, u16)>,
+    /// Whether the ground is light, if it answered that.
+    pub light: Option<bool>,
 }
 
 /// How long `info` waits for the terminal, and the explorer for one that is spoken to anyway; else the explorer waits
@@ -79,21 +81,21 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Asks and settles how pixels are sent; the terminal must be in raw mode, and nobody else may be reading from it.
 pub fn agree(wish: Wish, var: impl Fn(&str) -> Option<String>) -> Agreed {
-    let ask = || ask::question().and_then(|()| ask::listen(Some(PATIENCE)));
+    let ask = || ask::question(true).and_then(|()| ask::listen(Some(PATIENCE)));
     settle(wish, ask(), var)
 }
 
 /// Settles how pixels are sent by what the terminal answered. What was asked for is spoken whatever the terminal says.
 pub fn settle(wish: Wish, answer: io::Result<Vec<u8>>, var: impl Fn(&str) -> Option<String>) -> Agreed {
-    let agreed = |protocol, why: String, typed, cell| Agreed { protocol, why, typed, cell };
     let answer = match (answer, wish) {
         (Ok(answer), _) => Answer::new(&answer),
         (Err(_), Wish::Only(_)) => Answer::new(&[]),
         (Err(e), _) => {
-            return agreed(None, format!("half-blocks: the terminal cannot be asked: {e}"), Vec::new(), None);
+            let why = format!("half-blocks: the terminal cannot be asked: {e}");
+            return Agreed { why, ..Agreed::default() };
         }
     };
-    let Answer { kitty, sixel, whole, cell, .. } = answer;
+    let Answer { kitty, sixel, whole, cell, light, .. } = answer;
     let inside = var("TMUX").is_some_and(|v| !v.is_empty());
     let iterm2 = viuer::is_iterm_supported();
     let unless = |known: bool, lack: &str| if known { String::new() } else { format!(", although {lack}") };
@@ -119,7 +121,7 @@ pub fn settle(wish: Wish, answer: io::Result<Vec<u8>>, var: impl Fn(&str) -> Opt
         _ if whole => (None, "half-blocks: the terminal names no picture protocol".into()),
         _ => (None, "half-blocks: the terminal has not answered".into()),
     };
-    agreed(protocol, why, answer.rest, cell)
+    Agreed { protocol, why, typed: answer.rest, cell, light }
 }
 
 /// Why kitty graphics, if the terminal was asked.

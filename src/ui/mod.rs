@@ -6,14 +6,16 @@ pub mod image;
 mod keymap;
 mod logfile;
 mod overlay;
-mod painter;
+pub mod painter;
 mod panels;
+mod plot;
 mod run;
 mod scatter;
 mod status;
+mod svg;
 pub mod terminal;
 pub mod text;
 pub mod theme;
 pub mod view;
 
-pub use run::{Options, keys_path, run};
+pub use run::{Left, Options, begin, keys_path, run};

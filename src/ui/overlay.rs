@@ -4,7 +4,7 @@ use super::{
     canvas::{Canvas, rows},
     view::FOOT,
 };
-use crate::app::{self, Command, Field, Modal, State, completions, matching};
+use crate::app::{self, Command, Field, HelpLine, Modal, State, TOUR, completions, matching};
 use ratatui::layout::Rect;
 
 /// Draws what is on top, if anything is.
@@ -12,6 +12,7 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
     match &state.modal {
         Some(Modal::Help(scroll)) => help(canvas, area, state, *scroll),
         Some(Modal::Palette(query, at)) => palette(canvas, area, state, query, *at),
+        Some(Modal::Tour(at)) => tour(canvas, area, *at),
         Some(Modal::Quit) => quit(canvas, area, state),
         Some(Modal::Line(field)) => line(canvas, area, state, field),
         Some(Modal::Ask(..)) | None => {}
@@ -29,23 +30,45 @@ fn keys(state: &State, command: &Command) -> String {
 
 fn help(canvas: &mut Canvas, area: Rect, state: &State, scroll: usize) {
     let theme = *canvas.theme;
-    let lines = app::help(state.pane);
-    let inner = canvas.dialog(centred(area, 84, lines.len() as u16 + 2), "keys");
+    let lines = app::help(state.pane, state.help_width());
+    let inner = canvas.dialog(centred(area, 84, lines.len() as u16 + 2), "keys and words");
     let room = usize::from(inner.height);
     let top = scroll.min(lines.len().saturating_sub(room));
-    for (y, (words, command)) in (inner.y..inner.bottom()).zip(lines.iter().skip(top)) {
-        match command {
-            None => drop(canvas.put(inner.x, y, inner.width, words, theme.strong)),
-            Some(c) => {
-                canvas.put(inner.x + 1, y, 14, &keys(state, c), theme.accent);
-                canvas.put(inner.x + 16, y, inner.width.saturating_sub(16), c.title, theme.text);
+    for (y, line) in (inner.y..inner.bottom()).zip(lines.iter().skip(top)) {
+        let (left, style, right) = match line {
+            HelpLine::Head(words) => {
+                canvas.put(inner.x, y, inner.width, words, theme.strong);
+                continue;
             }
-        }
+            HelpLine::Key(c) => (keys(state, c), theme.accent, c.title),
+            HelpLine::Word(word, means) => ((*word).to_owned(), theme.strong, means.as_str()),
+        };
+        canvas.put(inner.x + 1, y, 15, &left, style);
+        canvas.put(inner.x + 17, y, inner.width.saturating_sub(17), right, theme.text);
     }
     if lines.len() > room {
         let words = format!(" {} of {}  j/k scroll, Esc leaves ", (top + room).min(lines.len()), lines.len());
         canvas.right(inner.x, inner.bottom(), inner.width, &words, theme.dim);
     }
+}
+
+/// A step of the tour, over the foot of the pane that it is about.
+fn tour(canvas: &mut Canvas, area: Rect, at: usize) {
+    let theme = *canvas.theme;
+    let Some((pane, words)) = TOUR.get(at) else { return };
+    let width = area.width.min(84).saturating_sub(4);
+    let lines = super::text::wrap(words, usize::from(width).saturating_sub(4), 6);
+    let height = lines.len() as u16 + 4;
+    let (area, _) = rows(area, area.height.saturating_sub(FOOT));
+    let at_foot = Rect { x: (area.width - width) / 2, y: area.bottom().saturating_sub(height), width, height };
+    let inner = canvas.dialog(at_foot, &format!("{} of {}: {}", at + 1, TOUR.len(), pane.title()));
+    for (line, y) in lines.iter().zip(inner.y..inner.bottom()) {
+        canvas.put(inner.x, y, inner.width, line, theme.text);
+    }
+    let next = if at + 1 < TOUR.len() { " goes on   " } else { " ends it   " };
+    let keys =
+        [("Tab", theme.accent), (next, theme.dim), ("any other key", theme.accent), (" ends the tour", theme.dim)];
+    canvas.pieces(inner.x, inner.bottom().saturating_sub(1), inner.width, &keys);
 }
 
 fn palette(canvas: &mut Canvas, area: Rect, state: &State, query: &Field, at: usize) {
@@ -101,13 +124,17 @@ fn line(canvas: &mut Canvas, area: Rect, state: &State, field: &Field) {
 fn quit(canvas: &mut Canvas, area: Rect, state: &State) {
     let theme = *canvas.theme;
     let alive: Vec<_> = state.jobs.iter().filter(|j| j.is_alive()).collect();
-    let inner = canvas.dialog(centred(area, 56, 6), "quit");
+    let inner = canvas.dialog(centred(area, 60, 6), "quit");
     let words = match alive.as_slice() {
         [job] => format!("Still at work: {}.", job.title()),
         jobs => format!("{} jobs are still at work.", jobs.len()),
     };
     canvas.put(inner.x, inner.y, inner.width, &words, theme.text);
     canvas.put(inner.x, inner.y + 1, inner.width, "Decisions and finished pictures are kept.", theme.dim);
-    let keys = [("y", theme.accent), (" stop and quit   ", theme.dim), ("n", theme.accent), (" stay", theme.dim)];
+    let mut keys = vec![("y", theme.accent), (" stop and quit   ", theme.dim)];
+    if !state.lines_of_queue().is_empty() {
+        keys.extend([("d", theme.accent), (" go on without a terminal   ", theme.dim)]);
+    }
+    keys.extend([("n", theme.accent), (" stay", theme.dim)]);
     canvas.pieces(inner.x, inner.y + 3, inner.width, &keys);
 }

@@ -1,11 +1,13 @@
 //! The loop: terminal events, news from jobs, signals and time in one select; a frame when something changed, and at
 //! most thirty in a second.
 
+mod files;
+mod meter;
+mod options;
 mod pictures;
 mod signals;
 
 use super::{
-    canvas::Cells,
     image::{
         Overlay, Ready, Wish,
         ask::{Heard, Late},
@@ -14,24 +16,25 @@ use super::{
     logfile::LogFile,
     painter::{self, Frame, Painter},
     terminal,
-    theme::{Depth, Theme},
+    theme::Palette,
     view::{self, Drawn, Look},
 };
 use crate::{
-    app::{Event, Keys, Level, State},
+    app::{Entry, Event, Level, State},
     config::Config,
-    door,
     error::{Error, Result},
     job::Lane,
     journal::{self, Journal},
     session::{self, Open, Session, Then},
 };
+use options::keys;
+pub use options::{Options, keys_path};
 use pictures::{Asked, heard};
 use ratatui::buffer::Buffer;
 use signals::{Signals, any};
 use std::{
     io::{Stdout, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -44,69 +47,14 @@ const ANSWER: Duration = Duration::from_millis(8);
 /// News taken before the next frame.
 const DRAIN: usize = 4096;
 
-/// How to show things.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// The journal to write, or to go on with if it exists.
-    pub session: Option<PathBuf>,
-    /// Colours; the environment's if not given.
-    pub depth: Option<Depth>,
-    /// A light ground; the environment's if not given.
-    pub light: Option<bool>,
-    /// Pictures in cells.
-    pub cells: Cells,
-    /// Real pixels over them.
-    pub pixels: Wish,
-    /// ASCII only.
-    pub ascii: bool,
-}
-
-impl Options {
-    fn look(&self, var: impl Fn(&str) -> Option<String>) -> Look {
-        let depth = self.depth.unwrap_or_else(|| terminal::depth(&var));
-        let theme = Theme::new(depth, self.light.unwrap_or_else(|| terminal::is_light(var)));
-        let letters = self.cells == Cells::Half && (self.ascii || depth == Depth::None);
-        Look { theme, cells: if letters { Cells::Ascii } else { self.cells }, ascii: self.ascii }
-    }
-
-    /// How pictures are shown where no pixels are, and why; none if the terminal is to be asked for pixels.
-    pub fn cells_alone(&self, var: impl Fn(&str) -> Option<String>) -> Option<String> {
-        let no_color = var("NO_COLOR").is_some_and(|v| !v.is_empty());
-        let words = match (self.cells, self.look(&var).cells) {
-            (Cells::Off, _) => "nothing: --image-protocol off",
-            (Cells::Ascii, _) => "letters: --image-protocol ascii",
-            (_, Cells::Ascii) if self.ascii => "letters: --ascii",
-            (_, Cells::Ascii) if self.depth.is_some() => "letters: --color none",
-            (_, Cells::Ascii) if no_color => "letters: NO_COLOR is set",
-            (_, Cells::Ascii) => "letters: the terminal has no colours",
-            _ if self.pixels == Wish::Cells => "half-blocks: --image-protocol half",
-            _ => return None,
-        };
-        Some(words.into())
-    }
-}
-
-/// Opens the explorer; returns the path of its journal when the user leaves.
+/// Opens the explorer; returns where its journal is, and what is to go on, when the user leaves.
 ///
 /// # Errors
 /// [`Error::Setting`] without a terminal, [`Error::Input`] for a file that is no session, [`Error::Io`]; what `open` refuses.
-pub fn run(config: Config, open: impl FnOnce(&Config) -> Result<Open>, options: &Options) -> Result<PathBuf> {
+pub fn run(config: Config, open: impl FnOnce(&Config) -> Result<Open>, options: &Options) -> Result<Left> {
     terminal::check(|name| std::env::var(name).ok())?;
     let keys = keys()?;
-    let (config, entries, broken, journal) = match &options.session {
-        Some(path) if path.exists() => {
-            let (held, journal) = Journal::reopen(path)?;
-            let mut own = held.header.config;
-            // How often one looks makes no set: it is the reader's, not the session's.
-            own.synthesis.preview_every = config.synthesis.preview_every;
-            (own, held.entries, held.broken, journal)
-        }
-        given => {
-            let path = given.clone().map_or_else(journal::fresh_path, Ok)?;
-            let journal = Journal::create(&path, &config)?;
-            (config, Vec::new(), Vec::new(), journal)
-        }
-    };
+    let (config, entries, broken, journal) = begin(config, options.session.as_deref())?;
     let open = open(&config)?;
     let path = journal.path().to_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -114,6 +62,9 @@ pub fn run(config: Config, open: impl FnOnce(&Config) -> Result<Open>, options: 
     let mut state = State::new(session::draft(&config));
     state.keys = keys;
     state.restore(entries);
+    if options.tour && toured() {
+        state.guide();
+    }
     broken.into_iter().for_each(|line| drop(state.handle(Event::Log(Level::Warning, line))));
     let (sender, news) = mpsc::unbounded_channel();
     log_to(&sender);
@@ -130,21 +81,38 @@ pub fn run(config: Config, open: impl FnOnce(&Config) -> Result<Open>, options: 
     // Jobs that ignore their cancellation must not keep the shell waiting.
     runtime.shutdown_background();
     // A terminal that is gone is no defect: every decision is in the journal.
-    left.or_else(|e| if terminal::is_gone() { Ok(()) } else { Err(e) }).map(|()| path)
+    let waits = left.or_else(|e| if terminal::is_gone() { Ok(Vec::new()) } else { Err(e) })?;
+    Ok(Left { session: path, waits })
 }
 
-/// The user's keys, if there are any.
-fn keys() -> Result<Keys> {
-    let Some(path) = keys_path().filter(|p| p.exists()) else { return Ok(Keys::default()) };
-    let text = door::read_to_string(&path, door::SETTINGS).map_err(Error::io(&path))?;
-    Keys::parse(&text).map_err(|e| Error::input(&path, e))
+/// A session's settings, what was decided in it, lines that could not be read, and its journal; a new one if there is none.
+///
+/// # Errors
+/// [`Error::Input`] for a file that is no session, [`Error::Io`].
+pub fn begin(config: Config, session: Option<&Path>) -> Result<(Config, Vec<Entry>, Vec<String>, Journal)> {
+    match session {
+        Some(path) if path.exists() => {
+            let (held, journal) = Journal::reopen(path)?;
+            let mut own = held.header.config;
+            // How often one looks makes no set: it is the reader's, not the session's.
+            own.synthesis.preview_every = config.synthesis.preview_every;
+            Ok((own, held.entries, held.broken, journal))
+        }
+        given => {
+            let path = given.map_or_else(journal::fresh_path, |path| Ok(path.to_owned()))?;
+            let journal = Journal::create(&path, &config)?;
+            Ok((config, Vec::new(), Vec::new(), journal))
+        }
+    }
 }
 
-/// Where keys are bound: `$XDG_CONFIG_HOME/protostill/keys.toml`, or `~/.config/protostill/keys.toml`.
-pub fn keys_path() -> Option<PathBuf> {
-    let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let config = from("XDG_CONFIG_HOME").filter(|p| p.is_absolute());
-    Some(config.or_else(|| from("HOME").map(|home| home.join(".config")))?.join("protostill/keys.toml"))
+/// Notes that somebody was shown around; false if that was so before, or cannot be noted.
+fn toured() -> bool {
+    let note = |folder: PathBuf| {
+        let path = folder.join("toured");
+        !path.exists() && std::fs::create_dir_all(&folder).is_ok() && crate::fsio::write_atomic(&path, b"").is_ok()
+    };
+    journal::state_folder().is_ok_and(note)
 }
 
 /// Library logs go to the log pane, never to the screen.
@@ -172,6 +140,9 @@ struct Loop {
     /// None where it cannot be written.
     log: Option<LogFile>,
     look: Look,
+    /// The ground that the user named.
+    light: Option<bool>,
+    palette: Palette,
     pixels: Wish,
     /// How pictures are shown, and why, if the terminal need not be asked.
     cells_alone: Option<String>,
@@ -191,6 +162,20 @@ struct Loop {
     /// When the next frame is due, if anything changed.
     due: Option<Instant>,
     left: bool,
+    /// Command lines that go on without a terminal.
+    waits: Vec<String>,
+    /// Flags that a further process needs to go on with this session.
+    again: Vec<String>,
+    meter: meter::Meter,
+}
+
+/// What is left behind.
+#[derive(Debug)]
+pub struct Left {
+    /// The session's journal.
+    pub session: PathBuf,
+    /// Command lines that are to be carried out without a terminal.
+    pub waits: Vec<String>,
 }
 
 impl Loop {
@@ -206,6 +191,8 @@ impl Loop {
             session,
             log: log.ok(),
             look: options.look(var),
+            light: options.light,
+            palette: options.palette,
             pixels: options.pixels,
             cells_alone: options.cells_alone(var),
             overlay: Overlay::default(),
@@ -221,10 +208,13 @@ impl Loop {
             drawn: started,
             due: None,
             left: false,
+            waits: Vec::new(),
+            again: options.again.clone(),
+            meter: meter::Meter::default(),
         })
     }
 
-    async fn run(mut self, mut signals: Signals) -> Result<()> {
+    async fn run(mut self, mut signals: Signals) -> Result<Vec<String>> {
         let area = painter::area().map_err(Error::io("terminal"))?;
         self.apply(Event::Resize(area.width, area.height))?;
         self.draw()?;
@@ -254,11 +244,29 @@ impl Loop {
                 // Whoever reads keys is not told that there will be none.
                 _ = clock.tick() => if terminal::is_gone() {
                     self.left = true;
-                } else if busy {
-                    // Times that pass on screen are redrawn only while something runs.
-                    self.changed(FRAME);
+                } else {
+                    self.tick(busy)?;
                 },
             }
+        }
+        // A link that dropped stops nothing that was asked for.
+        if terminal::is_gone() {
+            self.waits = self.state.lines_of_queue();
+        }
+        Ok(self.waits)
+    }
+
+    /// Times that pass on screen, and what the machine does, are told only while something runs.
+    fn tick(&mut self, busy: bool) -> Result<()> {
+        if busy {
+            if let Some(usage) = self.meter.read() {
+                self.apply(Event::Usage(Some(usage)))?;
+            }
+            self.changed(FRAME);
+        } else if self.state.usage.is_some() {
+            self.meter.rest();
+            self.apply(Event::Usage(None))?;
+            self.changed(FRAME);
         }
         Ok(())
     }
@@ -269,6 +277,10 @@ impl Loop {
                 Heard::Key => {}
                 Heard::Part | Heard::End(false) => return Ok(()),
                 Heard::End(true) => return self.upgrade(),
+                Heard::Ground(light) => {
+                    self.stand_on(light);
+                    return Ok(());
+                }
             }
         }
         match event {
@@ -322,6 +334,9 @@ impl Loop {
                 Then::Continue => {}
                 Then::Mouse(on) => terminal::mouse(on)?,
                 Then::Copy(words) => self.copy(&words)?,
+                Then::SavePlot(path) => self.save_plot(&path)?,
+                Then::Sbatch(path, lines) => self.sbatch(&path, &lines)?,
+                Then::Detach(lines) => (self.left, self.waits) = (true, lines),
                 Then::Suspend => self.suspend()?,
                 Then::Redraw => self.repaint()?,
                 Then::Quit => self.left = true,
@@ -333,21 +348,6 @@ impl Loop {
     fn suspend(&mut self) -> Result<()> {
         terminal::suspend(self.state.mouse)?;
         self.repaint()
-    }
-
-    /// To the terminal's clipboard (OSC 52), and always to a file too if there can be one: not every terminal has a clipboard.
-    fn copy(&mut self, words: &str) -> Result<()> {
-        terminal::copy(words)?;
-        let written = journal::state_folder().and_then(|folder| {
-            std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-            let path = folder.join("copied.txt");
-            crate::fsio::write_atomic(&path, words.as_bytes()).map(|()| path)
-        });
-        let (level, told) = match written {
-            Ok(path) => (Level::Notice, format!("copied, also to {}", path.display())),
-            Err(e) => (Level::Warning, format!("copied to the terminal's clipboard alone; no file was written: {e}")),
-        };
-        self.apply(Event::Log(level, crate::fsio::printable(&told)))
     }
 
     fn changed(&mut self, gap: Duration) {

@@ -88,8 +88,22 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measured,
     }
 }
 
+/// Signs of images, captions and pruned captions.
+fn signs(ascii: bool) -> [&'static str; 3] {
+    if ascii { [".", ",", "x"] } else { ["◦", "⠶", "×"] }
+}
+
+/// What the signs mean, as long as there is room.
+pub fn legend(ascii: bool, width: u16) -> String {
+    let [image, caption, pruned] = signs(ascii);
+    if width < 56 { String::new() } else { format!("{image} image {caption} caption {pruned} pruned") }
+}
+
 fn sign(ascii: bool, bits: u8, kind: usize) -> String {
-    if ascii { [".", ",", "x"][kind].into() } else { char::from_u32(0x2800 + u32::from(bits)).unwrap_or('·').into() }
+    match (ascii, kind) {
+        (false, 1) => char::from_u32(0x2800 + u32::from(bits)).unwrap_or('·').into(),
+        _ => signs(ascii)[kind].into(),
+    }
 }
 
 /// The selected pair: its image, its caption, and dots between them.

@@ -1,7 +1,9 @@
 //! The two lines at the foot: what runs, or what was said, or the line being typed; and the keys of the pane.
 
 use super::{canvas::Canvas, text};
-use crate::app::{Action, COMMANDS, Command, Field, Job, Level, Modal, Pane, State, Status, count, duration};
+use crate::app::{
+    Action, COMMANDS, Command, Drill, Field, Job, Level, Modal, Pane, State, Status, Which, count, duration,
+};
 use ratatui::layout::Rect;
 
 /// Lines that a notice takes at most.
@@ -83,11 +85,11 @@ fn progress(canvas: &mut Canvas, area: Rect, job: &Job, more: usize, now: u64) {
     let words = if stage.is_empty() { job.title() } else { format!("{} · {stage}", job.title()) };
     let tail_width = text::columns(&tail) as u16;
     let number_width = (text::columns(&numbers) as u16).max(15);
-    let bar = area.width.saturating_sub(46 + number_width + 30).clamp(8, 40);
+    let bar = if canvas.narrow() { 0 } else { area.width.saturating_sub(46 + number_width + 30).clamp(8, 40) };
     let left = area.width.saturating_sub(number_width + bar + tail_width.max(20) + 4);
     canvas.put(area.x, area.y, left, &words, theme.text);
     canvas.right(area.x + left + 1, area.y, number_width, &numbers, theme.dim);
-    if job.step.is_some() {
+    if job.step.is_some() && bar > 0 {
         canvas.bar(area.x + left + number_width + 2, area.y, bar, share);
     }
     canvas.right(area.x, area.y, area.width, &tail, theme.dim);
@@ -143,6 +145,8 @@ fn keys(canvas: &mut Canvas, area: Rect, state: &State) {
             ("Enter".into(), "take it", Some(Action::Enter)),
             ("Esc".into(), "back", Some(Action::Back)),
         ]);
+    } else if state.is_drilled() {
+        shown.extend(opened(state));
     } else {
         let own = crate::app::on(state.pane).filter(|c| !c.short.is_empty());
         for c in own {
@@ -164,6 +168,44 @@ fn keys(canvas: &mut Canvas, area: Rect, state: &State) {
         shown.insert(0, (key, "cancel", Some(cancel.action)));
     }
     footer(canvas, area, &shown);
+}
+
+/// Keys where one pair, prototype or picture has the whole pane.
+fn opened(state: &State) -> Vec<Entry> {
+    let own: &[(&str, &str, Action)] = match (state.pane, state.focus.drill) {
+        (Pane::Data, _) => {
+            &[("h/l", "next", Action::Threshold(1)), ("x", "drop", Action::Drop), ("K", "keep", Action::Keep)]
+        }
+        (Pane::Prototypes, Drill::Whole) => &[
+            ("j/k", "row", Action::Move(1)),
+            ("Enter", "open it", Action::Enter),
+            ("x", "drop it", Action::Drop),
+            ("h/l", "next prototype", Action::Prototypes(1)),
+            ("i", "caption", Action::EditCaption),
+        ],
+        (Pane::Prototypes, _) => &[("j/k", "next", Action::Move(1)), ("x", "drop it", Action::Drop)],
+        _ => &[
+            ("h/l", "next", Action::Across(1)),
+            ("b", "versions", Action::Flip),
+            ("(/)", "steps back and on", Action::Scrub(-1)),
+            ("r", "reroll", Action::Reroll),
+            ("s", "synthesise", Action::Synthesise(Which::Selected)),
+        ],
+    };
+    let back = ("Esc".to_owned(), "back", Some(Action::Back));
+    std::iter::once(back)
+        .chain(own.iter().map(|(key, words, action)| ((*key).to_owned(), *words, Some(*action))))
+        .chain(tail(state))
+        .collect()
+}
+
+/// What is in every footer: help, commands, quit.
+fn tail(state: &State) -> Vec<Entry> {
+    let entry = |id: &str| {
+        let command = COMMANDS.iter().find(|c| c.id == id)?;
+        Some((state.keys.of(command).first()?.to_string(), command.short, Some(command.action)))
+    };
+    ["help", "palette", "quit"].into_iter().filter_map(entry).collect()
 }
 
 /// A key, what it does in a word, and what pointing at it does.

@@ -11,8 +11,8 @@ use crate::{
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
-/// The smallest terminal that shows every pane.
-pub const LEAST: (u16, u16) = (80, 24);
+/// The smallest terminal that shows every pane: half of a usual one, one part of a pane at a time.
+pub const LEAST: (u16, u16) = (60, 16);
 
 /// Lines of the foot: a rule, what is said or typed, the keys.
 pub const FOOT: u16 = 3;
@@ -68,15 +68,20 @@ pub fn draw(buf: &mut Buffer, state: &State, look: &Look) -> Drawn {
 }
 
 fn too_small(canvas: &mut Canvas, area: Rect) {
-    let words = format!("needs {}x{}, has {}x{}", LEAST.0, LEAST.1, area.width, area.height);
-    let x = area.width.saturating_sub(words.len() as u16) / 2;
-    canvas.put(x, area.height / 2, area.width, &words, canvas.theme.text);
+    let needs = format!("{}x{}", LEAST.0, LEAST.1);
+    let said = [format!("needs {needs}, has {}x{}", area.width, area.height), format!("needs {needs}"), needs];
+    let Some(words) = said.iter().find(|words| words.len() <= usize::from(area.width)) else { return };
+    let x = (area.width - words.len() as u16) / 2;
+    canvas.put(x, area.height / 2, area.width, words, canvas.theme.text);
 }
 
 fn pane(canvas: &mut Canvas, area: Rect, state: &State) {
     match state.pane {
         Pane::Data => panels::data::draw(canvas, area, state),
-        Pane::Prototypes => panels::prototypes::draw(canvas, area, state),
+        Pane::Prototypes => match &state.protos {
+            Some(protos) if state.is_drilled() => panels::prototype::draw(canvas, area, state, protos),
+            _ => panels::prototypes::draw(canvas, area, state),
+        },
         Pane::Captions => panels::captions::draw(canvas, area, state),
         Pane::Gallery => panels::gallery::draw(canvas, area, state),
         Pane::Runs => panels::runs::draw(canvas, area, state),
@@ -106,7 +111,7 @@ fn header(canvas: &mut Canvas, area: Rect, state: &State) {
 
 /// `50 prototypes · set 3f2a91bc · 12 pictures stale`
 fn set_words(state: &State) -> String {
-    let mut words = format!("{} prototypes", count(state.draft.prototypes));
+    let mut words = format!("{} prototypes", count(state.draft.config.cluster.prototypes));
     if state.behind {
         let works = state.latest(|w| matches!(w, Work::Prototypes(_))).is_some_and(Job::is_alive);
         words.push_str(if works { " · clustering" } else { " · not clustered" });
@@ -129,13 +134,13 @@ fn tabs(canvas: &mut Canvas, area: Rect, state: &State) {
         let (number, title) = ((n + 1).to_string(), pane.title());
         let active = pane == state.pane;
         let width = title.len() as u16 + 2;
-        canvas.put(x, area.y, 1, &number, if active { theme.accent } else { theme.faint });
+        canvas.put(x, area.y, 1, &number, if active { theme.accent } else { theme.dim });
         canvas.put(x + 2, area.y, width, title, if active { theme.strong } else { theme.dim });
         if active {
             let line = if canvas.ascii { "=" } else { "━" }.repeat(usize::from(width));
             canvas.put(x, area.y + 1, width, &line, theme.accent);
         }
         canvas.touch(Rect { x, y: area.y, width, height: 2 }, Action::Show(pane));
-        x += width + 3;
+        x += width + if canvas.narrow() { 2 } else { 3 };
     }
 }

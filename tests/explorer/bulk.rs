@@ -94,9 +94,9 @@ fn the_command_line_sets_values_runs_commands_and_completes() {
                 .join(" ")
         )
     };
-    assert_eq!(decisions(&keys(&mut state, &line("guidance 2.25"))), [Decision::Guidance(2.25)]);
-    assert_eq!(decisions(&keys(&mut state, &line("steps 1000"))), [Decision::Steps(1000)]);
-    assert_eq!(decisions(&keys(&mut state, &line("prune 30%"))), [Decision::Prune(0.3)]);
+    assert_eq!(decisions(&keys(&mut state, &line("guidance 2.25"))), [Decision::set("synthesis.guidance", 2.25)]);
+    assert_eq!(decisions(&keys(&mut state, &line("steps 1000"))), [Decision::set("synthesis.steps", 1000)]);
+    assert_eq!(decisions(&keys(&mut state, &line("prune 30%"))), [Decision::set("prune.ratio", 0.3)]);
     assert!(decisions(&keys(&mut state, &line("guidance much"))).is_empty() && words(&state).contains("`much`"));
     assert!(decisions(&keys(&mut state, &line("guidance"))).is_empty() && words(&state).contains("takes a value"));
     assert!(keys(&mut state, &line("explode")).is_empty() && words(&state).contains("`explode`"));
@@ -156,12 +156,12 @@ fn another_method_makes_other_prototypes_and_other_targets_make_another_set_of_t
     keys(&mut state, "u");
     assert_eq!(state.set().unwrap(), set);
     let effects = keys(&mut state, "A");
-    assert_eq!(decisions(&effects), [Decision::Method("need".parse().unwrap())]);
+    assert_eq!(decisions(&effects), [Decision::set("method", "need")]);
     assert_eq!(clusterings(&effects), 1);
     for refused in ["method random", "method need+real", "method x"] {
         assert!(decisions(&typed(&mut state, refused)).is_empty(), "{refused}");
     }
-    let wanted = Decision::Method("joint+caption".parse().unwrap());
+    let wanted = Decision::set("method", "joint+caption");
     assert_eq!(decisions(&typed(&mut state, "method joint+caption")), [wanted]);
 }
 
@@ -172,11 +172,11 @@ fn the_threshold_starts_where_trust_proposes_and_stops_there_on_its_way() {
     let scores: Vec<f32> = (0..40).map(|i| i as f32 - 8.0).collect();
     let noise = Noise { trust: vec![1.0; 40], proposed: 8.5 / 40.0, share: 0.2, upper: 0.3, ..Noise::default() };
     news(&mut state, id, News::Measured(Arc::new(Measured::new(vec![0.5; 40], Some((scores, noise))))));
-    assert_eq!((state.draft.prune, kept(&state)), (8.5 / 40.0, 32));
+    assert_eq!((state.draft.config.prune.ratio, kept(&state)), (8.5 / 40.0, 32));
     let mut seen = Vec::new();
     for key in ["l", "h", "h", "l", "l", "l"] {
         keys(&mut state, key);
-        seen.push(state.draft.prune);
+        seen.push(state.draft.config.prune.ratio);
     }
     assert_eq!(seen, [0.22, 8.5 / 40.0, 0.2, 0.21, 8.5 / 40.0, 0.22]);
 }

@@ -3,36 +3,32 @@
 use image::{Rgb, RgbImage};
 use protostill::{
     app::{
-        Cloud, Draft, Effect, EncoderScore, Event, JobId, Key, Measured, Near, News, Outcome, Pane, Proto, Protocol,
-        Protos, Rows, Score, State, Summary, Synthesis, Work,
+        Cloud, Draft, Effect, EncoderScore, Event, JobId, Key, Measured, Near, News, Outcome, Pane, Proto, Protos,
+        Rows, Score, State, Summary, Work,
     },
+    config::Config,
     fingerprint::Fingerprint,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 pub fn draft() -> Draft {
-    Draft {
-        way: protostill::pipeline::methods::Method::Pds.into(),
-        prototypes: 6,
-        prune: 0.2,
-        by_hand: BTreeMap::new(),
-        distinct: false,
-        captions: BTreeMap::new(),
-        seeds: BTreeMap::new(),
-        seed: 42,
-        synthesis: Synthesis { steps: 50, guidance: 3.0, noise: 10 },
-        own: BTreeMap::new(),
-        prefix: String::new(),
-        rank: 0,
-        protocol: Protocol { runs: 5, epochs: 60, encoders: vec!["vit".into(), "nf_resnet".into()] },
-    }
+    let mut config = Config::default();
+    (config.cluster.prototypes, config.synthesis.steps, config.synthesis.guidance) = (6, 50, 3.0);
+    (config.evaluation.runs, config.evaluation.epochs) = (5, 60);
+    config.evaluation.encoders = vec!["vit".into(), "nf_resnet".into()];
+    Draft::new(config)
 }
 
 pub fn rows() -> Rows {
     let colour = ["red", "blue", "green", "white", "black"];
     let shape = ["circle", "square", "star", "house", "boat", "tree", "moon", "ring"];
     let caption = |i: usize| format!("a {} {} near a {}", colour[i % 5], shape[i / 5], shape[(i / 5 + 3) % 8]);
-    Rows { captions: (0..40).map(caption).collect(), image_of: (0..40).map(|i| i / 5).collect(), images: 8 }
+    Rows {
+        captions: (0..40).map(caption).collect(),
+        image_of: (0..40).map(|i| i / 5).collect(),
+        images: 8,
+        judged_on: (20, 100),
+    }
 }
 
 pub fn measured() -> Measured {
@@ -46,11 +42,12 @@ pub fn protos(name: &str, n: usize) -> Protos {
         similarity: 0.9 - 0.05 * i as f32,
         support: 3 + (i * 7) % 5,
         tightness: 0.95 - 0.01 * ((i * 3) % 7) as f32,
+        rows: (0..3 + (i * 7) % 5).map(|j| near(i * 6 + j * 5, 0.98 - 0.1 * j as f32)).collect(),
         nearest: (0..4).map(|j| near(i * 6 + j * 5, 0.98 - 0.1 * j as f32)).collect(),
         other: (n > 1).then_some(((i + 1) % n, 0.44)),
         candidates: (0..5).map(|j| near(i * 6 + j, 0.91 - 0.02 * j as f32)).collect(),
         chosen: 0,
-        sure: Some((0.3, 2)),
+        sure: Some((0.3, (i != 1).then_some(2))),
     };
     let table = (0..n).map(|i| (0..n).map(|j| if i == j { 5 } else { ((i + j) % 3) as u32 }).collect()).collect();
     Protos { list: (0..n).map(proto).collect(), empty: 0, basis: Fingerprint::of_bytes(name.as_bytes()), table }
@@ -88,7 +85,16 @@ pub fn score(method: &str, set: &Fingerprint) -> Score {
         r_mean: [base * 2.9, 0.41],
     };
     let encoders = vec![encoder("vit", 6.8), encoder("nf_resnet", 7.9)];
-    Score { method: method.into(), set: set.clone(), pairs: 6, edited: 0, epochs: 60, encoders }
+    Score {
+        method: method.into(),
+        set: set.clone(),
+        pairs: 6,
+        edited: 0,
+        epochs: 60,
+        protocol: None,
+        encoders,
+        curves: vec![],
+    }
 }
 
 pub fn job_of(effects: &[Effect], such: impl Fn(&Work) -> bool) -> Option<JobId> {

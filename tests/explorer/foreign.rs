@@ -1,7 +1,10 @@
 //! Captions are foreign text: whatever they hold, an independent terminal shows what was meant, where it was meant.
 
 use super::{fixture::*, view};
-use protostill::app::{Event, News, Pane, State, Work};
+use protostill::{
+    app::{Event, News, Pane, State, Work},
+    ui::painter::{Frame, Painter},
+};
 use ratatui::{
     backend::{Backend, CrosstermBackend},
     buffer::Buffer,
@@ -70,6 +73,44 @@ fn a_terminal_shows_every_cell_as_it_was_drawn() {
                 assert_eq!(lines(&screen.screen().contents()), lines(&view::text(&buf)), "{pane:?} {size:?}");
             }
         }
+    }
+}
+
+/// What an independent terminal shows after these panes were drawn on it, one after the other.
+fn painted(state: &mut State, panes: &[Pane], (width, height): (u16, u16)) -> Vec<String> {
+    let (mut bytes, mut screen) = (Vec::new(), view::terminal(width, height));
+    let mut painter = Painter::new(&mut bytes);
+    for &pane in panes {
+        show(state, pane);
+        let cells = view::draw(state, (width, height), &view::look());
+        painter.draw(Frame { cells, again: Vec::new(), covered: Vec::new(), cursor: None }).unwrap();
+    }
+    drop(painter);
+    screen.process(&bytes);
+    lines(&screen.screen().contents())
+}
+
+#[test]
+fn letters_of_several_code_points_leave_nothing_behind_on_the_next_pane() {
+    let writings = [
+        "एक लड़की हिन्दी में लिखती है",
+        "பூனை மரத்தின் கீழ் உறங்குகிறது",
+        "น้ำตกสีฟ้าและเด็กกำลังเล่นน้ำ",
+        "🇩🇪🇫🇷 flags 🇮🇳🇹🇭 1\u{20e3}",
+        "ক্ষুধার্ত বিড়াল ☔ e\u{301}",
+        "한국어와 中文 와 ไทย",
+    ];
+    let mut state = state_with(&writings.map(String::from));
+    for size in view::SIZES {
+        for next in Pane::ALL {
+            let alone = painted(&mut state, &[next], size);
+            for before in Pane::ALL {
+                let after = painted(&mut state, &[before, next], size);
+                assert_eq!(after, alone, "{before:?}, then {next:?} at {size:?}");
+            }
+        }
+        let captions = painted(&mut state, &[Pane::Data, Pane::Log, Pane::Captions], size).join("\n");
+        insta::assert_snapshot!(format!("writings_{}x{}", size.0, size.1), captions);
     }
 }
 

@@ -166,7 +166,7 @@ fn edits_of_a_session_by_an_older_version_go_to_the_clustering_they_were_made_fo
     let words = protostill::app::Caption { text: "by hand".into(), row: None };
     let edit = Decision::Caption { basis: former, prototype: 0, caption: Some(words) };
     let mut state = State::new(draft());
-    state.restore(vec![Entry::Do(edit), Entry::Do(Decision::Prune(0.3))]);
+    state.restore(vec![Entry::Do(edit), Entry::Do(Decision::set("prune.ratio", 0.3))]);
     state.start();
     // What holds now is not what the caption was written under: it waits.
     state = clustered_from(state, "other");

@@ -50,10 +50,10 @@ fn the_threshold_moves_the_kept_rows_at_once_and_clusters_anew() {
     assert_eq!(kept(&state), 32);
     let effects = keys(&mut state, "l l l l l");
     assert_eq!(kept(&state), 30);
-    assert_eq!(decisions(&effects).last(), Some(&Decision::Prune(0.25)));
+    assert_eq!(decisions(&effects).last(), Some(&Decision::set("prune.ratio", 0.25)));
     assert!(state.behind && clusterings(&effects) == 5);
     keys(&mut state, "h");
-    assert_eq!(state.draft.prune, 0.24);
+    assert_eq!(state.draft.config.prune.ratio, 0.24);
 }
 
 #[test]
@@ -94,13 +94,13 @@ fn a_pair_below_the_threshold_can_be_kept() {
 fn the_number_of_prototypes_is_typed_over_the_old_one_and_one_out_of_bounds_is_refused_with_the_bounds() {
     let mut state = clustered();
     let effects = keys(&mut state, "2 m 7 Enter");
-    assert_eq!(decisions(&effects), [Decision::Prototypes(7)], "typing replaces what was offered");
+    assert_eq!(decisions(&effects), [Decision::set("cluster.prototypes", 7)], "typing replaces what was offered");
     keys(&mut state, "m Backspace 8 Enter");
-    assert_eq!(state.draft.prototypes, 8);
+    assert_eq!(state.draft.config.cluster.prototypes, 8);
     for (typed, why) in [("9 9 9", "between 1 and 8"), ("0", "between 1 and 8"), ("x", "not a number")] {
         assert!(decisions(&keys(&mut state, &format!("m {typed} Enter"))).is_empty());
         assert!(words(&state).contains(why), "{}", words(&state));
-        assert_eq!(state.draft.prototypes, 8);
+        assert_eq!(state.draft.config.cluster.prototypes, 8);
     }
     // The two best pairs of forty are of two images.
     typed(&mut state, "prune 95");
@@ -112,11 +112,11 @@ fn the_number_of_prototypes_is_typed_over_the_old_one_and_one_out_of_bounds_is_r
 fn moves_of_one_slider_are_one_step_of_undo() {
     let mut state = clustered();
     keys(&mut state, "2 - - - - u");
-    assert_eq!(state.draft.prototypes, 6);
+    assert_eq!(state.draft.config.cluster.prototypes, 6);
     keys(&mut state, "- - 1 l 2 -");
-    assert_eq!((state.draft.prototypes, state.draft.prune), (3, 0.21));
+    assert_eq!((state.draft.config.cluster.prototypes, state.draft.config.prune.ratio), (3, 0.21));
     keys(&mut state, "u");
-    assert_eq!((state.draft.prototypes, state.draft.prune), (4, 0.21));
+    assert_eq!((state.draft.config.cluster.prototypes, state.draft.config.prune.ratio), (4, 0.21));
 }
 
 #[test]
@@ -205,8 +205,8 @@ fn a_reroll_changes_one_seed_and_another_reroll_another() {
 fn steps_guidance_and_noise_concern_every_picture() {
     let mut state = synthesised();
     keys(&mut state, "T W N");
-    let s = state.draft.synthesis;
-    assert_eq!((s.steps, s.guidance, s.noise), (55, 3.5, 20));
+    let s = &state.draft.config.synthesis;
+    assert_eq!((s.steps, s.guidance, s.noise_level), (55, 3.5, 20));
     assert_eq!(state.outdated().len(), 6);
     keys(&mut state, "t w n");
     assert_eq!(state.outdated().len(), 0, "the old settings name the old pictures");
@@ -321,16 +321,17 @@ fn export_asks_for_a_folder_and_refuses_stale_pictures() {
 #[test]
 fn the_protocol_is_a_decision_and_goes_with_every_run() {
     let mut state = synthesised();
-    let effects = keys(&mut state, "5 R R p o Enter");
+    let effects = keys(&mut state, "5 R R t o Enter");
     let works = effects.iter().filter_map(|e| if let Effect::Start(_, w) = e { Some(w) } else { None });
-    let judged: Vec<_> =
-        works.filter_map(|w| if let Work::Evaluate { draft, .. } = w { Some(&draft.protocol) } else { None }).collect();
+    let judged: Vec<_> = works
+        .filter_map(|w| if let Work::Evaluate { draft, .. } = w { Some(&draft.config.evaluation) } else { None })
+        .collect();
     assert_eq!((judged[0].runs, judged[0].epochs, judged[0].encoders.as_slice()), (7, 50, &["vit".to_owned()][..]));
     keys(&mut state, "o");
-    assert_eq!(state.draft.protocol.encoders, ["nf_resnet"]);
+    assert_eq!(state.draft.config.evaluation.encoders, ["nf_resnet"]);
     keys(&mut state, "o u");
-    assert_eq!(state.draft.protocol.encoders, ["vit", "nf_resnet"], "moves of one setting are one decision");
-    assert_eq!(state.draft.protocol.epochs, 50);
+    assert_eq!(state.draft.config.evaluation.encoders, ["vit", "nf_resnet"], "moves of one setting are one decision");
+    assert_eq!(state.draft.config.evaluation.epochs, 50);
 }
 
 #[test]
@@ -349,9 +350,9 @@ fn waiting_jobs_change_places_and_the_selected_one_is_stopped() {
 fn settings_of_one_picture_leave_the_others_alone() {
     let mut state = synthesised();
     keys(&mut state, "4 , T W");
-    let own = state.pairs[0].settings;
+    let own = state.pairs[0].settings.clone();
     assert_eq!((own.steps, own.guidance), (55, 3.5));
-    assert_eq!(state.pairs[1].settings, state.draft.synthesis);
+    assert_eq!(state.pairs[1].settings, state.draft.config.synthesis);
     assert_eq!(state.outdated(), [0]);
     let effects = keys(&mut state, "S");
     assert!(job_of(&effects, |w| matches!(w, Work::Synthesise { wanted, .. } if wanted.len() == 1)).is_some());

@@ -38,8 +38,19 @@ enum Say {
 fn step() -> impl Strategy<Value = Step> {
     let mut keys: Vec<Key> = COMMANDS.iter().flat_map(|c| c.keys).copied().filter(|k| *k != Key::Ctrl('z')).collect();
     keys.extend([Key::Enter, Key::Esc, Key::Backspace, Key::Tab, Key::Left, Key::Char('7'), Key::Char('é')]);
-    let lines =
-        ["prototypes 3", "prune 95", "prune 0", "steps 7", "noise 300", "guidance 30", "runs 2", "epochs 9", "x"];
+    let lines = [
+        "prototypes 3",
+        "prune 95",
+        "prune 0",
+        "steps 7",
+        "noise 300",
+        "guidance 30",
+        "runs 2",
+        "epochs 9",
+        "sweep 2 3",
+        "find red",
+        "x",
+    ];
     let say = prop_oneof![
         2 => Just(Say::Started),
         1 => Just(Say::Step),
@@ -156,13 +167,16 @@ impl Machine {
                 Some(key) => News::Preview { key, step: 5, picture: picture(3) },
                 None => News::Started,
             },
-            (Say::Preview, Work::Prototypes(draft)) => News::Glimpse(Arc::new(protos("look", draft.prototypes))),
+            (Say::Preview, Work::Prototypes(draft)) => {
+                News::Glimpse(Arc::new(protos("look", draft.config.cluster.prototypes)))
+            }
             (Say::Preview, Work::Embed) => News::Opened { name: "world".into(), rows: Arc::new(rows()) },
             (Say::Result, Work::Embed) => News::Measured(Arc::new(measured())),
             (Say::Result, Work::Describe) => News::Described(summary()),
             (Say::Result, Work::Prototypes(draft)) => {
-                let name = format!("{} {} {:?}", draft.prototypes, draft.prune, draft.by_hand);
-                News::Prototypes(Arc::new(protos(&name, draft.prototypes)))
+                let name =
+                    format!("{} {} {:?}", draft.config.cluster.prototypes, draft.config.prune.ratio, draft.by_hand);
+                News::Prototypes(Arc::new(protos(&name, draft.config.cluster.prototypes)))
             }
             (Say::Result, Work::Synthesise { .. }) => match one {
                 Some(key) => News::Made { key, picture: picture(9) },
@@ -172,6 +186,14 @@ impl Machine {
                 News::Looked(pairs.iter().map(|p| (p.key.clone(), [0.5, 0.25])).collect())
             }
             (Say::Result, Work::Evaluate { set, .. }) => News::Scored(score("pds", set)),
+            (Say::Result, Work::Find { words, basis, pairs }) => News::Found(Arc::new(protostill::app::Found {
+                words: words.clone(),
+                rows: vec![3, 1],
+                cosines: [(3, 0.5), (1, 0.4)].into(),
+                basis: basis.clone(),
+                prototypes: vec![0.3; 4],
+                pictures: pairs.iter().map(|p| (p.key.clone(), 0.2)).collect(),
+            })),
             (Say::Result, Work::Yardstick { method, .. }) => News::Scored(score(method, &Fingerprint::of_bytes(b"y"))),
             (Say::Result, Work::Export { dir, .. }) => News::Exported(dir.clone()),
             (Say::Done, _) => News::Ended(Outcome::Done),
@@ -254,7 +276,14 @@ impl Machine {
 
 #[test]
 fn a_decision_out_of_bounds_is_no_line_of_a_journal() {
-    for wrong in [Decision::Prune(f64::NAN), Decision::Steps(0), Decision::Guidance(31.0), Decision::Encoders(vec![])] {
+    for wrong in [
+        Decision::set("prune.ratio", f64::NAN),
+        Decision::set("synthesis.steps", 0),
+        Decision::set("synthesis.guidance", 101.0),
+        Decision::set("evaluation.encoders", Vec::<String>::new()),
+        Decision::set("method", "random"),
+        Decision::set("data.scenes", 9),
+    ] {
         assert!(Entry::Do(wrong.clone()).check().is_err(), "{wrong:?}");
     }
 }

@@ -48,16 +48,16 @@ fn nothing_under_a_dialog_can_be_pointed_at() {
 #[test]
 fn a_slider_goes_where_it_is_pointed_at_and_a_drag_is_one_decision() {
     let mut state = clustered();
-    let before = state.draft.prune;
+    let before = state.draft.config.prune.ratio;
     let (_, frame) = drawn(&mut state);
     let cells: Vec<Action> = frame.hits.iter().map(|h| h.1).filter(|a| matches!(a, Action::ThresholdAt(_))).collect();
     assert_eq!((cells[0], cells[cells.len() - 1]), (Action::ThresholdAt(0), Action::ThresholdAt(100)));
     for action in &cells[5..10] {
         state.handle(Event::Do(*action));
     }
-    assert!((state.draft.prune - before).abs() > 0.01);
+    assert!((state.draft.config.prune.ratio - before).abs() > 0.01);
     keys(&mut state, "u");
-    assert!((state.draft.prune - before).abs() < 1e-9);
+    assert!((state.draft.config.prune.ratio - before).abs() < 1e-9);
 }
 
 #[test]

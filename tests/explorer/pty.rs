@@ -41,6 +41,9 @@ impl Term {
     ) -> Self {
         let config = home.join("tiny.toml");
         std::fs::write(&config, settings).unwrap();
+        // Somebody who was shown around before.
+        std::fs::create_dir_all(home.join("state/protostill")).unwrap();
+        std::fs::write(home.join("state/protostill/toured"), "").unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_protostill"));
         command.args(args);
         command.args(["--config".into(), config.into_os_string()]);
@@ -95,8 +98,13 @@ impl Term {
     }
 
     pub fn press(&mut self, keys: &str) {
+        self.send(keys.as_bytes());
+    }
+
+    /// What no keyboard of a UTF-8 terminal sends, too.
+    pub fn send(&mut self, bytes: &[u8]) {
         let mut to = self.keys.lock().unwrap();
-        to.write_all(keys.as_bytes()).unwrap();
+        to.write_all(bytes).unwrap();
         to.flush().unwrap();
     }
 
@@ -178,6 +186,23 @@ fn a_first_run_needs_no_manual() {
     assert_eq!(term.left(), 0);
     assert!(term.is_restored());
     assert!(String::from_utf8_lossy(&term.raw.lock().unwrap()).contains("protostill explore --session"));
+}
+
+#[test]
+fn a_letter_in_latin_1_costs_the_key_after_it_at_most_typed_early_or_late_or_pasted() {
+    let home = tempfile::tempdir().unwrap();
+    // Without an answer the first keys are read before events are.
+    let mut term = Term::start_as(home.path(), &[], &[], b"");
+    term.send(b"\xe9\xfc");
+    term.press_until("2", "prototypes     4");
+    for bytes in [&b"\xe9"[..], b"\xfc\xdf", b"\xf0", b"\x1b[200~caf\xe9\x1b[201~"] {
+        term.send(bytes);
+        term.press("  ");
+        term.press_until("3", "Candidates");
+        term.press_until("2", "prototypes     4");
+    }
+    term.press("qq");
+    assert_eq!(term.left(), 0);
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Each pane in each of its states, as text at the two sizes people have.
+//! Each pane in each of its states, as text at the sizes people have.
 
 use super::fixture::*;
 use protostill::{
-    app::{Embedded, Event, News, Outcome, Pane, State, Work},
+    app::{Effect, Embedded, Event, News, Outcome, Pane, State, Work},
     ui::{
         canvas::Cells,
         theme::{Depth, Theme},
@@ -12,7 +12,7 @@ use protostill::{
 use ratatui::{buffer::Buffer, layout::Rect};
 use std::sync::Arc;
 
-pub const SIZES: [(u16, u16); 2] = [(80, 24), (120, 40)];
+pub const SIZES: [(u16, u16); 4] = [(60, 24), (80, 24), (120, 40), (200, 60)];
 
 pub fn look() -> Look {
     Look { theme: Theme::new(Depth::True, false), cells: Cells::Half, ascii: false }
@@ -163,6 +163,82 @@ fn runs_judged_running_and_failed() {
 }
 
 #[test]
+fn one_pair_one_prototype_one_row_and_one_picture_in_the_whole_pane() {
+    let mut state = synthesised();
+    state.handle(Event::Named(2, "images/world_2.png".into()));
+    keys(&mut state, "1 j Enter");
+    picture_of("whole_pair", &mut state);
+    keys(&mut state, "2 Enter j");
+    picture_of("whole_prototype", &mut state);
+    keys(&mut state, "x Enter");
+    picture_of("whole_row", &mut state);
+    let mut state = synthesised();
+    keys(&mut state, "r");
+    make(&mut state, "S");
+    keys(&mut state, "Enter b");
+    picture_of("whole_picture", &mut state);
+}
+
+#[test]
+fn runs_filling_pinned_read_and_swept() {
+    let mut state = judged();
+    let id = job_of(&keys(&mut state, "c"), |w| matches!(w, Work::Yardstick { .. })).unwrap();
+    news(&mut state, id, News::Started);
+    news(&mut state, id, News::Step { stage: "evaluate", done: 30, total: 120 });
+    news(&mut state, id, News::Point { series: "vit/run 1/R-mean".into(), x: 59.0, y: 14.2 });
+    picture_of("runs_filling", &mut state);
+    end(&mut state, id, Outcome::Cancelled);
+    keys(&mut state, "j k p l l");
+    picture_of("runs_pinned", &mut state);
+    keys(&mut state, "Esc L");
+    picture_of("runs_log", &mut state);
+    for (pairs, base) in [(2, 2.0), (4, 5.0), (8, 7.5)] {
+        let id = job_of(&keys(&mut state, &format!(": s w e e p Space {pairs} Enter")), |_| true).unwrap();
+        let of = protostill::fingerprint::Fingerprint::of_bytes(&[pairs]);
+        let mut found = score("pds", &of);
+        found.pairs = pairs.into();
+        found.encoders.iter_mut().for_each(|e| e.r_mean[0] = base * 3.0);
+        news(&mut state, id, News::Started);
+        news(&mut state, id, News::Scored(found));
+        end(&mut state, id, Outcome::Done);
+    }
+    picture_of("runs_swept", &mut state);
+    keys(&mut state, "z");
+    picture_of("runs_plot_alone", &mut state);
+}
+
+#[test]
+fn found_by_meaning_in_every_list() {
+    let mut state = synthesised();
+    let id = job_of(&keys(&mut state, "1 f r e d Enter"), |w| matches!(w, Work::Find { .. })).unwrap();
+    let basis = state.protos.as_ref().map(|p| p.basis.clone());
+    let found = protostill::app::Found {
+        words: "red".into(),
+        rows: vec![12, 3, 30],
+        cosines: [(12, 0.31), (3, 0.28), (30, 0.11)].into(),
+        basis,
+        prototypes: vec![0.1, 0.2, 0.6, 0.5, 0.3, 0.4],
+        pictures: state.pairs.iter().map(|p| (p.key.clone(), 0.1 * p.prototype as f32)).collect(),
+    };
+    news(&mut state, id, News::Found(Arc::new(found)));
+    end(&mut state, id, Outcome::Done);
+    picture_of("found_data", &mut state);
+    keys(&mut state, "2");
+    picture_of("found_prototypes", &mut state);
+    keys(&mut state, "4");
+    picture_of("found_gallery", &mut state);
+}
+
+#[test]
+fn what_is_amiss_stands_on_the_data_pane_with_the_setting_to_change() {
+    let mut state = clustered();
+    let id = state.start().iter().find_map(|e| if let Effect::Start(id, _) = e { Some(*id) } else { None }).unwrap();
+    news(&mut state, id, News::Remarks(vec!["the demo's CLIP knows only the drawn world: set `models.clip`".into()]));
+    keys(&mut state, "2 m 8 Enter 1 G K : p r u n e Space 9 0 Enter");
+    picture_of("data_warned", &mut state);
+}
+
+#[test]
 fn the_log_tells_what_happened() {
     let mut state = judged();
     keys(&mut state, "2 +");
@@ -174,7 +250,7 @@ fn the_log_tells_what_happened() {
 
 #[test]
 fn what_lies_on_top() {
-    for (name, press) in [("help", "?"), ("palette", "Ctrl-P s y n"), ("line", ": p r")] {
+    for (name, press) in [("help", "?"), ("words", "F2"), ("palette", "Ctrl-P s y n"), ("line", ": p r")] {
         let mut state = synthesised();
         keys(&mut state, press);
         picture_of(name, &mut state);
@@ -182,16 +258,20 @@ fn what_lies_on_top() {
     let mut state = running();
     keys(&mut state, "q");
     picture_of("quit", &mut state);
+    let mut state = running();
+    state.guide();
+    picture_of("tour", &mut state);
+    keys(&mut state, "Tab Tab");
+    picture_of("tour_on", &mut state);
 }
 
 #[test]
 fn a_terminal_that_is_too_small_says_what_it_needs_and_has() {
-    for size in [(62, 20), (79, 24), (80, 23), (20, 3), (1, 1)] {
-        let words = text(&draw(&mut judged(), size, &look()));
-        if size.0 >= 27 {
-            assert!(words.contains(&format!("needs 80x24, has {}x{}", size.0, size.1)), "{words}");
-        }
-    }
+    let said = |size| text(&draw(&mut judged(), size, &look())).trim().to_owned();
+    assert_eq!(said((59, 20)), "needs 60x16, has 59x20");
+    assert_eq!(said((80, 15)), "needs 60x16, has 80x15");
+    assert_eq!((said((20, 3)), said((8, 3)), said((3, 1))), ("needs 60x16".into(), "60x16".into(), String::new()));
+    assert!(said((60, 16)).contains("Recall"));
 }
 
 #[test]
@@ -201,9 +281,9 @@ fn every_size_is_drawn_without_a_panic() {
         let mut state = make();
         for pane in Pane::ALL {
             show(&mut state, pane);
-            for width in [1, 79, 80, 81, 99, 100, 119, 160, 250] {
-                for height in [1, 24, 25, 31, 40, 80] {
-                    for press in ["z", "z", "?", "Esc", ":", "Esc", "Ctrl-P", "Esc"] {
+            for width in [1, 60, 80, 100, 250] {
+                for height in [1, 16, 24, 50] {
+                    for press in ["z", "z", "Enter", "Enter", "?", "Esc", "Esc", "Esc", ":", "Esc", "Ctrl-P", "Esc"] {
                         keys(&mut state, press);
                         draw(&mut state, (width, height), &look());
                     }
@@ -234,5 +314,22 @@ fn without_colour_nothing_is_coloured() {
         let buf = draw(&mut state, (120, 40), &plain);
         let reset = ratatui::style::Color::Reset;
         assert!(buf.content.iter().all(|c| c.fg == reset && c.bg == reset), "{pane:?}");
+    }
+}
+
+#[test]
+fn no_word_is_drawn_in_the_colour_of_rules() {
+    for light in [false, true] {
+        let look = Look { theme: Theme::new(Depth::True, light), ..look() };
+        let faint = look.theme.faint.fg.unwrap();
+        let mut state = judged();
+        for (pane, press) in Pane::ALL.into_iter().flat_map(|pane| [(pane, "Esc"), (pane, "Enter"), (pane, "?")]) {
+            show(&mut state, pane);
+            keys(&mut state, press);
+            let buf = draw(&mut state, (120, 40), &look);
+            let word = |c: &&ratatui::buffer::Cell| c.symbol().chars().all(char::is_alphanumeric) && c.fg == faint;
+            assert_eq!(buf.content.iter().filter(word).map(|c| c.symbol()).collect::<String>(), "", "{pane:?} {press}");
+            keys(&mut state, "Esc");
+        }
     }
 }

@@ -1,12 +1,9 @@
 //! Files changed at random, the same way for the same seed: every parser answers each of them, and none panics.
 
+use super::parsers::Parser;
 use rand::{Rng, RngCore, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
-use std::{
-    fs,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Files that each parser is given in an ordinary run.
 const ROUNDS: u64 = 150;
@@ -29,27 +26,23 @@ const ODD: [&[u8]; 14] = [
     b"\x1b[2J\n",
 ];
 
-/// Writes `files` to a folder and gives it to `read`, which must be content with them as they are and may refuse them however
-/// one of them is changed. `PROTOSTILL_MUTATIONS` times as many rounds make a long run.
-pub fn survives(name: &str, files: &[(&str, Vec<u8>)], read: impl Fn(&Path) -> bool) {
+/// Writes the parser's files to a folder and lets it read them, with which it must be content as they are, and which it may
+/// refuse however one of them is changed. `PROTOSTILL_MUTATIONS` times as many rounds make a long run.
+pub fn survives(parser: &Parser) {
     let more = std::env::var("PROTOSTILL_MUTATIONS").ok().and_then(|n| n.parse::<u64>().ok()).unwrap_or(1);
+    let Parser { name, files, read } = parser;
     let dir = tempfile::tempdir().unwrap();
-    let put = |name: &str, bytes: &[u8]| {
-        let path = dir.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    };
-    files.iter().for_each(|(name, bytes)| put(name, bytes));
+    (0..files.len()).for_each(|i| parser.put(dir.path(), i, &files[i].1));
     assert!(read(dir.path()), "{name}: what is whole is not read");
     for seed in 0..ROUNDS * more {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let (file, bytes) = files.choose(&mut rng).unwrap();
-        let changed = changed(bytes, &mut rng);
-        put(file, &changed);
+        let i = rng.random_range(0..files.len());
+        let (file, bytes) = &files[i];
+        parser.put(dir.path(), i, &changed(bytes, &mut rng));
         if catch_unwind(AssertUnwindSafe(|| read(dir.path()))).is_err() {
             panic!("{name}: seed {seed} panics, by {file} in {}", dir.keep().display());
         }
-        put(file, bytes);
+        parser.put(dir.path(), i, bytes);
     }
 }
 

@@ -175,3 +175,14 @@ fn write(mut stream: TcpStream, reply: &Reply) -> std::io::Result<()> {
     reply.silence.into_iter().for_each(std::thread::sleep);
     Ok(())
 }
+
+/// A hub with one data set, of which everything but the list of files is small.
+pub fn data_hub(files: BTreeMap<String, Vec<u8>>) -> Server {
+    Server::start(move |request| {
+        if request.path == "/api/datasets/org/pairs/revision/main?blobs=true" {
+            return Reply::ok(listing(&files).to_string().as_bytes());
+        }
+        let file = request.path.strip_prefix(&format!("/datasets/org/pairs/resolve/{COMMIT}/"));
+        file.and_then(|file| files.get(file)).map_or(Reply::status(404), |bytes| Reply::ok(bytes))
+    })
+}

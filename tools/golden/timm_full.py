@@ -1,13 +1,14 @@
 #!/usr/bin/env python
-"""What timm's evaluation encoders compute at their full size, for weights that anyone can make again.
+"""What timm's evaluation encoders compute, at their full size or of a few small layers, for weights that anyone can make again.
 
-Usage: timm_full.py   (writes tests/golden/timm/full.json and full.safetensors)
+Usage: timm_full.py [full|small]   (writes tests/golden/timm/full.json and full.safetensors, or small.*)
 
 Weights are not stored: every number is a hash of its tensor's name and its place, see `numbers`; the test makes the same
 ones from names and shapes. The images, 8 x 8 tiles hashed likewise, are 64 pixels a side, but for the vision transformer.
 """
 import json
 import os
+import sys
 
 import numpy as np
 import timm
@@ -17,6 +18,16 @@ from safetensors.torch import save_file
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tests", "golden", "timm")
 NAMES = ["vit_tiny_patch16_224", "nf_resnet50", "resnet18", "resnet50", "mobilenetv2_100", "nf_regnet_b1", "nfnet_l0"]
 CLASSES, SHOWN = 10, 32
+TINY = {"depth": 2, "embed_dim": 64, "num_heads": 2}
+# Kinds of vision transformers, each in its own way of tokens, norms and pools.
+SMALL = {
+    "deit3_small_patch16_224": TINY | {"img_size": 64},
+    "vit_small_patch14_reg4_dinov2": TINY | {"img_size": 56},
+    "vit_base_patch32_clip_quickgelu_224": TINY | {"img_size": 64},
+    "vit_base_patch16_clip_224": TINY | {"img_size": 64},
+    "vit_base_patch16_siglip_224": TINY | {"img_size": 64},
+    "vit_base_patch16_siglip_gap_224": TINY | {"img_size": 64},
+}
 
 
 def numbers(name, count):
@@ -43,14 +54,16 @@ def weight(name, shape):
 
 
 @torch.no_grad()
-def record(architecture):
-    model = timm.create_model(architecture, pretrained=False, num_classes=CLASSES).eval()
+def record(architecture, args):
+    model = timm.create_model(architecture, pretrained=False, num_classes=CLASSES, **args).eval()
     shapes = {k: list(v.shape) for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     model.load_state_dict({k: weight(k, s) for k, s in shapes.items()}, strict=False)
-    side = 224 if architecture.startswith("vit") else 64
+    side = args.get("img_size", 224 if architecture.startswith("vit") else 64)
     config = {"architecture": architecture, "num_classes": CLASSES, "num_features": model.num_features,
-              "global_pool": "token" if architecture.startswith("vit") else "avg",
+              "global_pool": getattr(model, "global_pool", "avg") if "vit" in architecture or "deit" in architecture else "avg",
               "pretrained_cfg": dict(model.pretrained_cfg, input_size=[3, side, side], num_classes=CLASSES)}
+    if args:
+        config["model_args"] = args
     tiles = torch.from_numpy(numbers("image", 2 * 3 * 8 * 8).astype(np.float32)).reshape(2, 3, 8, 8)
     x = 2 * tiles.repeat_interleave(side // 8, 2).repeat_interleave(side // 8, 3)
     features = model.forward_features(x)
@@ -65,10 +78,11 @@ def record(architecture):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     about, results = {}, {}
-    for name in NAMES:
-        about[name], found = record(name)
+    which = (sys.argv[1:] or ["full"])[0]
+    for name, args in SMALL.items() if which == "small" else ((name, {}) for name in NAMES):
+        about[name], found = record(name, args)
         results |= found
-    with open(os.path.join(OUT, "full.json"), "w") as f:
+    with open(os.path.join(OUT, which + ".json"), "w") as f:
         json.dump(about, f, indent=0)
         f.write("\n")
-    save_file(results, os.path.join(OUT, "full.safetensors"))
+    save_file(results, os.path.join(OUT, which + ".safetensors"))

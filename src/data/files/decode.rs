@@ -9,10 +9,7 @@ use crate::{
     pixels::room::{self, Taken},
 };
 use image::{DynamicImage, ImageFormat, ImageReader, Limits, RgbImage};
-use std::{
-    io::{Cursor, Read, Seek, SeekFrom},
-    path::Path,
-};
+use std::{io::Cursor, path::Path};
 
 /// Widest and tallest image read, in pixels: more is an attack or a mistake.
 const MAX_SIDE: u32 = 16_384;
@@ -20,10 +17,10 @@ const MAX_SIDE: u32 = 16_384;
 const MAX_PIXELS: u64 = 89_478_485;
 /// Most memory one decoded image may take, in bytes.
 const MAX_BYTES: u64 = 1 << 29;
-/// Largest file read, in bytes.
-const MAX_FILE: u64 = 1 << 29;
+/// Largest file read, in bytes: what the largest image takes without compression.
+const MAX_FILE: u64 = 1 << 28;
 
-/// Reads a PNG, JPEG or WebP file as RGB, as Pillow's `Image.open(path).convert("RGB")`: alpha is dropped, not
+/// Reads a PNG, JPEG, WebP, GIF, BMP or TIFF file as RGB, as Pillow's `Image.open(path).convert("RGB")`: alpha is dropped, not
 /// blended; palettes and grey are expanded; of 16-bit samples the high byte is kept (Pillow does
 /// so for colour, but clips 16-bit grey to white: a known defect, not followed); of an animation the first frame.
 /// It is turned upright where EXIF says how. JPEG photographs, grey or in three colours, come out to the byte as from libjpeg-turbo.
@@ -35,30 +32,54 @@ pub fn decode_rgb(path: &Path) -> Result<RgbImage> {
     decode_bytes(path, &read_file(path)?)
 }
 
+/// A file's bytes, and the room that they take.
+pub struct Bytes {
+    bytes: Vec<u8>,
+    _room: Taken,
+}
+
+impl Bytes {
+    /// What `read` reads, which takes room for `length` bytes before; `name` is for messages.
+    ///
+    /// # Errors
+    /// Those of `read`; [`Error::Input`] if that is too large for an image.
+    pub(in crate::data) fn of(name: &Path, length: u64, read: impl FnOnce() -> Result<Vec<u8>>) -> Result<Self> {
+        fits(name, length)?;
+        let room = room::take(length);
+        Ok(Self { bytes: read()?, _room: room })
+    }
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Reads an image file as it is.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be read or is too large for an image.
-pub fn read_file(path: &Path) -> Result<Vec<u8>> {
-    door::read(path, MAX_FILE).map_err(Error::io(path))
+pub fn read_file(path: &Path) -> Result<Bytes> {
+    let read = || {
+        let file = door::open(path)?;
+        let room = room::take(file.metadata()?.len().min(MAX_FILE));
+        Ok(Bytes { bytes: door::whole(&file, MAX_FILE)?, _room: room })
+    };
+    read().map_err(Error::io(path))
 }
 
-/// Reads `length` bytes from `offset` of `file`: an image inside a larger file. `name` is for messages.
+/// Whether `length` bytes may be an image.
 ///
 /// # Errors
-/// [`Error::Io`] if the file cannot be read or ends before, [`Error::Input`] if that is too large for an image.
-pub fn read_part(file: &Path, name: &Path, offset: u64, length: u64) -> Result<Vec<u8>> {
+/// [`Error::Input`] about `name` if they are too many.
+pub(in crate::data) fn fits(name: &Path, length: u64) -> Result<()> {
     if length > MAX_FILE {
         return Err(Error::input(name, format!("{length} bytes: too large for an image")));
     }
-    let read = || {
-        let mut from = door::open(file)?;
-        from.seek(SeekFrom::Start(offset))?;
-        let mut bytes = vec![0; length as usize];
-        from.read_exact(&mut bytes)?;
-        Ok(bytes)
-    };
-    read().map_err(Error::io(name))
+    Ok(())
 }
 
 /// As [`decode_rgb`], for `bytes` in memory; `path` is for messages only.
@@ -101,7 +122,7 @@ fn stored(path: &Path, bytes: &[u8]) -> Result<Held> {
             format!("claims {width} x {height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS} in all are read"),
         ));
     }
-    let room = room::take(room::PIXEL * u64::from(width) * u64::from(height));
+    let room = room::decode(room::PIXEL * u64::from(width) * u64::from(height));
     if format == ImageFormat::Jpeg {
         if let Some(pixels) = jpeg::decode(bytes) {
             return Ok((pixels, room));
@@ -225,7 +246,8 @@ mod tests {
 
     #[test]
     fn every_file_cut_short_is_an_error() {
-        for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
+        use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
+        for format in [Jpeg, Png, WebP, Gif, Bmp, Tiff] {
             let bytes = encoded(&noise(), format);
             assert!(decode_bytes(Path::new("x"), &bytes).is_ok(), "{format:?}");
             for part in 1..20 {

@@ -5,6 +5,7 @@ mod jpeg;
 pub(in crate::data) mod json;
 pub mod npy;
 pub(in crate::data) mod orientation;
-pub(in crate::data) mod parquet;
+pub mod parquet;
 pub(in crate::data) mod tarfile;
 pub(in crate::data) mod text;
+pub mod unpacked;

@@ -1,7 +1,6 @@
 //! Which files a tar holds and where they begin, so that they can be read in place.
 
 use crate::{
-    door,
     error::{Error, Result},
     fsio::printable,
 };
@@ -30,14 +29,14 @@ pub(in crate::data) struct Member {
     pub length: u64,
 }
 
-/// The regular files of the tar `path`, in order: ustar, GNU long names, pax paths. Folders, links and devices are passed
+/// The regular files of the tar `file`, which messages call `path`, in order: ustar, GNU long names, pax paths. Folders, links and devices are passed
 /// over. A member is listed only if all of it is there.
 ///
 /// # Errors
 /// [`Error::Input`] naming the byte where the file is no tar, ends too early or claims what cannot be;
 /// [`Error::Io`] if it cannot be read.
-pub(in crate::data) fn members(path: &Path) -> Result<Vec<Member>> {
-    let file = door::open(path).map_err(Error::io(path))?;
+pub(in crate::data) fn members(path: &Path, mut file: File) -> Result<Vec<Member>> {
+    file.rewind().map_err(Error::io(path))?;
     let end = file.metadata().map_err(Error::io(path))?.len();
     let mut index = Index { path, from: BufReader::new(file), at: 0, end };
     let (mut found, mut long_name) = (Vec::new(), None);
@@ -163,7 +162,7 @@ mod tests {
     fn index(bytes: &[u8]) -> Result<Vec<Member>> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
-        members(file.path())
+        members(file.path(), File::open(file.path()).unwrap())
     }
 
     #[test]

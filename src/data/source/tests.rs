@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::data::{ImageSource, world};
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 /// A folder with these files; those ending in `.json` or `.jsonl` hold the text, the others are images.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -148,7 +148,8 @@ fn the_words_of_datasets_say_the_split_of_folders_lists_and_paths() {
     let lists = [("k_train.json", TRAIN), ("k_dev.json", TRAIN), ("k_holdout.json", TRAIN)];
     let flat = folder(&[&lists[..], &[("a.png", ""), ("b.png", "")]].concat());
     assert_eq!(sizes(&open(flat.path()).unwrap()), [(2, 3), (2, 3), (0, 0)]);
-    let left = |dir: &Path| list(dir).unwrap().noted.into_iter().map(|n| (n.0, n.1)).collect::<Vec<_>>();
+    let left =
+        |dir: &Path| list(dir, &Rules::default()).unwrap().1.noted.into_iter().map(|n| (n.0, n.1)).collect::<Vec<_>>();
     assert_eq!(left(flat.path()), [(Problem::LeftOut, flat.path().join("k_holdout.json").display().to_string())]);
 }
 
@@ -183,7 +184,13 @@ fn null_captions_nan_and_captions_said_twice_are_read_by_rule_and_noted() {
     let dir = folder(&[("k_train.json", rows), ("b.png", ""), ("c.png", "")]);
     let set = open(dir.path()).unwrap();
     assert_eq!(set.train.pairs.iter().map(|p| p.caption.as_str()).collect::<Vec<_>>(), ["one", "three"]);
-    let noted: Vec<_> = list(dir.path()).unwrap().noted.into_iter().map(|(what, _, count)| (what, count)).collect();
+    let noted: Vec<_> = list(dir.path(), &Rules::default())
+        .unwrap()
+        .1
+        .noted
+        .into_iter()
+        .map(|(what, _, count)| (what, count))
+        .collect();
     assert_eq!(noted, [(Problem::SaidTwice, 1), (Problem::NotANumber, 2)]);
     let nan = folder(&[("k_train.json", r#"[{"image":"a.png","caption":"x"},{"image":"a.png","caption":NaN}]"#)]);
     let text = open(nan.path()).unwrap_err().to_string();
@@ -241,8 +248,9 @@ fn rules_change_what_is_seen_and_read_and_the_fingerprint() {
     fs::write(dir.path().join("a.png"), bytes).unwrap();
     let upright = open(dir.path()).unwrap();
     let orientation = crate::data::Orientation::Ignore;
-    let rules = Rules { orientation, pre_caption: crate::data::caption::PreCaption::Off };
-    let stored = open_by(dir.path(), rules).unwrap();
+    let pre_caption = crate::data::caption::PreCaption::Off;
+    let rules = Rules { orientation, pre_caption, ..Rules::default() };
+    let stored = open_by(dir.path(), &rules).unwrap();
     let seen = |set: &Dataset| set.train.images[0].decode().unwrap().dimensions();
     assert_eq!((seen(&upright), seen(&stored)), ((6, 9), (9, 6)));
     assert_eq!((&*upright.train.texts()[0], &*stored.train.texts()[0]), ("a dog", "A Dog."));

@@ -13,12 +13,14 @@ use crate::fingerprint::Fingerprint;
 /// As [`WorldSpec::check`].
 pub fn dataset(spec: &WorldSpec) -> Result<Dataset> {
     spec.check()?;
+    let fingerprint = Fingerprint::of_stage("world", spec, &[]);
     Ok(Dataset {
         name: "world".to_owned(),
         train: split(spec, Part::Train),
         val: split(spec, Part::Val),
         test: split(spec, Part::Test),
-        fingerprint: Fingerprint::of_stage("world", spec, &[]),
+        listed: fingerprint.clone(),
+        fingerprint,
     })
 }
 

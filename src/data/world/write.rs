@@ -41,10 +41,20 @@ const MANIFEST: &str = "world.json";
 /// file cannot be written, and whatever `progress` returns.
 pub fn write(out: &Path, spec: &WorldSpec, progress: &mut dyn FnMut(usize, usize) -> Result<()>) -> Result<()> {
     spec.check()?;
-    if let Some(why) = refusal(out, || claim(out), false)? {
-        return Err(Error::setting("out", format!("{}: {why}; or name another folder", out.display())));
+    write_so_many(out, spec, Part::ALL.map(|part| spec.scenes_in(part)), progress)
+}
+
+/// The same with so many scenes in each split.
+fn write_so_many(
+    out: &Path,
+    spec: &WorldSpec,
+    sizes: [usize; 3],
+    progress: &mut dyn FnMut(usize, usize) -> Result<()>,
+) -> Result<()> {
+    if let Some((why, _)) = refusal(out, || claim(out), false)? {
+        return Err(Error::setting("out", format!("{}: {why}", out.display())).or("name another folder"));
     }
-    replace_folder(out, |new| write_files(new, spec, progress))
+    replace_folder(out, |new| write_files(new, spec, sizes, progress))
 }
 
 /// What a world that lies in `out` says of itself.
@@ -54,16 +64,21 @@ fn claim(out: &Path) -> Option<Claim> {
     Some(Claim { by: MANIFEST, files, later: |_| false })
 }
 
-fn write_files(out: &Path, spec: &WorldSpec, progress: &mut dyn FnMut(usize, usize) -> Result<()>) -> Result<()> {
+fn write_files(
+    out: &Path,
+    spec: &WorldSpec,
+    sizes: [usize; 3],
+    progress: &mut dyn FnMut(usize, usize) -> Result<()>,
+) -> Result<()> {
     let world = World::new(spec.seed);
-    let total: usize = Part::ALL.iter().map(|&part| spec.scenes_in(part)).sum();
+    let total: usize = sizes.iter().sum();
     let mut done = 0;
     let (mut facts, mut files) = (Vec::new(), BTreeMap::new());
-    for part in Part::ALL {
+    for (part, scenes) in Part::ALL.into_iter().zip(sizes) {
         let folder = out.join("images").join(part.name());
         disk::create_folders(&folder).map_err(Error::io(&folder))?;
-        for first in (0..spec.scenes_in(part)).step_by(CHUNK) {
-            let last = (first + CHUNK).min(spec.scenes_in(part));
+        for first in (0..scenes).step_by(CHUNK) {
+            let last = (first + CHUNK).min(scenes);
             let lines = (first..last)
                 .into_par_iter()
                 .map(|index| picture(out, &world, part, index))
@@ -76,7 +91,7 @@ fn write_files(out: &Path, spec: &WorldSpec, progress: &mut dyn FnMut(usize, usi
             progress(done, total)?;
         }
     }
-    let mut all = lists(&world, spec);
+    let mut all = lists(&world, spec, sizes);
     all.push(("scenes.jsonl".into(), facts));
     for (name, bytes) in all {
         put(&out.join(&name), &bytes)?;
@@ -125,7 +140,7 @@ fn object_fact(object: &Object) -> Value {
 }
 
 /// The lists by their names.
-fn lists(world: &World, spec: &WorldSpec) -> Vec<(String, Vec<u8>)> {
+fn lists(world: &World, spec: &WorldSpec, sizes: [usize; 3]) -> Vec<(String, Vec<u8>)> {
     let shown = shown_with(spec.scenes, spec.noise, spec.seed);
     let mut rows = Vec::with_capacity(shown.len());
     let mut truth = Vec::new();
@@ -140,7 +155,7 @@ fn lists(world: &World, spec: &WorldSpec) -> Vec<(String, Vec<u8>)> {
         lists.push(("truth.jsonl".into(), truth));
     }
     for part in [Part::Val, Part::Test] {
-        let rows: Vec<Value> = (0..spec.scenes_in(part))
+        let rows: Vec<Value> = (0..sizes[part as usize])
             .map(|index| json!({ "image": file(part, index), "caption": world.scene(part, index).captions() }))
             .collect();
         lists.push((format!("world_{}.json", part.name()), list(&rows)));
@@ -164,4 +179,53 @@ fn list(rows: &[Value]) -> Vec<u8> {
 fn push_line(bytes: &mut Vec<u8>, line: &Value) {
     bytes.extend_from_slice(line.to_string().as_bytes());
     bytes.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::fsio::crash::{Kept, Recorder};
+    use std::fs;
+
+    /// A picture for each split, of a world of its own.
+    fn written(out: &Path, seed: u64) -> Result<()> {
+        let spec = WorldSpec { scenes: 1, noise: 0.5, seed };
+        write_so_many(out, &spec, [1; 3], &mut |_, _| Ok(()))
+    }
+
+    /// The seed of the world that lies there, of which every file must be as it says; none if there is no folder.
+    fn found(out: &Path) -> Option<u64> {
+        if !out.exists() {
+            return None;
+        }
+        let claim = claim(out).expect("half a folder");
+        for (name, hash) in &claim.files {
+            assert_eq!(Fingerprint::of_file(&out.join(name)).ok().as_ref(), Some(hash), "{name}");
+        }
+        assert_eq!(refusal(out, || Some(claim), false).unwrap(), None);
+        let whole: Value = serde_json::from_slice(&fs::read(out.join(MANIFEST)).unwrap()).unwrap();
+        whole["world"]["seed"].as_u64()
+    }
+
+    #[test]
+    fn whatever_crash_or_failing_call_a_world_is_the_old_one_or_the_new_one() {
+        let before = |root: &Path| written(&root.join("w"), 1).unwrap();
+        let disk = Recorder::over(before);
+        written(&disk.root().join("w"), 2).unwrap();
+        disk.promise(Kept::PowerCut, 1);
+        let (calls, states) = disk.states_torn(4, |root, promised| {
+            let found = found(&root.join("w"));
+            assert!(found == Some(2) || (promised == 0 && found == Some(1)), "{found:?}");
+        });
+        assert!(calls > 30 && states > 100, "{calls} calls, {states} states");
+        for call in 0..calls {
+            let disk = Recorder::over(before);
+            let out = disk.root().join("w");
+            disk.fail(call, call.is_multiple_of(2));
+            let done = written(&out, 2);
+            let seed = found(&out);
+            assert!(seed == Some(2) || (done.is_err() && seed == Some(1)), "call {call}: {seed:?}");
+        }
+    }
 }

@@ -46,6 +46,21 @@ impl Activation {
     }
 }
 
+/// Whether `config` says that it is a CLIP's: others have the same keys and compute otherwise.
+///
+/// # Errors
+/// [`Error::Input`] naming what it is.
+pub(super) fn is_clip(part: &Part<'_>, config: &Value) -> Result<()> {
+    let known = |name: &&str| !matches!(*name, "clip" | "clip_text_model" | "clip_vision_model");
+    match config["model_type"].as_str().filter(known) {
+        None => Ok(()),
+        Some(other) => {
+            let message = format!("model_type is `{}`: only CLIP (`clip`) is read", crate::fsio::printable(other));
+            Err(Error::input(part.path("config.json"), message))
+        }
+    }
+}
+
 /// One tower's transformer; keys that only the other tower has keep their defaults.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
@@ -159,6 +174,7 @@ impl ClipConfig {
     /// [`Error::Io`] if the file is missing, [`Error::Input`] if it does not parse or describes no CLIP.
     pub fn load(part: &Part<'_>) -> Result<Self> {
         let config: Value = part.json("config.json")?;
+        is_clip(part, &config)?;
         let tower = |name: &str| {
             let old = &config[format!("{name}_dict")];
             if old.is_object() { old.clone() } else { config[name].clone() }

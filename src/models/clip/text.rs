@@ -1,6 +1,9 @@
 //! CLIP's text tower: alone it is Stable Diffusion's text encoder, with its projection half of CLIP.
 
-use super::{config::TowerConfig, transformer::Transformer};
+use super::{
+    config::{TowerConfig, is_clip},
+    transformer::Transformer,
+};
 use crate::{
     error::{Error, Result},
     models::{files::MODEL, weights::Part},
@@ -26,9 +29,14 @@ impl TextTower {
     /// # Errors
     /// [`Error::Io`] if a file is missing, [`Error::Input`] if it does not hold such a model.
     pub fn load(part: &Part<'_>, dtype: DType, device: &Device) -> Result<Self> {
-        let config = TowerConfig::read(part, &part.json("config.json")?, false)?;
+        let json = part.json("config.json")?;
+        is_clip(part, &json)?;
+        let config = TowerConfig::read(part, &json, false)?;
         let vb = part.weights(MODEL, dtype, device)?;
-        Self::new(&config, vb.pp("text_model")).map_err(super::unfit(part))
+        // transformers 5 leaves the prefix out of a tower that stands alone.
+        let own = vb.contains_tensor("embeddings.token_embedding.weight");
+        let vb = if own { vb } else { vb.pp("text_model") };
+        Self::new(&config, vb).map_err(super::unfit(part))
     }
 
     pub(super) fn new(config: &TowerConfig, vb: VarBuilder<'_>) -> TensorResult<Self> {

@@ -13,12 +13,16 @@ mod tensors;
 mod vit;
 
 use super::{host::Linear, weights::Part};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    pixels,
+};
+use image::RgbImage;
 use ndarray::{Array1, Array2, ArrayView3, ArrayView4, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tensors::Tensors;
 
 /// Side that the protocol squashes images to, for encoders that take any size.
@@ -35,12 +39,34 @@ pub enum Features {
     Pooled,
 }
 
+/// How encoders are shown images; either way squashed to a square by Pillow's bicubic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pixels {
+    /// As the reference's protocol does for every encoder: CLIP's mean and deviation, 224 pixels or the smaller training size.
+    #[default]
+    Reference,
+    /// By each encoder's own mean, deviation and size (timm's `pretrained_cfg`).
+    Own,
+}
+
 /// A frozen classifier whose logits, or what they are made of, serve as image features.
 #[derive(Debug)]
 pub struct Encoder {
     body: Body,
-    head: Linear,
+    /// None where it was removed (`num_classes=0`).
+    head: Option<Linear>,
+    look: Look,
+    own: Look,
+    path: PathBuf,
+}
+
+/// What images are made to be.
+#[derive(Clone, Copy, Debug)]
+struct Look {
     side: usize,
+    mean: [f32; 3],
+    std: [f32; 3],
 }
 
 #[derive(Debug)]
@@ -67,6 +93,43 @@ struct Config {
 #[derive(Deserialize)]
 struct Pretrained {
     input_size: [usize; 3],
+    /// timm's default where none is told: ImageNet's.
+    #[serde(default = "imagenet_mean")]
+    mean: [f32; 3],
+    #[serde(default = "imagenet_std")]
+    std: [f32; 3],
+}
+
+fn imagenet_mean() -> [f32; 3] {
+    [0.485, 0.456, 0.406]
+}
+
+fn imagenet_std() -> [f32; 3] {
+    [0.229, 0.224, 0.225]
+}
+
+impl Config {
+    /// Takes out of `model_args` what is the same for every architecture; the error names the argument.
+    fn arguments(&mut self, args: &mut serde_json::Map<String, Value>) -> std::result::Result<(), String> {
+        // Rates of training only.
+        args.retain(|key, _| key != "drop_rate" && key != "drop_path_rate");
+        if let Some(channels) = args.remove("in_chans").filter(|channels| *channels != 3) {
+            return Err(format!("in_chans is {channels}, but images have 3"));
+        }
+        if let Some(pool) = args.remove("global_pool") {
+            let name = pool.as_str().ok_or_else(|| format!("global_pool is {pool}, no name"))?;
+            self.global_pool = Some(name.to_owned());
+        }
+        if let Some(Value::Array(sides)) = args.get("img_size") {
+            let [height, width] = &sides[..] else { return Err("img_size has not two sides".into()) };
+            if height != width {
+                return Err(format!("img_size is {height} x {width}: expected a square"));
+            }
+            let side = height.clone();
+            args.insert("img_size".into(), side);
+        }
+        Ok(())
+    }
 }
 
 impl Encoder {
@@ -84,44 +147,68 @@ impl Encoder {
         if channels != 3 || height != width || height == 0 || height > 4096 {
             return refused(format!("input_size {:?}: expected [3, n, n]", config.pretrained_cfg.input_size));
         }
+        let (mean, std) = (config.pretrained_cfg.mean, config.pretrained_cfg.std);
+        if std.contains(&0.0) {
+            return refused("std must not be 0".into());
+        }
         let mut args = config.model_args.take().unwrap_or_default();
-        // Rates of training only.
-        args.retain(|key, _| key != "drop_rate" && key != "drop_path_rate");
+        config.arguments(&mut args).map_err(|what| Error::input(&path, format!("model_args.{what}")))?;
         let told = args.remove("num_classes").and_then(|n| n.as_u64()).map(|n| n as usize).or(config.num_classes);
         let tensors = Tensors::open(part)?;
         let (body, head) = Body::load(&tensors, &config, Value::Object(args), &path)?;
-        let head = tensors.linear(head, body.width())?;
-        if let Some(told) = told.filter(|told| *told != head.bias.len()) {
-            return refused(format!("num_classes is {told}, but the weights say {}", head.bias.len()));
+        let head = if told == Some(0) { None } else { Some(tensors.linear(head, body.width())?) };
+        let classes = head.as_ref().map_or(0, |head| head.bias.len());
+        if let Some(told) = told.filter(|told| *told != classes) {
+            return refused(format!("num_classes is {told}, but the weights say {classes}"));
         }
-        let side = match &body {
-            Body::Vit(vit) => vit.side(),
+        let (side, own) = match &body {
+            Body::Vit(vit) => (vit.side(), vit.side()),
             // The reference squashes to 224 whatever the encoder was trained at; a smaller training size is kept.
-            _ => height.min(PROTOCOL_SIDE),
+            _ => (height.min(PROTOCOL_SIDE), height),
         };
-        Ok(Self { body, head, side })
+        let look = Look { side, mean: pixels::CLIP_MEAN, std: pixels::CLIP_STD };
+        Ok(Self { body, head, look, own: Look { side: own, mean, std }, path })
     }
 
     /// timm's names of what can be loaded; `*` stands for any ending.
-    pub const ARCHITECTURES: &str = "vit_*, nf_resnet*, nf_regnet_b*, nfnet_l*, nfnet_f*, resnetN, mobilenetv2_*";
+    pub const ARCHITECTURES: &str =
+        "vit_*, deit_*, deit3_*, nf_resnet*, nf_regnet_b*, nfnet_l*, nfnet_f*, resnetN, mobilenetv2_*";
+
+    /// The same, shown images by `pixels`; [`Self::load`] shows them by the reference's.
+    #[must_use]
+    pub fn shown_by(self, pixels: Pixels) -> Self {
+        match pixels {
+            Pixels::Reference => self,
+            Pixels::Own => Self { look: self.own, ..self },
+        }
+    }
 
     /// Width and height of the images it takes, in pixels.
     pub fn side(&self) -> usize {
-        self.side
+        self.look.side
+    }
+
+    /// `image` as the encoder takes it: `[3, side, side]`, row by row.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the image has no pixels.
+    pub fn preprocess(&self, image: &RgbImage) -> Result<Vec<f32>> {
+        let Look { side, mean, std } = self.look;
+        pixels::squashed(image, side as u32, (mean, std))
     }
 
     /// Width of the features.
     pub fn width(&self, features: Features) -> usize {
         match features {
-            Features::Logits => self.head.weight.nrows(),
-            Features::Pooled => self.head.weight.ncols(),
+            Features::Logits => self.head.as_ref().map_or(0, |head| head.weight.nrows()),
+            Features::Pooled => self.body.width(),
         }
     }
 
     /// Normalised pixels `[b, 3, side, side]` to features `[b, width]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] for images of another size.
+    /// [`Error::Shape`] for images of another size; [`Error::Input`] for logits of an encoder whose classifier was removed.
     pub fn encode(&self, pixels: ArrayView4<'_, f32>, features: Features) -> Result<Array2<f32>> {
         let (side, found) = (self.side(), pixels.dim());
         if (found.1, found.2, found.3) != (3, side, side) {
@@ -132,17 +219,26 @@ impl Encoder {
                 found: format!("{:?}", pixels.shape()),
             });
         }
+        let head = match (features, &self.head) {
+            (Features::Pooled, _) => None,
+            (Features::Logits, Some(head)) => Some(head),
+            (Features::Logits, None) => {
+                let message =
+                    "has no classifier (num_classes is 0), so no logits: set evaluation.features = \"pooled\"";
+                return Err(Error::input(&self.path, message));
+            }
+        };
         let mut out = Array2::zeros((pixels.dim().0, self.width(features)));
         let rows: Vec<_> = out.rows_mut().into_iter().zip(pixels.outer_iter()).collect();
-        rows.into_par_iter().for_each(|(mut row, image)| row.assign(&self.one(image, features)));
+        rows.into_par_iter().for_each(|(mut row, image)| row.assign(&self.one(image, head)));
         Ok(out)
     }
 
-    fn one(&self, image: ArrayView3<'_, f32>, features: Features) -> Array1<f32> {
+    fn one(&self, image: ArrayView3<'_, f32>, head: Option<&Linear>) -> Array1<f32> {
         let pooled = self.body.pooled(image);
-        match features {
-            Features::Logits => self.head.forward(pooled.view().insert_axis(Axis(0))).remove_axis(Axis(0)),
-            Features::Pooled => pooled,
+        match head {
+            Some(head) => head.forward(pooled.view().insert_axis(Axis(0))).remove_axis(Axis(0)),
+            None => pooled,
         }
     }
 }
@@ -157,8 +253,9 @@ impl Body {
             }
             None => Ok(()),
         };
-        let found = if name.starts_with("vit_") {
-            (Self::Vit(vit::Vit::load(t, args, path)?), "head", "token")
+        let found = if vit::knows(name) {
+            let pool = config.global_pool.as_deref().unwrap_or("token");
+            (Self::Vit(vit::Vit::load(t, (name, pool), args, path)?), "head", pool)
         } else if nfnet::knows(name) {
             (Self::NormFree(nfnet::NormFreeNet::load(t, name, args, path)?), "head.fc", "avg")
         } else if resnet::knows(name) {

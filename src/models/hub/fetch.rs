@@ -4,7 +4,7 @@
 use super::{
     Hub, Name,
     client::{Client, Failure},
-    is_hash,
+    complete, is_hash,
     transfer::{RETRIES, Remote, download, link, pause},
 };
 use crate::{
@@ -67,6 +67,9 @@ impl Hub {
     /// hub refuses, cannot be reached or sends something else than it announced; [`Error::Io`] if the disk does not take
     /// it; whatever `watch` returns.
     pub fn fetch(&self, name: &Name, watch: Watch<'_>) -> Result<Fetched> {
+        if let Some(there) = self.there(name)? {
+            return Ok(there);
+        }
         let (client, listing, files) = self.ask(name)?;
         let model = self.cache.join(name.folder());
         let fetched = self.fetched(name, &listing, &files);
@@ -75,7 +78,7 @@ impl Hub {
         for file in &files {
             let place = folder.join(&file.rfilename);
             if !is_there(&place, file) {
-                let url = format!("{}/{}/resolve/{}/{}", self.endpoint, name.repo, listing.sha, file.rfilename);
+                let url = format!("{}/{}/resolve/{}/{}", self.endpoint, name.place(), listing.sha, file.rfilename);
                 let blob = model.join("blobs").join(file.hash());
                 if !blob.is_file() {
                     let wrong = |e| failed(name, &file.rfilename, e);
@@ -91,7 +94,16 @@ impl Hub {
         if name.revision() != listing.sha {
             fsio::write_atomic(&model.join("refs").join(name.revision()), listing.sha.as_bytes())?;
         }
+        complete::check(name, folder)?;
         Ok(fetched)
+    }
+
+    /// What the cache has of `name`, if nothing may be fetched and all of it that is read here is there.
+    fn there(&self, name: &Name) -> Result<Option<Fetched>> {
+        let Some(folder) = self.snapshot(name).ok().filter(|_| self.is_offline()) else { return Ok(None) };
+        complete::check(name, &folder)?;
+        let (files, bytes) = complete::size(&folder);
+        Ok(Some(Fetched { folder, files, bytes }))
     }
 
     /// What [`Hub::fetch`] would leave, and how many bytes of it are not there yet; nothing is fetched but the list.
@@ -99,6 +111,9 @@ impl Hub {
     /// # Errors
     /// As [`Hub::fetch`].
     pub fn lacking(&self, name: &Name) -> Result<(Fetched, u64)> {
+        if let Some(there) = self.there(name)? {
+            return Ok((there, 0));
+        }
         let (_, listing, files) = self.ask(name)?;
         let (fetched, blobs) = (self.fetched(name, &listing, &files), self.cache.join(name.folder()).join("blobs"));
         let there = |file: &Remote| is_there(&fetched.folder.join(&file.rfilename), file);
@@ -115,11 +130,8 @@ impl Hub {
     /// What the hub has of `name` that is read here.
     fn ask(&self, name: &Name) -> Result<(Client, Listing, Vec<Remote>)> {
         if self.is_offline() {
-            let message = format!(
-                "is set, so `{name}` is not fetched; unset it, or copy the model into {}",
-                self.cache.display()
-            );
-            return Err(Error::setting("HF_HUB_OFFLINE", message));
+            let way = format!("unset it, or copy the model into {}", self.cache.display());
+            return Err(Error::setting("HF_HUB_OFFLINE", format!("is set, so `{name}` is not fetched")).or(way));
         }
         let client = Client::new(self).map_err(|e| failed(name, "", e))?;
         let listing = self.listing(&client, name)?;
@@ -129,7 +141,8 @@ impl Hub {
 
     fn listing(&self, client: &Client, name: &Name) -> Result<Listing> {
         let revision = name.revision().replace('/', "%2F");
-        let url = format!("{}/api/models/{}/revision/{revision}?blobs=true", self.endpoint, name.repo);
+        let kind = if name.data { "datasets" } else { "models" };
+        let url = format!("{}/api/{kind}/{}/revision/{revision}?blobs=true", self.endpoint, name.repo);
         let wrong = |message: &str| Error::input(name.to_string(), format!("the hub's list of files {message}"));
         let mut bytes = Vec::new();
         for attempt in 0.. {
@@ -161,8 +174,28 @@ pub(super) fn failed(name: &Name, file: &str, failure: Failure) -> Error {
     Error::input(place, message)
 }
 
-/// The files that will be read, of all that a model has.
+/// The files that will be read, of all that a model has; of a data set all but what describes it.
 fn wanted(name: &Name, listing: &Listing) -> Result<Vec<Remote>> {
+    let files =
+        if name.data { listing.siblings.iter().filter(|file| is_data(file)).collect() } else { parts(name, listing)? };
+    if files.is_empty() {
+        return Err(Error::input(name.to_string(), "has no files of data"));
+    }
+    match files.iter().find(|f| !is_hash(f.hash()) || f.size() == 0) {
+        Some(file) => Err(failed(name, &file.rfilename, Failure::Final("the hub gives no hash or size for it".into()))),
+        None => Ok(files.into_iter().cloned().collect()),
+    }
+}
+
+/// Whether a file of a data set may hold some of it. Its path becomes one here: none may climb or hide.
+fn is_data(file: &Remote) -> bool {
+    let path = &file.rfilename;
+    let plain =
+        path.split('/').all(|part| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', '\0', ':']));
+    plain && file.size() > 0 && ![".md", ".py", ".gitattributes"].iter().any(|end| path.ends_with(end))
+}
+
+fn parts<'a>(name: &Name, listing: &'a Listing) -> Result<Vec<&'a Remote>> {
     let find = |path: &str| listing.siblings.iter().find(|f| f.rfilename == path);
     let index = find("model_index.json");
     let parts: &[&str] = if index.is_some() { &PARTS } else { &[""] };
@@ -186,10 +219,7 @@ fn wanted(name: &Name, listing: &Listing) -> Result<Vec<Remote>> {
         let message = "has no weights in safetensors; pickles are not read. Fetch it by other means, convert it and name the folder";
         return Err(Error::input(name.to_string(), message));
     }
-    match files.iter().find(|f| !is_hash(f.hash()) || f.size() == 0) {
-        Some(file) => Err(failed(name, &file.rfilename, Failure::Final("the hub gives no hash or size for it".into()))),
-        None => Ok(files.into_iter().cloned().collect()),
-    }
+    Ok(files)
 }
 
 fn is_shard(path: &str, start: &str) -> bool {

@@ -1,6 +1,7 @@
 //! What is asked of the rules of a foreign `tokenizer.json` before the crate applies them: it carries out any chain of them,
 //! and a few lines can make ten thousand million letters of one caption.
 
+use super::patterns;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -19,11 +20,26 @@ struct File {
     normalizer: Value,
     #[serde(default)]
     pre_tokenizer: Value,
+    model: Model,
 }
 
-/// Checks number and growth of the rules in `json`; the error says which is too much.
+/// What of the model says how words are put together.
+#[derive(Deserialize)]
+struct Model {
+    r#type: Option<String>,
+    /// Pairs of parts, which only this kind has.
+    merges: Option<serde::de::IgnoredAny>,
+}
+
+/// Checks number, growth and time of the rules in `json`; the error says which is too much.
 pub(super) fn check(json: &[u8]) -> Result<(), String> {
     let file: File = serde_json::from_slice(json).map_err(|e| format!("not a tokenizer: {e}"))?;
+    match file.model.r#type.as_deref() {
+        // The others' time can grow with the cube of a word's length.
+        Some("BPE") => {}
+        None if file.model.merges.is_some() => {}
+        _ => return Err("its model is no byte-pair encoding, which every CLIP's is".into()),
+    }
     let rules = flat(&file.normalizer, "normalizers");
     let splits = flat(&file.pre_tokenizer, "pretokenizers");
     if rules.len() > RULES || splits.len() > SPLITS {
@@ -31,6 +47,9 @@ pub(super) fn check(json: &[u8]) -> Result<(), String> {
         return Err(format!(
             "has {rules} normalizers and {splits} pretokenizers; at most {RULES} and {SPLITS} are read"
         ));
+    }
+    for rule in rules.iter().chain(&splits) {
+        rule["pattern"]["Regex"].as_str().map_or(Ok(()), patterns::check)?;
     }
     let mut growth = 1u64;
     for rule in rules {
@@ -89,8 +108,21 @@ mod tests {
         let file = json!({
             "normalizer": {"type": "Sequence", "normalizers": normalizers},
             "pre_tokenizer": {"type": "Sequence", "pretokenizers": splits},
+            "model": {"type": "BPE"},
         });
         check(file.to_string().as_bytes())
+    }
+
+    #[test]
+    fn what_takes_longer_than_in_proportion_to_the_text_is_refused_wherever_it_stands() {
+        let slow = json!({"type": "Replace", "pattern": {"Regex": "(a+)+\\k<1>"}, "content": ""});
+        assert!(checked(&[slow], 0).unwrap_err().contains("refers back"));
+        let split = json!({"type": "Split", "pattern": {"Regex": "(?=a)"}, "behavior": "Removed", "invert": false});
+        let of =
+            |split: &Value, model: Value| check(json!({"pre_tokenizer": split, "model": model}).to_string().as_bytes());
+        assert!(of(&split, json!({"type": "BPE"})).unwrap_err().contains("looks around"));
+        assert!(of(&Value::Null, json!({"type": "WordPiece"})).unwrap_err().contains("no byte-pair encoding"));
+        assert!(of(&Value::Null, json!({"merges": []})).is_ok());
     }
 
     #[test]

@@ -203,7 +203,7 @@ impl<'a> Sampler<'a> {
 /// The Runge-Kutta time steps, and all of them.
 fn pndm_timesteps(schedule: &Schedule, rising: &[i64]) -> Result<(Vec<i64>, Vec<i64>)> {
     if schedule.prediction == Prediction::Sample {
-        return Err(Error::setting("scheduler", "pndm cannot use a network that predicts the sample; take ddim"));
+        return Err(Error::setting("scheduler", "pndm cannot use a network that predicts the sample").or("take ddim"));
     }
     let n = rising.len();
     if schedule.config.skip_prk_steps {

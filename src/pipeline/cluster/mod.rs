@@ -9,6 +9,7 @@ mod narrow;
 mod points;
 mod seed;
 
+use super::setting;
 use super::{
     Ctx,
     space::embeddings::{Embeddings, Kept, fits},
@@ -19,9 +20,6 @@ use ndarray::{Array2, ArrayView2};
 use points::{Partition, Points};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-
-/// Most centres that a breath adds: each is a pass over all rows, and a few are what helps.
-const MAX_BREATH: usize = 1000;
 
 /// Number of an image cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -62,18 +60,7 @@ impl ClusterSettings {
     /// # Errors
     /// [`Error::Setting`] for a value out of range.
     pub fn check(&self) -> Result<()> {
-        for (name, value) in [("prototypes", self.prototypes), ("n_init", self.n_init), ("max_iter", self.max_iter)] {
-            if value == 0 {
-                return Err(Error::setting(format!("cluster.{name}"), "must be at least 1"));
-            }
-        }
-        if self.breath > MAX_BREATH {
-            return Err(Error::setting("cluster.breath", format!("{} is above {MAX_BREATH}", self.breath)));
-        }
-        if !(self.tolerance >= 0.0 && self.tolerance.is_finite()) {
-            return Err(Error::setting("cluster.tolerance", format!("must be 0 or more, not {}", self.tolerance)));
-        }
-        Ok(())
+        setting::check("cluster", self)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Prototypes to images: each image embedding, with its caption as prompt, is decoded by Stable unCLIP.
 
+use crate::pipeline::setting;
 use crate::pipeline::{Ctx, Report};
 use crate::{
     error::{Error, Result},
@@ -12,8 +13,6 @@ use serde::{Deserialize, Serialize};
 
 /// Latent pixels in one batch, both halves counted, unless told otherwise: 64 images of 8 x 8 latents, 1 of 64 x 64.
 const BATCH_PIXELS: usize = 1 << 13;
-/// Furthest that is gone: pictures burn out long before.
-const MAX_GUIDANCE: f64 = 100.0;
 pub(in crate::pipeline) const STAGE: &str = "synthesise";
 
 /// How images are drawn; the defaults are the method's (arXiv 2602.19756).
@@ -78,47 +77,37 @@ impl Request {
     }
 }
 
-/// Steps that decoders of this kind are trained with; so many noise levels too.
-const STEPS: usize = 1000;
-
 impl Settings {
     /// Whether `decoder` can do this.
     ///
     /// # Errors
     /// [`Error::Setting`] naming the first setting that is out of range.
     pub fn fits(&self, decoder: &Unclip) -> Result<()> {
-        self.within(decoder.schedule().len().min(STEPS), decoder.noise_levels())
+        self.check()?;
+        let no = |name: &str, value: usize, most: usize| {
+            Err(Error::setting(format!("synthesis.{name}"), format!("{value} is above {most}, this decoder's most")))
+        };
+        let (steps, levels) = (decoder.schedule().len(), decoder.noise_levels());
+        if self.steps > steps {
+            return no("steps", self.steps, steps);
+        }
+        if self.noise_level >= levels {
+            return no("noise_level", self.noise_level, levels.saturating_sub(1));
+        }
+        Ok(())
     }
 
     /// Whether there may be a decoder that can do this.
     ///
     /// # Errors
-    /// As [`Self::fits`].
+    /// [`Error::Setting`] naming the first setting that is out of range.
     pub fn check(&self) -> Result<()> {
-        self.within(STEPS, STEPS)
+        setting::check("synthesis", self)
     }
 
-    fn within(&self, steps: usize, levels: usize) -> Result<()> {
-        let no = |name: &str, message: String| Err(Error::setting(format!("synthesis.{name}"), message));
-        if self.steps == 0 || self.steps > steps {
-            return no("steps", format!("{} is not in 1..={steps}", self.steps));
-        }
-        if !(0.0..=MAX_GUIDANCE).contains(&self.guidance) {
-            return no("guidance", format!("{} is not in 0..={MAX_GUIDANCE}", self.guidance));
-        }
-        if self.noise_level >= levels {
-            return no("noise_level", format!("{} is not below {levels}", self.noise_level));
-        }
-        if !(1..=64).contains(&self.candidates) {
-            return no("candidates", format!("{} is not in 1..=64", self.candidates));
-        }
-        if self.batch == Some(0) {
-            return no("batch", "must be at least 1".into());
-        }
-        if self.output.is_some_and(|side| !(8..=4096).contains(&side)) {
-            return no("output", "must be from 8 to 4096 pixels".into());
-        }
-        Ok(())
+    /// Without what changes no image.
+    pub fn as_drawn(&self) -> Self {
+        Self { preview_every: 0, batch: None, ..self.clone() }
     }
 
     /// Images at once.

@@ -9,7 +9,7 @@ use crate::{
         prototypes::Prototype,
         space::{
             embeddings::{Embeddings, Kept},
-            nearest, prune,
+            nearest, stats,
         },
     },
 };
@@ -37,7 +37,7 @@ pub fn real_pairs(method: Method, data: &Embeddings, m: usize, seed: u64, ctx: &
     if m > n {
         return Err(Error::setting("cluster.prototypes", format!("{m} pairs asked of {n}; ask for at most {n}")));
     }
-    let scores = prune::similarities(data, ctx)?;
+    let scores = stats::similarities(data, ctx)?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let rows = match method {
         Method::Random | Method::Lors | Method::Covmatch | Method::Apm => {

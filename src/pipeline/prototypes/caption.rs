@@ -1,6 +1,7 @@
 //! A caption for every prototype: the training captions nearest to its text prototype.
 
 use super::Prototype;
+use crate::pipeline::setting;
 use crate::{
     data::{Pair, caption::PreCaption},
     error::{Error, Result},
@@ -52,7 +53,7 @@ impl CaptionSettings {
     /// # Errors
     /// [`Error::Setting`] for no candidates.
     pub fn check(&self) -> Result<()> {
-        if self.candidates == 0 { Err(Error::setting("caption.candidates", "must be at least 1")) } else { Ok(()) }
+        setting::check("caption", self)
     }
 }
 

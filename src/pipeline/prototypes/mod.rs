@@ -3,6 +3,7 @@
 pub mod assign;
 pub mod caption;
 
+use super::setting;
 use crate::error::Result;
 use crate::{
     kernels::vectors,
@@ -43,7 +44,7 @@ impl PrototypeSettings {
     /// # Errors
     /// None: every value is allowed.
     pub fn check(&self) -> Result<()> {
-        Ok(())
+        setting::check("prototype", self)
     }
 }
 

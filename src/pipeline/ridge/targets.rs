@@ -1,7 +1,8 @@
 //! Text targets solved for after the pictures exist, and how far pairs stand for one another.
 
 use super::{Space, Texts, Weighted};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::pipeline::setting;
 use crate::{
     kernels::{cholesky::Cholesky, vectors},
     pipeline::{Ctx, space::embeddings::Embeddings},
@@ -33,15 +34,7 @@ impl TargetSettings {
     /// # Errors
     /// [`Error::Setting`] naming the first that is out of range.
     pub fn check(&self) -> Result<()> {
-        for (name, value) in [("lam", self.lam), ("mu", self.mu), ("tau", self.tau)] {
-            if !(value > 0.0 && value.is_finite()) {
-                return Err(Error::setting(format!("targets.{name}"), format!("must be above 0, not {value}")));
-            }
-        }
-        if !(0.0..=1.0).contains(&self.eps) {
-            return Err(Error::setting("targets.eps", format!("must be from 0 to 1, not {}", self.eps)));
-        }
-        Ok(())
+        setting::check("targets", self)
     }
 }
 

@@ -2,13 +2,17 @@
 //! split (Choi, Mo, Chae, arXiv 2602.19756; first of Wu et al., arXiv 2308.07545).
 
 use super::recall::{Ranker, Recall};
+use crate::pipeline::setting;
 use crate::{
     data::ImageId,
     error::{Error, Result},
-    models::{encoders::Features, head::Head, host::normalise_rows},
-};
-use crate::{
-    models::train::{Trainer, Training},
+    kernels::vectors,
+    models::{
+        encoders::{Features, Pixels},
+        head::Head,
+        host::normalise_rows,
+        train::{Trainer, Training},
+    },
     pipeline::{Ctx, Report},
 };
 use ndarray::{Array2, ArrayView2, s};
@@ -25,10 +29,12 @@ use std::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Names of the image encoders: sub-folders of the encoders' folder, or names on the hub.
+    /// Names of the image encoders: sub-folders of the encoders' folder, paths of others, or names on the hub.
     pub encoders: Vec<String>,
     /// What of them describes an image.
     pub features: Features,
+    /// How they are shown images.
+    pub pixels: Pixels,
     /// Trainings with different initialisation.
     pub runs: usize,
     /// Passes over the distilled pairs.
@@ -103,6 +109,7 @@ impl Default for Settings {
         Self {
             encoders,
             features: Features::Logits,
+            pixels: Pixels::default(),
             runs: 5,
             epochs,
             lr,
@@ -122,21 +129,7 @@ impl Settings {
     /// # Errors
     /// [`Error::Setting`] naming the first setting that is out of range.
     pub fn check(&self) -> Result<()> {
-        let ranges = [
-            ("runs", (1..=1000).contains(&self.runs), "from 1 to 1000"),
-            ("epochs", (1..=1_000_000).contains(&self.epochs), "from 1 to 1000000"),
-            ("lr", self.lr > 0.0 && self.lr.is_finite(), "a positive number"),
-            ("momentum", (0.0..1.0).contains(&self.momentum), "at least 0 and below 1"),
-            ("weight_decay", self.weight_decay >= 0.0 && self.weight_decay.is_finite(), "0 or a positive number"),
-            ("batch", self.batch > 0, "at least 1"),
-            ("temperature", self.temperature > 0.0 && self.temperature.is_finite(), "a positive number"),
-            ("dropout", (0.0..1.0).contains(&self.dropout), "at least 0 and below 1"),
-            ("encoders", !self.encoders.is_empty(), "at least one"),
-        ];
-        match ranges.iter().find(|(_, ok, _)| !ok) {
-            None => Ok(()),
-            Some((name, _, range)) => Err(Error::setting(format!("evaluation.{name}"), format!("must be {range}"))),
-        }
+        setting::check("evaluation", self)
     }
 
     /// The part about training.
@@ -287,8 +280,8 @@ impl<'a> Student<'a> {
             let (expected, found) = ("at least one".into(), "none".into());
             return Err(Error::Shape { what: "distilled pairs", expected, found });
         }
-        finite("the distilled images' features", images.train)?;
-        finite("the distilled pairs' text targets", texts.train)?;
+        vectors::finite("the distilled images' features", images.train)?;
+        vectors::finite("the distilled pairs' text targets", texts.train)?;
         if let Some(soft) = texts.soft {
             same("rows of the correspondence", texts.train.nrows(), soft.nrows())?;
             same("columns of the correspondence", texts.train.nrows(), soft.ncols())?;
@@ -355,8 +348,8 @@ impl<'a> Gallery<'a> {
         same("width of the image features", image.ncols(), classes)?;
         same("width of the captions' embeddings", captions.text.ncols(), width)?;
         same("captions and their images", captions.text.nrows(), captions.image_of.len())?;
-        finite("the images' features", image)?;
-        finite("the captions' embeddings", captions.text)?;
+        vectors::finite("the images' features", image)?;
+        vectors::finite("the captions' embeddings", captions.text)?;
         Ranker::new(image.nrows(), captions.image_of)?;
         let mut image = image.to_owned();
         normalise_rows(&mut image);
@@ -381,15 +374,4 @@ impl<'a> Gallery<'a> {
 fn same(what: &'static str, expected: usize, found: usize) -> Result<()> {
     let shape = || Error::Shape { what, expected: expected.to_string(), found: found.to_string() };
     if expected == found { Ok(()) } else { Err(shape()) }
-}
-
-fn finite(what: &'static str, x: ArrayView2<'_, f32>) -> Result<()> {
-    match x.outer_iter().position(|row| row.iter().any(|v| !v.is_finite())) {
-        None => Ok(()),
-        Some(row) => Err(Error::Shape {
-            what,
-            expected: "finite numbers".into(),
-            found: format!("NaN or infinity in row {row}"),
-        }),
-    }
 }

@@ -5,7 +5,6 @@ use crate::{
     data::ImageSource,
     error::Result,
     models::encoders::{Encoder, Features},
-    pixels,
 };
 use ndarray::{Array2, Array4, Axis, s};
 use rayon::prelude::*;
@@ -13,8 +12,7 @@ use rayon::prelude::*;
 /// Images in memory at once.
 pub(in crate::pipeline) const BATCH: usize = 32;
 
-/// Features of every image, `[images, width]`, in order. Images are squashed to the encoder's side by Pillow's bicubic
-/// and standardised with CLIP's constants, as the protocol does for every encoder.
+/// Features of every image as the encoder is shown it, `[images, width]`, in order.
 ///
 /// # Errors
 /// [`crate::error::Error::Input`] or [`crate::error::Error::Io`] naming an image that cannot be read,
@@ -26,7 +24,7 @@ pub fn encode_features(encoder: &Encoder, kind: Features, images: &[ImageSource]
         ctx.step("encode images", i * BATCH, images.len())?;
         let planes = batch
             .par_iter()
-            .map(|image| image.with(|image| pixels::evaluation(image, side as u32)))
+            .map(|image| image.with(|image| encoder.preprocess(image)))
             .collect::<Vec<Result<Vec<f32>>>>();
         let mut x = Array4::zeros((batch.len(), 3, side, side));
         for (mut image, planes) in x.axis_iter_mut(Axis(0)).zip(planes) {

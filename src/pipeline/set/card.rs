@@ -18,7 +18,7 @@ pub fn card(manifest: &Value, captions: &[&str], scores: Option<&Value>) -> Stri
     let parts = [
         header(manifest, captions.len()),
         opening(manifest, captions.len()),
-        gallery(captions),
+        if manifest["files"].get(picture(0)).is_some() { gallery(captions) } else { String::new() },
         recalls(scores),
         loading(manifest, captions.len()),
         origin(manifest),

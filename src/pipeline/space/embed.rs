@@ -1,7 +1,7 @@
 //! Every image once and every caption once through CLIP.
 
 use super::{
-    embeddings::{Embeddings, finite},
+    embeddings::Embeddings,
     stats::{self, StatsSettings},
 };
 use crate::{
@@ -182,7 +182,7 @@ fn to_rows(what: &'static str, features: Vec<f32>, width: usize) -> Result<Array
     let (len, rows) = (features.len(), features.len() / width.max(1));
     let rows = Array2::from_shape_vec((rows, width), features);
     let rows = rows.map_err(|_| Error::Shape { what, expected: format!("rows of {width}"), found: len.to_string() })?;
-    finite(what, rows.view())?;
+    vectors::finite(what, rows.view())?;
     Ok(rows)
 }
 
@@ -229,7 +229,7 @@ mod tests {
             .unwrap();
         assert_eq!(told.duplicates, Some((same.count, 128)));
         assert!(told.ranks[1].unwrap().0 > 1.0);
-        let split = crate::pipeline::space::prune::similarities(&found, &Ctx::quiet()).unwrap();
+        let split = crate::pipeline::space::stats::similarities(&found, &Ctx::quiet()).unwrap();
         let sorted = |values: &[f32]| {
             let mut values = values.to_vec();
             values.sort_by(f32::total_cmp);

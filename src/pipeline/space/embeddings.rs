@@ -40,22 +40,14 @@ impl Embeddings {
         if let Some((row, i)) = image_of.iter().enumerate().find(|(_, i)| **i as usize >= image.nrows()) {
             return fail("image of a pair", format!("below {}", image.nrows()), format!("{i} in row {row}"));
         }
-        finite("image features", image.view())?;
-        finite("text features", text.view())?;
+        vectors::finite("image features", image.view())?;
+        vectors::finite("text features", text.view())?;
         let fingerprint = Fingerprint::of_content(
             "embeddings",
             &(image.dim(), &image_of),
             &[&fingerprint(image.view()), &fingerprint(text.view())],
         );
         Ok(Self { image, text, image_of, fingerprint })
-    }
-
-    /// As [`Rows::check`], for both.
-    ///
-    /// # Errors
-    /// Its.
-    pub fn check(&self) -> Result<()> {
-        self.image.check().and_then(|()| self.text.check())
     }
 
     /// Number of pairs.
@@ -86,17 +78,6 @@ fn fingerprint(rows: ArrayView2<f32>) -> Fingerprint {
         hash.update(&bytes);
     }
     Fingerprint::of_hash(hash)
-}
-
-pub(super) fn finite(what: &'static str, rows: ArrayView2<f32>) -> Result<()> {
-    match rows.rows().into_iter().position(|row| row.iter().any(|x| !x.is_finite())) {
-        Some(row) => Err(Error::Shape {
-            what,
-            expected: "finite numbers".into(),
-            found: format!("NaN or infinity in row {row}"),
-        }),
-        None => Ok(()),
-    }
 }
 
 /// Rows of the original pairs that stay, ascending.

@@ -7,7 +7,7 @@ use crate::{
     door,
     error::{Error, Result},
     fingerprint::Fingerprint,
-    fsio::{disk, sweep_litter, write_atomic, write_atomic_with},
+    fsio::{disk, own_folder, sweep_litter, write_atomic, write_atomic_with},
 };
 use artefact::Hashed;
 pub use artefact::{Artefact, Json, encode_png};
@@ -89,10 +89,8 @@ impl Store {
     /// # Errors
     /// [`Error::Setting`] if neither variable names an absolute path.
     pub fn default_dir() -> Result<PathBuf> {
-        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-        let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
-        let none = || Error::setting("store", "neither XDG_CACHE_HOME nor HOME is set; name a folder");
-        cache.map(|c| c.join("protostill")).ok_or_else(none)
+        own_folder("XDG_CACHE_HOME", ".cache")
+            .ok_or_else(|| Error::setting("store", "neither XDG_CACHE_HOME nor HOME is set").or("name a folder"))
     }
 
     /// The folder.

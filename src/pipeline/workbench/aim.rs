@@ -1,6 +1,7 @@
 //! What students match a set's pictures with, found once the pictures are there.
 
-use super::{Recipe, Workbench};
+use super::Workbench;
+use crate::pipeline::recipe::Recipe;
 use crate::{
     data::ImageSource,
     error::{Error, Result},

@@ -1,6 +1,7 @@
 //! From pairs to prototypes: which pairs are trusted, and what each method starts from.
 
-use super::{Prototyped, Recipe, Workbench, kept_name};
+use super::{Prototyped, Workbench, kept_name};
+use crate::pipeline::recipe::Recipe;
 use crate::{
     error::Result,
     fingerprint::Fingerprint,
@@ -15,12 +16,13 @@ use crate::{
             need::by_need,
         },
         prototypes::{Prototype, Prototypes, caption, mean},
-        space::{
-            embeddings::{Embeddings, Kept},
-            prune::{self, PruneMethod, PruneSettings},
-            trust::{Certificate, Trust, TrustSettings, certificates, trust},
-        },
+        space::embeddings::{Embeddings, Kept},
         store::Json,
+        trust::{
+            Certificate, Trust, TrustSettings, certificates,
+            prune::{self, PruneMethod, PruneSettings},
+            trust,
+        },
     },
 };
 use ndarray::ArrayView1;

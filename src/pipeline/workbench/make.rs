@@ -1,6 +1,7 @@
 //! Making distilled pairs: prototypes decoded, or real pairs chosen.
 
-use super::{Prototyped, Recipe, Workbench};
+use super::{Prototyped, Workbench};
+use crate::pipeline::recipe::Recipe;
 use crate::{
     data::{ImageSource, Pair},
     error::Result,
@@ -76,12 +77,21 @@ impl Workbench {
         })
     }
 
+    /// Names what makes a picture: the decoder and, where one of several candidates is kept, the CLIP that chooses it.
+    pub(super) fn made_by(&self, settings: &synthesize::Settings) -> Result<Fingerprint> {
+        let decoder = self.decoder_name()?;
+        match settings.candidates {
+            0 | 1 => Ok((*decoder).clone()),
+            _ => Ok(Fingerprint::of_stage("judged", &"", &[&decoder, self.clip()?.fingerprint()])),
+        }
+    }
+
     /// The images of these requests that the store has.
     ///
     /// # Errors
-    /// A decoder or a store that cannot be read.
+    /// A decoder, a CLIP or a store that cannot be read.
     pub fn made(&self, requests: &[Request], settings: &synthesize::Settings) -> Result<Vec<Option<RgbImage>>> {
-        let made_by = self.decoder_name()?;
+        let made_by = self.made_by(settings)?;
         let image = |r: &Request| Ok(self.store.get::<RgbImage>(&image_name(r, settings, &made_by))?.map(|(i, _)| i));
         requests.iter().map(image).collect()
     }
@@ -99,7 +109,7 @@ impl Workbench {
     ) -> Result<()> {
         let decoder = self.decoder()?;
         settings.fits(&decoder)?;
-        let made_by = self.decoder_name()?;
+        let made_by = self.made_by(settings)?;
         let names: Vec<Fingerprint> = requests.iter().map(|r| image_name(r, settings, &made_by)).collect();
         let mut missing = Vec::new();
         for (i, name) in names.iter().enumerate() {
@@ -306,12 +316,12 @@ pub(super) fn requests(seed: u64, prototypes: &[Prototype], captions: &[&str]) -
 }
 
 /// Names the picture of a request; pictures of equal requests are the same picture, whichever run asks.
-pub(super) fn image_name(request: &Request, settings: &synthesize::Settings, decoder: &Fingerprint) -> Fingerprint {
+pub(super) fn image_name(request: &Request, settings: &synthesize::Settings, made_by: &Fingerprint) -> Fingerprint {
     let embedding: Vec<u8> = request.image.iter().flat_map(|v| v.to_le_bytes()).collect();
     // How many are drawn at once and how often one looks changes no picture.
     let picture = synthesize::Settings { batch: None, preview_every: 0, ..settings.clone() };
     let asked = (Fingerprint::of_bytes(&embedding), &request.prompt, request.seed, picture);
-    Fingerprint::of_stage("synthesise", &asked, &[decoder])
+    Fingerprint::of_stage("synthesise", &asked, &[made_by])
 }
 
 /// The seed of prototype `index`: streams that neighbouring seeds and indices do not share (SplitMix64's finaliser).

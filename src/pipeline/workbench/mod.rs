@@ -3,31 +3,30 @@
 mod aim;
 mod choose;
 pub mod dry;
+mod given;
 mod look;
 mod make;
 mod once;
 mod provenance;
 mod score;
 
+use super::recipe::Recipe;
 use super::{
     Ctx,
     cluster::{self, ClusterSettings, Clusters, ImageClusters, TextClusters},
-    draw::synthesize,
-    methods::{Start, Way},
+    methods::Start,
     prototypes::{
-        self, PrototypeSettings, Prototypes,
+        self, Prototypes,
         assign::{self, Matching},
-        caption::{self, CaptionChoice, CaptionSettings},
+        caption::{self, CaptionChoice},
     },
-    ridge::targets::TargetSettings,
     space::{
         embeddings::{Embeddings, Kept},
-        prune::PruneSettings,
         rows::Rows,
         stats::{self, Stats, StatsSettings},
-        trust::Trust,
     },
     store::{Store, arrays::Arrays},
+    trust::{Trust, prune::PruneSettings},
 };
 use crate::{
     data::{Dataset, ready::Picked},
@@ -38,32 +37,10 @@ use crate::{
 };
 pub use make::image_seed;
 use once::{Once, lock};
-use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
 };
-
-/// What makes a distilled set out of a data set: the settings of every stage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Recipe {
-    /// Seed of everything random.
-    pub seed: u64,
-    /// How pairs are got.
-    pub method: Way,
-    /// Dropping mismatched pairs.
-    pub prune: PruneSettings,
-    /// Clustering; its `prototypes` is M for every method.
-    pub cluster: ClusterSettings,
-    /// Matched clusters to prototypes.
-    pub prototype: PrototypeSettings,
-    /// Choosing captions.
-    pub caption: CaptionSettings,
-    /// Decoding prototypes to images.
-    pub synthesis: synthesize::Settings,
-    /// What students match pictures with.
-    pub targets: TargetSettings,
-}
 
 /// The checkpoints a workbench works with.
 #[derive(Clone, Debug)]
@@ -144,7 +121,7 @@ impl Workbench {
         }
     }
 
-    /// The same with `bytes` of memory to use, whatever the machine has: ready features of more than half of it are mapped.
+    /// The same with `bytes` of memory to use, whatever the machine has: ready features of more than half of it are copied and mapped.
     #[must_use]
     pub fn within(self, bytes: u64) -> Self {
         Self { memory: bytes, ..self }
@@ -214,9 +191,7 @@ impl Workbench {
     /// # Errors
     /// Unreadable images, a broken checkpoint, a full disk, cancellation.
     pub fn embeddings(&self, ctx: &Ctx) -> Result<Arc<(Embeddings, Fingerprint)>> {
-        let found = self.embeddings.get(|| self.embedded(ctx))?;
-        found.0.check()?;
-        Ok(found)
+        self.embeddings.get(|| self.embedded(ctx))
     }
 
     fn embedding_name(&self, clip: &Clip) -> Fingerprint {
@@ -228,17 +203,13 @@ impl Workbench {
         matrix(image) + matrix(text) <= self.memory / 2
     }
 
-    /// Ready features in memory, or mapped if they do not fit: where they lie, or a copy in the store's folder if they are
-    /// of another type or in another order.
+    /// Ready features in memory, or, if they do not fit, in a copy that is mapped, in the store's folder: what others can cut
+    /// is not mapped.
     fn rows(&self, picked: &Picked, fits: bool) -> Result<Rows> {
-        match picked.in_place() {
-            _ if fits => Ok(picked.read()?.into()),
-            Some((path, offset)) => {
-                picked.check()?;
-                Rows::in_file(path, offset, picked.dim())
-            }
-            None => Rows::spilled(self.store.dir(), picked.dim(), |to| picked.copy_to(to)),
+        if fits {
+            return Ok(picked.read()?.into());
         }
+        Rows::spilled(self.store.dir(), picked.dim(), |to| picked.copy_to(to))
     }
 
     /// Statistics of the training embeddings, kept and pruned rows apart.

@@ -7,7 +7,7 @@ use crate::{
     fingerprint::Fingerprint,
     models::{
         clip::Clip,
-        encoders::{Encoder, Features},
+        encoders::{Encoder, Features, Pixels},
         files::MODEL,
         hub::{Hub, Name},
         weights::Checkpoint,
@@ -26,6 +26,10 @@ use crate::{
 };
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 impl Workbench {
     /// Trains on `set` and scores retrieval on the test split, once per encoder and run.
@@ -46,8 +50,8 @@ impl Workbench {
         let val = settings.selection == evaluate::Selection::Validation;
         let mut sides = Vec::new();
         for name in &settings.encoders {
-            let encoder = Student::load(&self.checkpoints.encoders, &self.checkpoints.hub, name)?;
-            let train = encode_features(&encoder.network, settings.features, &images, ctx)?;
+            let encoder = self.student(name, settings.pixels)?;
+            let train = self.shown(&encoder, settings.features, &images, ctx)?;
             let test = self.features(&encoder, settings.features, on, ctx)?;
             let val = if val { Some(self.features(&encoder, settings.features, "val", ctx)?) } else { None };
             sides.push((name, train, test, val));
@@ -85,6 +89,33 @@ impl Workbench {
             scored.points.into_iter().for_each(point);
         }
         Ok(scored.recalls)
+    }
+
+    /// Features `[m, c]` of a set's pictures: those that came with the data set, where it has nothing else of them.
+    fn shown(&self, encoder: &Student, kind: Features, images: &[ImageSource], ctx: &Ctx) -> Result<Array2<f32>> {
+        let absent = |image: &ImageSource| match image {
+            ImageSource::Absent(name) => Some(name.clone()),
+            _ => None,
+        };
+        if images.iter().all(|image| absent(image).is_none()) {
+            return encode_features(&encoder.network, kind, images, ctx);
+        }
+        let (train, name) = (&self.dataset.train, model(&encoder.name));
+        let lacks = |what: String| Error::setting("evaluation.encoders", what);
+        let ready = train.features.get(name).ok_or_else(|| {
+            let what =
+                format!("the set has no pictures, and the data set no features of its training images by `{name}`");
+            lacks(what).or(format!("put {name}_train_features.npy beside it"))
+        })?;
+        let places = train.images.iter().enumerate().filter_map(|(i, image)| Some((absent(image)?, i)));
+        let places: HashMap<PathBuf, usize> = places.collect();
+        let rows: Option<Vec<usize>> = images.iter().map(|image| places.get(&absent(image)?).copied()).collect();
+        ready.some(&rows.ok_or_else(|| lacks("the set is of images that the data set does not have".into()))?)
+    }
+
+    /// The encoder `name`, shown images by `pixels`.
+    pub(super) fn student(&self, name: &str, pixels: Pixels) -> Result<Student> {
+        Student::load(&self.checkpoints.encoders, &self.checkpoints.hub, name, pixels)
     }
 
     /// The split of that name, which must have pairs.
@@ -167,9 +198,12 @@ pub(super) struct Student {
 }
 
 impl Student {
-    /// `name` is a sub-folder of `folder`, or a name on the hub.
-    pub fn load(folder: &Checkpoint, hub: &Hub, name: &str) -> Result<Self> {
-        let on_hub = Name::parse(name).map(|_| Checkpoint::open(name, hub)).transpose()?;
+    /// `name` is a sub-folder of `folder`, the path of another one, or a name on the hub.
+    pub fn load(folder: &Checkpoint, hub: &Hub, name: &str, pixels: Pixels) -> Result<Self> {
+        // A path is one that looks like it: what has no slash lies in the folder of all encoders.
+        let own = (name.contains('/') && Path::new(name).is_dir()).then(|| Checkpoint::Folder(name.into()));
+        let named = || Name::parse(name).map(|_| Checkpoint::open(name, hub)).transpose();
+        let on_hub = own.map_or_else(named, |own| Ok(Some(own)))?;
         if on_hub.is_none() && (name.is_empty() || name.contains(['/', '\\']) || name.contains("..")) {
             return Err(Error::setting("evaluation.encoders", format!("`{name}` is not the name of an encoder")));
         }
@@ -178,13 +212,18 @@ impl Student {
             let message = format!("no encoder `{name}`: {} is missing", part.path("config.json").display());
             return Err(Error::setting("evaluation.encoders", message));
         }
-        let fingerprint = part.fingerprint(Some(MODEL), &["config.json"])?;
-        Ok(Self { name: name.to_owned(), network: Encoder::load(&part)?, fingerprint })
+        let files = part.fingerprint(Some(MODEL), &["config.json"])?;
+        let fingerprint = match pixels {
+            Pixels::Reference => files,
+            Pixels::Own => Fingerprint::of_content("encoder", &pixels, &[&files]),
+        };
+        Ok(Self { name: name.to_owned(), network: Encoder::load(&part)?.shown_by(pixels), fingerprint })
     }
 }
 
 /// What an encoder is called, without whose it is on the hub.
 pub(super) fn model(name: &str) -> &str {
+    let name = name.trim_end_matches('/');
     name.rsplit_once('/').map_or(name, |(_, model)| model)
 }
 

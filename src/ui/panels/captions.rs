@@ -10,9 +10,16 @@ use ratatui::layout::Rect;
 /// Draws the pane.
 pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
     let Some(protos) = &state.protos else { return prototypes::waiting(canvas, area, state) };
-    let (left, right) = if state.zoom { (area, Rect::default()) } else { columns(area, area.width / 2 - 1) };
+    let (left, right) = match (state.zoom, canvas.narrow()) {
+        (true, _) => (area, Rect::default()),
+        (false, true) => rows(area, area.height * 2 / 5),
+        (false, false) => columns(area, area.width / 2 - 1),
+    };
     list(canvas, left, state, protos);
     let Some(proto) = protos.list.get(state.prototype).filter(|_| !right.is_empty()) else { return };
+    if canvas.narrow() {
+        return candidates(canvas, right, state, protos, proto);
+    }
     let (upper, lower) = rows(right, right.height * 11 / 20);
     candidates(canvas, upper, state, protos, proto);
     neighbours::draw(canvas, Rect { y: lower.y + 1, height: lower.height - 1, ..lower }, state, proto);
@@ -20,7 +27,7 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
 
 fn list(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
     let theme = *canvas.theme;
-    let mut remark = match (state.draft.distinct, state.repeated()) {
+    let mut remark = match (state.draft.config.caption.distinct, state.repeated()) {
         (true, _) => "distinct".to_owned(),
         (false, 0) => "no caption repeats".to_owned(),
         (false, n) => format!("{n} repeated"),
@@ -42,11 +49,7 @@ fn list(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
         let badge = prototypes::badge(canvas, state.is_marked(top + i), state.pins.contains(&n));
         canvas.put(area.x + 4, y, 1, badge, theme.accent);
         canvas.put(area.x + 5, y, 1, sign, style);
-        let mark = match state.draft.captions.get(&(protos.basis.clone(), n)) {
-            Some(own) if own.row.is_some() => "chosen ",
-            Some(_) => "edited ",
-            None => "",
-        };
+        let mark = prototypes::by_hand(state, protos, n);
         canvas.pieces(
             area.x + 7,
             y,
@@ -55,7 +58,7 @@ fn list(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
         );
         canvas.touch_line(area.x, y, area.width, Action::PickPrototype(n));
         if top + i == at {
-            let style = if state.inside { theme.faint } else { theme.selected };
+            let style = if state.inside { theme.strong } else { theme.selected };
             canvas.shade(area.x, y, area.width, style);
         }
     }

@@ -5,5 +5,6 @@ pub mod data;
 pub mod gallery;
 pub mod log;
 mod neighbours;
+pub mod prototype;
 pub mod prototypes;
 pub mod runs;

@@ -2,7 +2,7 @@
 
 use super::neighbours;
 use crate::{
-    app::{Action, Cursor, ImageState, Outcome, Protos, State, Status, Work, count},
+    app::{Action, Cursor, ImageState, Outcome, Proto, Protos, State, Status, Work, count},
     ui::canvas::{Canvas, columns, rows},
 };
 use ratatui::{layout::Rect, style::Style};
@@ -39,11 +39,11 @@ pub fn waiting(canvas: &mut Canvas, area: Rect, state: &State) {
 fn number(canvas: &mut Canvas, area: Rect, state: &State) {
     let theme = *canvas.theme;
     let most = if state.measured.is_some() { state.most_prototypes() } else { 0 };
-    let label = format!("prototypes {:>5}", count(state.draft.prototypes));
+    let label = format!("prototypes {:>5}", count(state.draft.config.cluster.prototypes));
     canvas.put(area.x, area.y, 16, &label, theme.strong);
     let width = (area.width / 3).min(40);
     // Logarithmic: the step from 10 to 20 matters as much as that from 100 to 200.
-    let share = if most > 1 { (state.draft.prototypes as f64).ln() / (most as f64).ln() } else { 0.0 };
+    let share = if most > 1 { (state.draft.config.cluster.prototypes as f64).ln() / (most as f64).ln() } else { 0.0 };
     let to = |share: f64| Action::PrototypesAt(((most as f64).ln() * share).exp().round() as usize);
     canvas.slider(area.x + 18, area.y, width, share, to);
     let mut words = format!("of {} kept images", count(most));
@@ -59,7 +59,7 @@ fn number(canvas: &mut Canvas, area: Rect, state: &State) {
     let x = area.x + 20 + width;
     canvas.put(x, area.y, area.right().saturating_sub(x), &words, theme.dim);
     if !state.behind {
-        let words = format!("by {}", state.draft.way.in_words());
+        let words = format!("by {}", state.draft.config.method.in_words());
         canvas.put(area.x + 18, area.y + 1, area.width.saturating_sub(18), &words, theme.dim);
     }
     if state.behind && state.protos.is_some() {
@@ -81,12 +81,12 @@ pub fn mark(canvas: &Canvas, state: &ImageState) -> (&'static str, Style) {
     match (state, canvas.ascii) {
         (ImageState::Fresh, false) => ("●", theme.good),
         (ImageState::Stale, false) => ("◐", theme.warn),
-        (ImageState::Missing, false) => ("○", theme.faint),
+        (ImageState::Missing, false) => ("○", theme.dim),
         (ImageState::Queued, false) => ("◌", theme.dim),
         (ImageState::Forming(_), false) => ("◍", theme.accent),
         (ImageState::Fresh, true) => ("*", theme.good),
         (ImageState::Stale, true) => ("~", theme.warn),
-        (ImageState::Missing, true) => ("-", theme.faint),
+        (ImageState::Missing, true) => ("-", theme.dim),
         (ImageState::Queued, true) => (".", theme.dim),
         (ImageState::Forming(_), true) => ("o", theme.accent),
     }
@@ -105,6 +105,23 @@ pub fn badge(canvas: &Canvas, marked: bool, pinned: bool) -> &'static str {
     }
 }
 
+/// Who chose the caption of a prototype, in front of it; nothing for the rule.
+pub fn by_hand(state: &State, protos: &Protos, prototype: usize) -> &'static str {
+    match state.draft.captions.get(&(protos.basis.clone(), prototype)) {
+        Some(own) if own.row.is_some() => "chosen ",
+        Some(_) => "edited ",
+        None => "",
+    }
+}
+
+/// What the prototypes are sorted by.
+pub fn order(state: &State) -> String {
+    match state.found_here() {
+        Some(found) => format!("nearest to \"{}\"", crate::ui::text::fit(&found.words, 20)),
+        None => format!("by {}", state.sort.name()),
+    }
+}
+
 /// How many lines are marked, and what is in the title besides.
 pub fn remark(state: &State, words: String) -> String {
     match state.marked.count(&state.arranged, state.place()) {
@@ -116,12 +133,14 @@ pub fn remark(state: &State, words: String) -> String {
 fn table(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
     let theme = *canvas.theme;
     let remark = match state.filter.as_str() {
-        "" => format!("by {}", state.sort.name()),
+        "" => order(state),
         words => format!("\"{}\" {} of {}", crate::ui::text::fit(words, 16), state.arranged.len(), protos.list.len()),
     };
     canvas.title(area, "Prototypes", &self::remark(state, remark));
     let y = area.y + 1;
-    for (x, width, words) in [(0, 4, "#"), (5, 6, "cosine"), (12, 7, "support"), (20, 6, "tight")] {
+    let near = state.nearness();
+    let last = if near.is_some() { "near" } else { "tight" };
+    for (x, width, words) in [(0, 4, "#"), (5, 6, "cosine"), (12, 7, "support"), (20, 6, last)] {
         canvas.right(area.x + x, y, width, words, theme.dim);
     }
     // The state in words where there is room, else its mark alone.
@@ -138,14 +157,15 @@ fn table(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
         canvas.put(area.x + 4, y, 1, sign, theme.accent);
         canvas.right(area.x + 5, y, 6, &format!("{:.3}", proto.similarity), theme.text);
         canvas.right(area.x + 12, y, 7, &count(proto.support), theme.text);
-        canvas.right(area.x + 20, y, 6, &format!("{:.3}", proto.tightness), theme.text);
+        let third = near.as_ref().and_then(|all| all.get(n).copied().flatten()).unwrap_or(proto.tightness);
+        canvas.right(area.x + 20, y, 6, &format!("{third:.3}"), theme.text);
         let image = state.image_state(n);
         let (sign, style) = mark(canvas, &image);
         let word = if area.width >= 76 { image.word() } else { "" };
         canvas.pieces(area.x + 28, y, 9, &[(sign, style), (" ", theme.text), (word, theme.dim)]);
-        let own = state.draft.captions.contains_key(&(protos.basis.clone(), n));
-        let style = if own { theme.accent } else { theme.text };
-        canvas.put(words_at, y, area.right().saturating_sub(words_at), &pair.caption, style);
+        let room = area.right().saturating_sub(words_at);
+        let own = by_hand(state, protos, n);
+        canvas.pieces(words_at, y, room, &[(own, theme.accent), (&pair.caption, theme.text)]);
         canvas.touch_line(area.x, y, area.width, Action::PickPrototype(n));
         if top + i == at {
             canvas.shade(area.x, y, area.width, theme.selected);
@@ -167,10 +187,7 @@ fn why(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
     }
     let rest = Rect { y: rest.y + 1, height: rest.height - 1, ..rest };
     let (text, map) = rows(rest, 7);
-    let sure = proto.sure.map_or(String::new(), |(mismatched, any)| {
-        format!("withstands {any} of {} swapped, {mismatched:.1} expected", proto.support)
-    });
-    canvas.title(text, "Caption", &sure);
+    canvas.title(text, "Caption", &certificate(proto));
     for (near, (y, i)) in proto.candidates.iter().take(4).zip((text.y + 1..).zip(0..)) {
         let words = state.rows.captions.get(near.row as usize).map_or("", String::as_str);
         let chosen = i == proto.chosen;
@@ -182,6 +199,17 @@ fn why(canvas: &mut Canvas, area: Rect, state: &State, protos: &Protos) {
         canvas.put(text.x, text.y + 5, text.width, &words, theme.dim);
     }
     heat(canvas, map, protos);
+}
+
+/// What the caption withstands, and what is to be expected.
+pub fn certificate(proto: &Proto) -> String {
+    match proto.sure {
+        Some((mismatched, Some(any))) => {
+            format!("withstands {any} of {} swapped, {mismatched:.1} expected", proto.support)
+        }
+        Some((mismatched, None)) => format!("not certified; {mismatched:.1} mismatched expected"),
+        None => String::new(),
+    }
 }
 
 /// How many kept pairs lie in each image cluster (down) and text cluster (across): a good clustering is a bright diagonal.

@@ -7,6 +7,7 @@ use crate::{
     ui::{
         image::{self, Agreed, Protocol, Ready, Wish, ask},
         keymap, terminal,
+        theme::Theme,
     },
 };
 use std::io;
@@ -18,38 +19,54 @@ pub(super) type Asked = Option<oneshot::Receiver<io::Result<Vec<u8>>>>;
 impl Loop {
     /// Asks the terminal which pictures it knows and how large a cell is; the answer is waited for beside the loop.
     pub(super) fn ask(&mut self) -> Result<()> {
-        if let Some(why) = self.cells_alone.take() {
-            return self.settled(image::Agreed { why, ..Default::default() });
-        }
         let (answer, asked) = oneshot::channel();
         self.asked = Some(asked);
         // One that is spoken to anyway is not waited for until somebody types.
         let most = matches!(self.pixels, Wish::Only(_)).then_some(image::PATIENCE);
-        let ask = move || answer.send(ask::question().and_then(|()| ask::listen(most)));
+        let pixels = self.cells_alone.is_none();
+        let ask = move || answer.send(ask::question(pixels).and_then(|()| ask::listen(most)));
         let spawned = std::thread::Builder::new().name("terminal".into()).spawn(ask);
         if let Err(e) = spawned {
             return self.agree(Err(e));
         }
-        self.apply(Event::Pictures("half-blocks until the terminal says more".into()))
+        let why = self.cells_alone.clone().unwrap_or_else(|| "half-blocks until the terminal says more".into());
+        self.apply(Event::Pictures(why))
     }
 
     /// Settles how pictures are shown by what the terminal answered.
     pub(super) fn agree(&mut self, answer: io::Result<Vec<u8>>) -> Result<()> {
         self.asked = None;
-        self.settled(image::settle(self.pixels, answer, |name| std::env::var(name).ok()))
+        let agreed = image::settle(self.pixels, answer, |name| std::env::var(name).ok());
+        let agreed = match self.cells_alone.take() {
+            Some(why) => Agreed { protocol: None, why, ..agreed },
+            None => agreed,
+        };
+        self.settled(agreed)
     }
 
     /// Shows pictures as agreed, and takes up the keys.
     fn settled(&mut self, agreed: Agreed) -> Result<()> {
-        let Agreed { protocol, why, typed, cell } = agreed;
+        let Agreed { protocol, why, typed, cell, light } = agreed;
+        self.stand_on(light);
         self.overlay.speak(protocol, cell);
-        self.apply(Event::Pictures(why))?;
+        if why != self.state.shown_as {
+            self.apply(Event::Pictures(why))?;
+        }
         for key in keymap::typed(&typed) {
             self.apply(Event::Key(key))?;
         }
         self.keys = Some(keys()?);
         self.changed(ANSWER);
         Ok(())
+    }
+
+    /// Takes the colours for a ground that the terminal says is light or dark, unless the user said which.
+    pub(super) fn stand_on(&mut self, light: Option<bool>) {
+        let (asked, palette, depth) = (self.light, self.palette, self.look.theme.depth);
+        if let (None, Some(light)) = (asked, light) {
+            self.look.theme = Theme::of(palette, depth, light);
+            self.changed(ANSWER);
+        }
     }
 
     /// A terminal that was slow to answer is believed all the same.

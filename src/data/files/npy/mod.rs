@@ -1,20 +1,24 @@
-//! Feature matrices in `.npy` files and in `.npz` archives of them, read in place. Pickles are never read.
+//! Feature matrices in `.npy` files, in `.npz` archives of them and in `.safetensors` files, read in place, or where they are
+//! compressed from a temporary file. Pickles are never read.
 //!
-//! The format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
+//! The formats: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>,
+//! <https://github.com/huggingface/safetensors#format>.
 
+mod archive;
 mod header;
+mod tensors;
 
+use super::unpacked::Unpacked;
 use crate::{
     door,
     error::{Error, Result},
-    fsio::printable,
 };
-use header::Float;
+use header::{Float, Header};
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
 use std::{
     fs::File,
-    io::{Read, Seek, SeekFrom},
+    io::{self, Read, Seek, SeekFrom},
     path::Path,
     sync::Arc,
 };
@@ -32,85 +36,97 @@ pub(in crate::data) struct Matrix {
     float: Float,
     pub rows: usize,
     width: usize,
+    /// Whether a column's numbers follow each other, not a row's.
+    columns: bool,
+    /// Where they lie unpacked, if the file is compressed.
+    unpacked: Option<Arc<Unpacked>>,
 }
 
 impl Matrix {
     /// The matrix in the `.npy` file `path`; its header is checked against the file's length, its numbers are not read.
     ///
     /// # Errors
-    /// [`Error::Input`] saying what is wrong with the header: no npy file, another type than float16 or float32
-    /// (little-endian), not two axes, Fortran order, a file that is too short; [`Error::Io`].
+    /// [`Error::Input`] saying what is wrong with the header: no npy file, another type than float16, float32 or float64
+    /// (little-endian), not two axes, a file that is too short; [`Error::Io`].
     pub fn open(path: &Path) -> Result<Self> {
         let mut file = door::open(path).map_err(Error::io(path))?;
         let end = file.metadata().map_err(Error::io(path))?.len();
-        Self::at(path, &mut file, 0, end)
-    }
-
-    /// The arrays in the `.npz` file `path` by name, as `numpy.savez` writes it: stored, not compressed.
-    ///
-    /// # Errors
-    /// As [`Self::open`]; [`Error::Input`] for what is no zip, or is compressed.
-    pub fn open_archive(path: &Path) -> Result<Vec<(String, Self)>> {
-        let wrong = |e: zip::result::ZipError| {
-            Error::input(path, format!("not a readable npz file: {}", printable(&e.to_string())))
-        };
-        let mut file = door::open(path).map_err(Error::io(path))?;
-        let end = file.metadata().map_err(Error::io(path))?.len();
-        let mut archive = zip::ZipArchive::new(door::open(path).map_err(Error::io(path))?).map_err(wrong)?;
-        let mut found = Vec::new();
-        for i in 0..archive.len() {
-            let entry = archive.by_index_raw(i).map_err(wrong)?;
-            let name = printable(&entry.name().map_err(wrong)?);
-            let Some(name) = name.strip_suffix(".npy") else { continue };
-            if entry.compression() != zip::CompressionMethod::Stored || entry.encrypted() {
-                let message = format!("\"{name}\" is compressed; numpy.savez writes files that can be read in place");
-                return Err(Error::input(path, message));
-            }
-            let (Some(from), length) = (entry.data_start(), entry.size()) else { continue };
-            let to = from.saturating_add(length).min(end);
-            let about = |e: Error| match e {
-                Error::Input { path, message } => {
-                    Error::Input { path, message: format!("array \"{name}\": {message}") }
-                }
-                other => other,
-            };
-            found.push((name.to_owned(), Self::at(path, &mut file, from, to).map_err(about)?));
-        }
-        Ok(found)
+        Self::at(path, &mut file, 0, end, None)
     }
 
     /// The npy file that takes the bytes from `start` to `end` of `file`.
-    fn at(path: &Path, file: &mut File, start: u64, end: u64) -> Result<Self> {
-        let wrong = |message: String| Error::input(path, message);
+    fn at(path: &Path, file: &mut File, start: u64, end: u64, unpacked: Option<Arc<Unpacked>>) -> Result<Self> {
         file.seek(SeekFrom::Start(start)).map_err(Error::io(path))?;
-        let header = header::read(&mut file.take(end.saturating_sub(start))).map_err(wrong)?;
-        let offset = start + header.bytes;
-        let size = (header.rows as u64)
-            .checked_mul(header.width as u64)
-            .and_then(|n| n.checked_mul(header.float.bytes() as u64));
+        let header =
+            header::read(&mut file.take(end.saturating_sub(start))).map_err(|what| Error::input(path, what))?;
+        Self::of(path, start + header.bytes, end, header, unpacked)
+    }
+
+    /// The matrix that `header` says lies between `offset` and `end`.
+    fn of(path: &Path, offset: u64, end: u64, header: Header, unpacked: Option<Arc<Unpacked>>) -> Result<Self> {
+        let Header { float, rows, width, columns, .. } = header;
+        let wrong = |message: String| Err(Error::input(path, message));
+        let size = (rows as u64).checked_mul(width as u64).and_then(|n| n.checked_mul(float.bytes() as u64));
         let left = end.saturating_sub(offset);
         if size.is_none_or(|size| size > left) {
-            let message = format!("claims {} x {} numbers, but {left} bytes are left", header.rows, header.width);
-            return Err(wrong(message));
+            return wrong(format!("claims {rows} x {width} numbers, but {left} bytes are left"));
         }
-        if header.rows > u32::MAX as usize || !(1..=MAX_WIDTH).contains(&header.width) {
-            return Err(wrong(format!("{} x {} is no matrix of features", header.rows, header.width)));
+        if rows > u32::MAX as usize || !(1..=MAX_WIDTH).contains(&width) {
+            return wrong(format!("{rows} x {width} is no matrix of features"));
         }
-        let (rows, width, float) = (header.rows, header.width, header.float);
-        Ok(Self { path: path.into(), offset, float, rows, width })
+        Ok(Self { path: path.into(), offset, float, rows, width, columns, unpacked })
+    }
+
+    /// The file that holds the numbers.
+    fn file(&self) -> Result<File> {
+        let file = match &self.unpacked {
+            Some(unpacked) => unpacked.file(),
+            None => door::open(&self.path),
+        };
+        file.map_err(Error::io(&self.path))
     }
 
     /// Gives the bytes of rows `from..to` to `see`, some whole rows at a time.
     fn stream(&self, file: &mut File, from: usize, to: usize, see: &mut dyn FnMut(&[u8])) -> Result<()> {
         let row = self.width * self.float.bytes();
-        file.seek(SeekFrom::Start(self.offset + (from * row) as u64)).map_err(Error::io(&self.path))?;
-        let (at_once, mut left) = ((CHUNK / row).max(1), to - from);
-        let mut bytes = vec![0; at_once.min(left) * row];
-        while left > 0 {
-            let some = &mut bytes[..at_once.min(left) * row];
-            file.read_exact(some).map_err(Error::io(&self.path))?;
+        let (at_once, mut at) = ((CHUNK / row).max(1), from);
+        let mut bytes = vec![0; at_once.min(to - from) * row];
+        while at < to {
+            let rows = at_once.min(to - at);
+            let some = &mut bytes[..rows * row];
+            let read = if self.columns {
+                self.transposed(file, at, rows, some)
+            } else {
+                self.run(file, at * self.width, some)
+            };
+            read.map_err(Error::io(&self.path))?;
             see(some);
-            left -= some.len() / row;
+            at += rows;
+        }
+        Ok(())
+    }
+
+    /// Fills `to` with the numbers from the `first` on. Hands on what is unpacked share one position: each asks anew.
+    fn run(&self, file: &mut File, first: usize, to: &mut [u8]) -> io::Result<()> {
+        let from = self.offset + (first * self.float.bytes()) as u64;
+        match &self.unpacked {
+            Some(unpacked) => unpacked.read_into(from, to),
+            None => {
+                file.seek(SeekFrom::Start(from))?;
+                file.read_exact(to)
+            }
+        }
+    }
+
+    /// Fills `to` with rows whose numbers lie a column after the other.
+    fn transposed(&self, file: &mut File, from: usize, rows: usize, to: &mut [u8]) -> io::Result<()> {
+        let each = self.float.bytes();
+        let mut column = vec![0; rows * each];
+        for at in 0..self.width {
+            self.run(file, at * self.rows + from, &mut column)?;
+            for (row, number) in column.chunks_exact(each).enumerate() {
+                to[(row * self.width + at) * each..][..each].copy_from_slice(number);
+            }
         }
         Ok(())
     }
@@ -151,14 +167,6 @@ impl Table {
         self.width
     }
 
-    /// The file and the first byte of the numbers, if they lie in one file as they would lie in memory.
-    pub(in crate::data) fn whole(&self) -> Option<(&Path, u64)> {
-        match self.parts.as_slice() {
-            [only] if only.float == Float::Single && only.offset.is_multiple_of(4) => Some((&only.path, only.offset)),
-            _ => None,
-        }
-    }
-
     /// The first of its files, for messages.
     pub(in crate::data) fn path(&self) -> &Path {
         self.parts.first().map_or(Path::new(""), |p| &p.path)
@@ -197,7 +205,7 @@ impl Table {
     pub(in crate::data) fn hash(&self, hash: &mut Sha256) -> Result<()> {
         for part in &self.parts {
             hash.update(format!("{} {} {:?}\n", part.rows, part.width, part.float));
-            let mut file = door::open(&part.path).map_err(Error::io(&part.path))?;
+            let mut file = part.file()?;
             part.stream(&mut file, 0, part.rows, &mut |bytes| hash.update(bytes))?;
         }
         Ok(())
@@ -211,7 +219,7 @@ impl Table {
         let mut names = Vec::with_capacity(self.rows);
         for part in &self.parts {
             let row = part.width * part.float.bytes();
-            let mut file = door::open(&part.path).map_err(Error::io(&part.path))?;
+            let mut file = part.file()?;
             part.stream(&mut file, 0, part.rows, &mut |bytes| {
                 names.extend(bytes.chunks_exact(row).map(|row| format!("{:x}", Sha256::digest(row))));
             })?;
@@ -223,7 +231,7 @@ impl Table {
 /// Appends rows `from..to` of `part` to `numbers`.
 fn read_rows(part: &Matrix, from: usize, to: usize, numbers: &mut Vec<f32>) -> Result<()> {
     let before = numbers.len();
-    let mut file = door::open(&part.path).map_err(Error::io(&part.path))?;
+    let mut file = part.file()?;
     part.stream(&mut file, from, to, &mut |bytes| part.float.decode(bytes, numbers))?;
     match numbers[before..].iter().position(|v| !v.is_finite()) {
         None => Ok(()),

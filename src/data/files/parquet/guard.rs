@@ -7,6 +7,7 @@ use super::thrift::{
     Kind::{Binary, Bool, Byte, Double, Int, List, Struct},
     walk,
 };
+use crate::pixels::room;
 use parquet::{basic::Compression, errors::ParquetError, file::metadata::ColumnChunkMetaData};
 use std::{
     fs::File,
@@ -20,7 +21,7 @@ const DEPTH: usize = 64;
 const COLUMNS: usize = 100_000;
 /// Largest page that is unpacked however little it takes, in bytes; writers mean to fill one megabyte.
 const PAGE: u64 = 1 << 26;
-/// What is unpacked of each byte besides: text shrinks by less.
+/// What is unpacked of each byte besides: text shrinks by less. But never more than the room for pictures.
 const RATIO: u64 = 64;
 /// How a header of a page may be long; it can hold a least and a greatest value.
 const HEADERS: [u64; 2] = [1 << 13, 1 << 24];
@@ -188,13 +189,17 @@ pub(super) fn footer(file: &File) -> Result<()> {
 struct Header {
     packed: i64,
     unpacked: i64,
+    /// Values of a page that is no dictionary.
+    values: i64,
     /// Bytes before what is compressed, of a page of the second version, and whether anything is.
     levels: i64,
     plain: bool,
 }
 
-/// Checks that the pages of a column lie within it, and are not larger unpacked than their bytes can be worth.
-pub(super) fn pages(file: &File, column: &ColumnChunkMetaData) -> Result<()> {
+/// Checks that the pages of a column lie within it, and are not larger unpacked than their bytes can be worth. How many
+/// values each has, but for dictionaries.
+pub(super) fn pages(file: &File, column: &ColumnChunkMetaData) -> Result<Vec<u64>> {
+    let (room, mut values) = (room::most(), Vec::new());
     let (mut at, length) = column.byte_range();
     let end = at.saturating_add(length).min(file.metadata()?.len());
     while at < end {
@@ -208,12 +213,17 @@ pub(super) fn pages(file: &File, column: &ColumnChunkMetaData) -> Result<()> {
         if !(0..=most.cast_signed()).contains(&header.unpacked) {
             return wrong(format!("a page of {packed} bytes claims to unpack to {}", header.unpacked));
         }
+        if header.unpacked.cast_unsigned() > room {
+            let message = format!("a page unpacks to {} bytes; there is room for {room} (`--memory`)", header.unpacked);
+            return wrong(message);
+        }
+        values.extend(u64::try_from(header.values).ok().filter(|n| *n > 0));
         if matches!(column.compression(), Compression::BROTLI(_)) && !header.plain {
             brotli(&part(file, at, packed)?, &header)?;
         }
         at += packed;
     }
-    Ok(())
+    Ok(values)
 }
 
 fn header(file: &File, at: u64, end: u64) -> Result<Option<(Header, u64)>> {
@@ -222,6 +232,7 @@ fn header(file: &File, at: u64, end: u64) -> Result<Option<(Header, u64)>> {
         let see = &mut |path: &[i16], value| match (path, value) {
             ([2], Some(n)) => header.unpacked = n,
             ([3], Some(n)) => header.packed = n,
+            ([5 | 8, 1], Some(n)) => header.values = n,
             ([8, 5 | 6], Some(n)) => header.levels += n.clamp(0, i64::from(i32::MAX)),
             ([8, 7], Some(n)) => header.plain = n == 0,
             _ => {}

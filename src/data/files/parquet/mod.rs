@@ -1,5 +1,6 @@
-//! Text columns of parquet files.
+//! Columns of text and of bytes of parquet files.
 
+mod cells;
 mod guard;
 mod pages;
 mod thrift;
@@ -9,16 +10,19 @@ use crate::{
     door,
     error::{Error, Result},
     fsio::printable,
+    lfs,
 };
+pub use cells::Cells;
 use pages::Checked;
 use parquet::{
-    basic::Type,
+    basic::{ConvertedType, LogicalType, Type},
     column::reader::ColumnReaderImpl,
     data_type::{ByteArray, ByteArrayType},
     errors::ParquetError,
     file::reader::{FileReader, RowGroupReader, SerializedFileReader},
+    schema::types::ColumnDescriptor,
 };
-use std::{fs::File, path::Path};
+use std::{fs::File, path::Path, sync::Arc};
 
 /// Values read at once.
 const BATCH: usize = 1 << 16;
@@ -28,310 +32,256 @@ const MAX_ROWS: i64 = 100_000_000;
 /// or so, and what is said of every row once.
 const BASE: u64 = 1 << 27;
 const WORTH: u64 = 64;
+/// What a value takes at least, in bytes.
+const EACH: u64 = size_of::<Option<String>>() as u64;
 
 /// A column, row by row; `None` where it is null.
 pub(in crate::data) type Texts = Vec<Option<String>>;
 
-/// For each list of names, the first top-level text column of the parquet file `path` that has one of them. Rows are as
-/// many as the file says it has. What it all takes in memory is held to what a file of its length can be worth.
-///
-/// # Errors
-/// [`Error::Input`] for a file that is no parquet, is damaged, or claims more than that; [`Error::Io`].
-pub(in crate::data) fn text_columns(path: &Path, wanted: &[&[&str]]) -> Result<(usize, Vec<Option<Texts>>)> {
-    let file = door::open(path).map_err(Error::io(path))?;
-    let wrong = |what: &str| Error::input(path, format!("not a readable parquet file: {}", printable(what)));
-    // The crate's decoders index into pages as these say; a damaged one may be met by a panic.
-    let read = caught(|| read(file, wanted));
-    read.ok_or_else(|| wrong("its pages are damaged"))?.map_err(|e| wrong(&e.to_string()))
+/// The columns of a parquet file of which something is read, by the first part of their names.
+pub(in crate::data) struct Table {
+    path: Arc<Path>,
+    file: File,
+    reader: SerializedFileReader<File>,
+    rows: usize,
+    columns: Vec<(String, Holds)>,
+}
+
+/// What a column holds, and the numbers of its leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::data) enum Holds {
+    /// A text a row.
+    Text(usize),
+    /// A list of texts a row.
+    Texts(usize),
+    /// Bytes, and perhaps a name.
+    Bytes(usize, Option<usize>),
+    /// What is not read.
+    Other,
 }
 
 type Read<T> = std::result::Result<T, ParquetError>;
 
-/// Bytes that texts may still take.
-struct Budget(u64);
+impl Table {
+    /// Opens the parquet file `path`. Rows are as many as it says it has. What texts take in memory is held to what a file of
+    /// its length can be worth.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a file that is no parquet, is damaged, or claims more than that; [`Error::Io`].
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = door::open(path).map_err(Error::io(path))?;
+        let opened = guarded(path, || {
+            guard::footer(&file)?;
+            let reader = SerializedFileReader::new(file.try_clone()?)?;
+            let rows = reader.metadata().file_metadata().num_rows();
+            if !(0..=MAX_ROWS).contains(&rows) {
+                return Err(ParquetError::General(format!("claims {rows} rows")));
+            }
+            Ok((rows as usize, columns(&reader), reader))
+        });
+        let (rows, columns, reader) = opened.map_err(lfs::told(path))?;
+        Ok(Self { path: path.into(), file, reader, rows, columns })
+    }
 
-impl Budget {
-    fn take(&mut self, bytes: u64) -> Read<()> {
-        let too_much = || ParquetError::General("holds more text than a file of its length can be worth".into());
-        self.0 = self.0.checked_sub(bytes).ok_or_else(too_much)?;
+    /// Its columns in order.
+    pub fn columns(&self) -> &[(String, Holds)] {
+        &self.columns
+    }
+
+    /// How many rows it says it has.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Arc<Path> {
+        &self.path
+    }
+
+    /// The first column of text that has one of these names.
+    pub fn find(&self, names: &[&str]) -> Option<usize> {
+        let flat = |(name, holds): &(String, Holds)| match holds {
+            Holds::Text(leaf) | Holds::Bytes(leaf, _) if names.contains(&name.as_str()) => Some(*leaf),
+            _ => None,
+        };
+        self.columns.iter().find_map(flat)
+    }
+
+    /// The texts of a leaf of one a row.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn texts(&self, leaf: usize) -> Result<Texts> {
+        guarded(&self.path, || {
+            let mut texts = Vec::with_capacity(self.rows);
+            self.each(leaf, &mut |_, text| {
+                texts.push(text);
+                Ok(())
+            })?;
+            counted(texts, self.rows)
+        })
+    }
+
+    /// The texts of a leaf of any number a row.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn lists(&self, leaf: usize) -> Result<Vec<Vec<String>>> {
+        guarded(&self.path, || {
+            let mut lists: Vec<Vec<String>> = Vec::with_capacity(self.rows);
+            self.each(leaf, &mut |begins, text| {
+                if begins {
+                    lists.push(Vec::new());
+                }
+                match lists.last_mut() {
+                    Some(list) => list.extend(text),
+                    None => return Err(ParquetError::General("a list goes on before it begins".into())),
+                }
+                Ok(())
+            })?;
+            counted(lists, self.rows)
+        })
+    }
+
+    /// The cells of a leaf of bytes, where they lie.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn cells(&self, leaf: usize, stamp: String) -> Result<Cells> {
+        guarded(&self.path, || {
+            let groups = self.reader.metadata().row_groups();
+            Cells::of(&self.path, stamp, &self.file, groups.iter().map(|group| group.column(leaf)))
+        })
+    }
+
+    /// Gives every value of a leaf to `see`, and whether a row begins with it.
+    fn each(&self, leaf: usize, see: &mut dyn FnMut(bool, Option<String>) -> Read<()>) -> Read<()> {
+        let mut budget = BASE + WORTH * self.file.metadata()?.len();
+        take(&mut budget, self.rows as u64 * EACH)?;
+        for group in 0..self.reader.num_row_groups() {
+            let group = self.reader.get_row_group(group)?;
+            guard::pages(&self.file, group.metadata().column(leaf))?;
+            text_column(&*group, leaf, self.rows, &mut budget, see)?;
+        }
         Ok(())
     }
 }
 
-fn read(file: File, wanted: &[&[&str]]) -> Read<(usize, Vec<Option<Texts>>)> {
-    guard::footer(&file)?;
-    let mut budget = Budget(BASE + WORTH * file.metadata()?.len());
-    let again = file.try_clone()?;
-    let reader = SerializedFileReader::new(file)?;
-    let rows = reader.metadata().file_metadata().num_rows();
-    if !(0..=MAX_ROWS).contains(&rows) {
-        return Err(ParquetError::General(format!("claims {rows} rows")));
-    }
-    let schema = reader.metadata().file_metadata().schema_descr();
-    let flat = |i: &usize, names: &[&str]| {
-        let column = schema.column(*i);
-        column.max_rep_level() == 0 && matches!(column.path().parts(), [only] if names.contains(&only.as_str()))
-    };
-    let find = |names: &&[&str]| (0..schema.num_columns()).find(|i| flat(i, names));
-    let mut columns = Vec::new();
-    for at in wanted.iter().map(find) {
-        let Some(at) = at else {
-            columns.push(None);
-            continue;
-        };
-        budget.take(rows as u64 * size_of::<Option<String>>() as u64)?;
-        let mut texts = Vec::with_capacity(rows as usize);
-        for group in 0..reader.num_row_groups() {
-            let group = reader.get_row_group(group)?;
-            guard::pages(&again, group.metadata().column(at))?;
-            text_column(&*group, at, rows as usize, &mut budget, &mut texts)?;
-        }
-        if texts.len() as i64 != rows {
-            return Err(ParquetError::General(format!("claims {rows} rows, but a column has {}", texts.len())));
-        }
-        columns.push(Some(texts));
-    }
-    Ok((rows as usize, columns))
+/// What `read` gives; the error names the file. The crate's decoders index into pages as these say: a damaged one may be
+/// met by a panic.
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Read<T>) -> Result<T> {
+    let wrong = |what: &str| Error::input(path, format!("not a readable parquet file: {}", printable(what)));
+    caught(read).ok_or_else(|| wrong("its pages are damaged"))?.map_err(|e| wrong(&e.to_string()))
 }
 
-/// Appends the texts of a row group, up to `rows` in all.
-fn text_column(group: &dyn RowGroupReader, at: usize, rows: usize, budget: &mut Budget, texts: &mut Texts) -> Read<()> {
+fn take(budget: &mut u64, bytes: u64) -> Read<()> {
+    let too_much = || ParquetError::General("holds more text than a file of its length can be worth".into());
+    *budget = budget.checked_sub(bytes).ok_or_else(too_much)?;
+    Ok(())
+}
+
+fn counted<T>(column: Vec<T>, rows: usize) -> Read<Vec<T>> {
+    if column.len() == rows {
+        return Ok(column);
+    }
+    Err(ParquetError::General(format!("claims {rows} rows, but a column has {}", column.len())))
+}
+
+/// The columns by the first part of their leaves' names.
+fn columns(reader: &SerializedFileReader<File>) -> Vec<(String, Holds)> {
+    let schema = reader.metadata().file_metadata().schema_descr();
+    let mut columns: Vec<(String, Holds)> = Vec::new();
+    for leaf in 0..schema.num_columns() {
+        let column = schema.column(leaf);
+        let parts: Vec<&str> = column.path().parts().iter().map(String::as_str).collect();
+        let bytes = column.physical_type() == Type::BYTE_ARRAY;
+        let holds = match (parts.as_slice(), column.max_rep_level()) {
+            _ if !bytes => Holds::Other,
+            ([_], 0) if is_text(&column) || !is_picture(parts[0]) => Holds::Text(leaf),
+            ([_], 0) | ([_, "bytes"], 0) => Holds::Bytes(leaf, None),
+            ([_, "path"], 0) => Holds::Bytes(usize::MAX, Some(leaf)),
+            // A list of texts, or of structures of which one part is called so.
+            ([_] | [_, _] | [_, _, _], 1) => Holds::Texts(leaf),
+            ([_, .., "raw"], 1) => Holds::Texts(leaf),
+            _ => Holds::Other,
+        };
+        match columns.last_mut().filter(|(name, _)| name == parts[0] && parts.len() > 1) {
+            Some((_, known)) => *known = known.joined(holds),
+            None => columns.push((parts[0].to_owned(), holds)),
+        }
+    }
+    let whole = |holds| if matches!(holds, Holds::Bytes(usize::MAX, _)) { Holds::Other } else { holds };
+    columns.into_iter().map(|(name, holds)| (name, whole(holds))).collect()
+}
+
+impl Holds {
+    /// What a structure holds of which two leaves hold this.
+    fn joined(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Bytes(usize::MAX, path), Self::Bytes(bytes, None)) => Self::Bytes(bytes, path),
+            (Self::Bytes(bytes, _), Self::Bytes(usize::MAX, path)) => Self::Bytes(bytes, path),
+            (Self::Other, other) => other,
+            (known, _) => known,
+        }
+    }
+}
+
+fn is_text(column: &ColumnDescriptor) -> bool {
+    column.converted_type() == ConvertedType::UTF8 || matches!(column.logical_type_ref(), Some(LogicalType::String))
+}
+
+/// Columns of bytes that are no text unless they say so: what writers call pictures.
+fn is_picture(name: &str) -> bool {
+    ["image", "bytes", "jpg", "jpeg", "png", "webp", "img", "picture"].contains(&name)
+}
+
+/// Gives the values of a row group to `see`, up to `rows` rows.
+fn text_column(
+    group: &dyn RowGroupReader,
+    at: usize,
+    rows: usize,
+    budget: &mut u64,
+    see: &mut dyn FnMut(bool, Option<String>) -> Read<()>,
+) -> Read<()> {
     let about = group.metadata().column(at);
     let (name, descr) = (about.column_path().string(), about.column_descr_ptr());
     if descr.physical_type() != Type::BYTE_ARRAY {
         return Err(ParquetError::General(format!("column \"{name}\" holds no text")));
     }
-    let nullable = descr.max_def_level() > 0;
-    let left = (rows - texts.len()) as u64;
-    let pages = Checked { inner: group.get_column_page_reader(at)?, rows: left, nullable, bytes: budget.0 };
+    let (most, lists) = (descr.max_def_level(), descr.max_rep_level() > 0);
+    // Of lists every value counts, whether it is null or not.
+    let left = if lists { *budget / EACH } else { rows as u64 };
+    let pages =
+        Checked { inner: group.get_column_page_reader(at)?, rows: left, nullable: most > 0, lists, bytes: *budget };
     let mut column = ColumnReaderImpl::<ByteArrayType>::new(descr, Box::new(pages));
+    let mut row = 0;
     loop {
-        let (values, levels) = batch(&mut column, nullable)?;
-        if values.is_empty() && levels.is_empty() {
+        let (mut values, mut levels, mut repeats) = (Vec::new(), Vec::new(), Vec::new());
+        let definitions = (most > 0).then_some(&mut levels);
+        column.read_records(BATCH, definitions, lists.then_some(&mut repeats), &mut values)?;
+        if most == 0 {
+            levels = vec![0; values.len()];
+        }
+        if levels.is_empty() {
             return Ok(());
         }
-        budget.take(values.iter().map(|v| v.len() as u64).sum())?;
+        let held: u64 = values.iter().map(|v| v.len() as u64).sum();
+        take(budget, held + if lists { levels.len() as u64 * EACH } else { 0 })?;
         let text = |v: ByteArray| match std::str::from_utf8(v.data()) {
             Ok(text) => Ok(text.to_owned()),
-            Err(_) => Err(ParquetError::General(format!("column \"{name}\", from row {}: not UTF-8", texts.len() + 1))),
+            Err(_) => Err(ParquetError::General(format!("column \"{name}\", from row {}: not UTF-8", row + 1))),
         };
         let mut values = values.into_iter().map(text).collect::<Read<Vec<_>>>()?.into_iter();
-        if nullable {
-            texts.extend(levels.into_iter().map(|level| if level > 0 { values.next() } else { None }));
-        } else {
-            texts.extend(values.map(Some));
+        for (i, level) in levels.into_iter().enumerate() {
+            let begins = repeats.get(i).is_none_or(|repeat| *repeat == 0);
+            row += usize::from(begins);
+            see(begins, if level == most { values.next() } else { None })?;
         }
-        if texts.len() > rows {
+        if row > rows {
             return Err(ParquetError::General(format!("column \"{name}\" has too many rows")));
         }
     }
 }
 
-type Column = ColumnReaderImpl<ByteArrayType>;
-
-fn batch(column: &mut Column, nullable: bool) -> Read<(Vec<ByteArray>, Vec<i16>)> {
-    let (mut values, mut levels) = (Vec::new(), Vec::new());
-    column.read_records(BATCH, nullable.then_some(&mut levels), None, &mut values)?;
-    Ok((values, levels))
-}
-
 #[cfg(test)]
-pub(in crate::data) mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use parquet::{
-        basic::{Compression, Encoding},
-        file::{
-            properties::{WriterProperties, WriterVersion},
-            writer::SerializedFileWriter,
-        },
-        schema::parser::parse_message_type,
-    };
-    use proptest::prelude::*;
-    use std::sync::Arc;
-
-    /// A file with two text columns in row groups of two rows, the second one nullable.
-    pub fn sample(path: &Path, rows: &[(&str, Option<&str>)]) {
-        sample_by(Compression::SNAPPY, path, rows);
-    }
-
-    fn sample_by(codec: Compression, path: &Path, rows: &[(&str, Option<&str>)]) {
-        let schema =
-            "message m { required binary caption (UTF8); optional binary image_path (UTF8); optional int32 n; }";
-        let schema = Arc::new(parse_message_type(schema).unwrap());
-        let properties = Arc::new(WriterProperties::builder().set_compression(codec).build());
-        let mut file = SerializedFileWriter::new(File::create(path).unwrap(), schema, properties).unwrap();
-        for rows in rows.chunks(2) {
-            let mut group = file.next_row_group().unwrap();
-            let bytes = |t: &str| ByteArray::from(t);
-            let captions: Vec<_> = rows.iter().map(|r| bytes(r.0)).collect();
-            let mut column = group.next_column().unwrap().unwrap();
-            column.typed::<ByteArrayType>().write_batch(&captions, None, None).unwrap();
-            column.close().unwrap();
-            let paths: Vec<_> = rows.iter().filter_map(|r| r.1.map(bytes)).collect();
-            let levels: Vec<i16> = rows.iter().map(|r| i16::from(r.1.is_some())).collect();
-            let mut column = group.next_column().unwrap().unwrap();
-            column.typed::<ByteArrayType>().write_batch(&paths, Some(&levels), None).unwrap();
-            column.close().unwrap();
-            let mut column = group.next_column().unwrap().unwrap();
-            let numbers = vec![0; rows.len()];
-            let typed = column.typed::<parquet::data_type::Int32Type>();
-            typed.write_batch(&[], Some(&numbers), None).unwrap();
-            column.close().unwrap();
-            group.close().unwrap();
-        }
-        file.close().unwrap();
-    }
-
-    const ROWS: [(&str, Option<&str>); 3] = [("a dog", Some("/x/1.jpg")), ("é", None), ("third", Some("3.jpg"))];
-
-    #[test]
-    fn columns_are_found_by_any_of_their_names_with_their_nulls() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("m.parquet");
-        sample(&path, &ROWS);
-        let (rows, columns) = text_columns(&path, &[&["text", "caption"], &["image_path"], &["absent"]]).unwrap();
-        let text = |t: &str| Some(t.to_owned());
-        assert_eq!(rows, 3);
-        assert_eq!(columns[0].as_ref().unwrap(), &[text("a dog"), text("é"), text("third")]);
-        assert_eq!(columns[1].as_ref().unwrap(), &[text("/x/1.jpg"), None, text("3.jpg")]);
-        assert!(columns[2].is_none());
-        let wrong = text_columns(&path, &[&["n"]]).unwrap_err().to_string();
-        assert!(wrong.contains("m.parquet: ") && wrong.contains("\"n\" holds no text"), "{wrong}");
-    }
-
-    #[test]
-    fn every_codec_is_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("m.parquet");
-        let coded = [
-            Compression::GZIP(Default::default()),
-            Compression::ZSTD(Default::default()),
-            Compression::BROTLI(Default::default()),
-        ];
-        let plain = [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::LZ4, Compression::LZ4_RAW];
-        for codec in plain.into_iter().chain(coded) {
-            sample_by(codec, &path, &ROWS);
-            let (rows, columns) = text_columns(&path, &[&["caption"]]).unwrap();
-            assert_eq!((rows, columns[0].as_ref().unwrap()[1].as_deref()), (3, Some("é")), "{codec}");
-        }
-    }
-
-    /// A file of one page of captions in each row group, as `encoding` writes them.
-    fn encoded(path: &Path, encoding: Encoding, version: WriterVersion, rows: &[&str]) {
-        let schema = Arc::new(parse_message_type("message m { optional binary caption (UTF8); }").unwrap());
-        let properties = WriterProperties::builder().set_dictionary_enabled(false).set_encoding(encoding);
-        let properties = Arc::new(properties.set_writer_version(version).build());
-        let mut file = SerializedFileWriter::new(File::create(path).unwrap(), schema, properties).unwrap();
-        let mut group = file.next_row_group().unwrap();
-        let mut column = group.next_column().unwrap().unwrap();
-        let texts: Vec<_> = rows.iter().map(|t| ByteArray::from(*t)).collect();
-        column.typed::<ByteArrayType>().write_batch(&texts, Some(&vec![1; rows.len()]), None).unwrap();
-        column.close().unwrap();
-        group.close().unwrap();
-        file.close().unwrap();
-    }
-
-    #[test]
-    fn differences_of_lengths_and_of_texts_are_read_whatever_their_number() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("m.parquet");
-        for encoding in [Encoding::PLAIN, Encoding::DELTA_BYTE_ARRAY, Encoding::DELTA_LENGTH_BYTE_ARRAY] {
-            for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
-                for n in [1, 2, 32, 33, 128, 129, 1000] {
-                    let rows: Vec<String> =
-                        (0..n).map(|i| format!("a photo {} of {i}", "x".repeat(i * 7 % 90))).collect();
-                    let texts: Vec<&str> = rows.iter().map(String::as_str).collect();
-                    encoded(&path, encoding, version, &texts);
-                    let (_, columns) = text_columns(&path, &[&["caption"]]).unwrap();
-                    let read: Vec<_> = columns[0].iter().flatten().map(|t| t.as_deref().unwrap()).collect();
-                    assert_eq!(read, texts, "{encoding} {version:?} {n}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn texts_that_repeat_a_long_one_without_end_are_not_unpacked() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("m.parquet");
-        let long = "x".repeat(1 << 20);
-        for encoding in [Encoding::RLE_DICTIONARY, Encoding::DELTA_BYTE_ARRAY] {
-            let rows = vec![long.as_str(); 300];
-            if encoding == Encoding::DELTA_BYTE_ARRAY {
-                encoded(&path, encoding, WriterVersion::PARQUET_2_0, &rows);
-            } else {
-                sample_by(Compression::ZSTD(Default::default()), &path, &vec![(long.as_str(), None); 300]);
-            }
-            let length = std::fs::metadata(&path).unwrap().len();
-            let said = text_columns(&path, &[&["caption"]]).unwrap_err().to_string();
-            assert!(said.contains("text"), "{encoding}, {length} bytes: {said}");
-        }
-    }
-
-    #[test]
-    fn a_footer_beyond_the_file_and_a_schema_that_nests_or_claims_without_end_are_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("m.parquet");
-        let said = |footer: &[u8], length: u32| {
-            let file = [b"PAR1", footer, &length.to_le_bytes(), b"PAR1"].concat();
-            std::fs::write(&path, file).unwrap();
-            text_columns(&path, &[&["caption"]]).unwrap_err().to_string()
-        };
-        // 1: 1, 2: [each {4: "a", 5: children}], 3: 0, 4: []
-        let schema = |elements: u32, children: &[u8]| {
-            let mut footer = vec![0x15, 2, 0x19, 0xfc];
-            footer.extend([elements as u8 & 0x7f | 0x80, (elements >> 7) as u8 & 0x7f | 0x80, (elements >> 14) as u8]);
-            (0..elements).for_each(|_| footer.extend([&[0x48, 1, b'a', 0x15][..], children, &[0]].concat()));
-            footer.extend([0x16, 0, 0x19, 0x0c, 0]);
-            let length = footer.len() as u32;
-            (footer, length)
-        };
-        assert!(said(&[0; 9], u32::MAX).contains("its footer claims 4294967295 bytes"));
-        let (deep, length) = schema(30_000, &[2]);
-        assert!(said(&deep, length).contains("30000 columns, 30000 deep"));
-        let (many, length) = schema(1, &[0xfe, 0xff, 0xff, 0xff, 0x0f]);
-        assert!(said(&many, length).contains("claims more columns than it has"));
-        assert!(said(&deep[..100], 100).contains("its footer is damaged"));
-    }
-
-    /// What is said of a dictionary of 1.2 MB once its page claims to unpack to `claim` bytes.
-    fn claiming(codec: Compression, claim: u32) -> String {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("m.parquet");
-        sample_by(codec, &path, &[(&"a dog ".repeat(200_000), None)]);
-        let mut bytes = std::fs::read(&path).unwrap();
-        assert_eq!(bytes[4..7], [0x15, 4, 0x15], "{{1: dictionary, 2: ..");
-        let coded = claim << 1;
-        for (i, byte) in bytes[7..11].iter_mut().enumerate() {
-            assert_eq!(*byte >> 7, u8::from(i < 3), "another length");
-            *byte = (coded >> (7 * i)) as u8 & 0x7f | *byte & 0x80;
-        }
-        std::fs::write(&path, bytes).unwrap();
-        text_columns(&path, &[&["caption"]]).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_page_that_unpacks_to_more_than_it_claims_or_claims_more_than_it_is_worth_is_not_unpacked() {
-        let said = claiming(Compression::SNAPPY, (1 << 27) - 1);
-        assert!(said.contains("bytes claims to unpack to 134217727"), "{said}");
-        let said = claiming(Compression::BROTLI(Default::default()), 100);
-        assert!(said.contains("a page unpacks to more than it claims"), "{said}");
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn damaged_files_never_panic(at in 0usize..4000, to in any::<u8>(), cut in 0usize..8000) {
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("m.parquet");
-            sample(&path, &ROWS);
-            let mut bytes = std::fs::read(&path).unwrap();
-            let at = at % bytes.len();
-            bytes[at] = to;
-            bytes.truncate(cut);
-            std::fs::write(&path, bytes).unwrap();
-            let _ = text_columns(&path, &[&["caption"], &["image_path"]]);
-        }
-    }
-}
+pub(in crate::data) mod tests;

@@ -11,10 +11,11 @@ type Result<T> = std::result::Result<T, ParquetError>;
 /// The pages of a column of text: what each claims to hold is there, and is not worth more than `bytes` in all.
 pub(super) struct Checked {
     pub inner: Box<dyn PageReader>,
-    /// Rows to come.
+    /// Rows to come, or values.
     pub rows: u64,
-    /// Whether rows may be null.
+    /// Whether rows may be null, and whether they may have several values.
     pub nullable: bool,
+    pub lists: bool,
     pub bytes: u64,
 }
 
@@ -75,10 +76,14 @@ impl Checked {
             Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
                 (*def_levels_byte_len as usize).checked_add(*rep_levels_byte_len as usize)
             }
-            Page::DataPage { buf, def_level_encoding: Encoding::RLE, .. } if self.nullable => {
-                Some(u32::from_le_bytes(*buf.first_chunk()?) as usize + 4)
+            Page::DataPage { buf, def_level_encoding: Encoding::RLE, rep_level_encoding: Encoding::RLE, .. } => {
+                let mut at = 0usize;
+                for _ in 0..usize::from(self.nullable) + usize::from(self.lists) {
+                    at = at.checked_add(u32::from_le_bytes(*buf.get(at..)?.first_chunk()?) as usize)?.checked_add(4)?;
+                }
+                Some(at)
             }
-            _ => (!self.nullable).then_some(0),
+            _ => (!self.nullable && !self.lists).then_some(0),
         }
     }
 }

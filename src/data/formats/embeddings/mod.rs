@@ -2,7 +2,7 @@
 //!
 //! - clip-retrieval's folders: `img_emb/*.npy`, `text_emb/*.npy`, `metadata/*.parquet` (`caption`, `image_path`), row by
 //!   row, here or in `train/`, `val/`, `test/`;
-//! - `.npy` and `.npz` files beside the lists that [`source::open`](crate::data::open) reads, or beside `captions.txt` (a
+//! - `.npy`, `.npz` and `.safetensors` files beside the lists that [`source::open`](super::open) reads, or beside `captions.txt` (a
 //!   caption a line). Words of a name say what a file holds (`image`, `img`; `text`, `txt`) and for which split
 //!   (`train`, `val`, `test`, else its folder's name, else training; `NAME_text_embed.npz` alone is the test split's,
 //!   as PDS names it). Other words are allowed beside `emb`, `embed`, `embeds`, `embeddings` or `features`;
@@ -14,12 +14,14 @@
 
 use crate::{
     data::{
+        fields::Names,
         files::{
             npy::{Matrix, Table},
             parquet, text,
         },
-        folder::{file_names, folder_name, image_roots, read_list},
-        listing::{Listed, Listing, Origin},
+        folder::{Place, file_names, folder_name, image_roots, read_list},
+        formats::delimited,
+        listing::{Format, Listed, Listing, Origin},
         ready::Features,
         splits::{Part, split_folders, split_of},
     },
@@ -30,6 +32,26 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
+};
+
+/// clip-retrieval's folders.
+pub(in crate::data) const CLIP_RETRIEVAL: Format = Format {
+    name: "clip-retrieval",
+    words: "clip-retrieval's folders (img_emb, text_emb, metadata)",
+    is: |place| place.file.is_none() && is_clip_retrieval(&place.dir),
+    read: |place, _| clip_retrieval(&place.dir),
+};
+
+/// Captions without images, and features.
+pub(in crate::data) const CAPTIONS_FORMAT: Format = Format {
+    name: "captions",
+    words: "captions with ready features (captions.txt beside .npy, .npz or .safetensors)",
+    is: |place| {
+        let prose = |file: &PathBuf| !delimited::Table::is(file);
+        let lists = caption_lists(&place.dir);
+        place.file.is_none() && lists.values().any(prose) && has_text_features(&place.dir)
+    },
+    read: captioned,
 };
 
 /// Captions without images, a line each.
@@ -59,7 +81,9 @@ pub(in crate::data) fn beside(dir: &Path) -> Result<[Features; 3]> {
             }
             continue;
         }
-        let arrays = Matrix::open_archive(&path).map_err(lfs::told(&path))?;
+        let archive = path.extension().is_some_and(|e| e == "npz");
+        let open = if archive { Matrix::open_archive } else { Matrix::open_tensors };
+        let arrays = open(&path).map_err(lfs::told(&path))?;
         let only = arrays.len() == 1;
         for (array, matrix) in arrays {
             let side = if only { side_of(&name).or(side_of(&array)) } else { side_of(&array) };
@@ -93,7 +117,8 @@ fn feature_files(dir: &Path) -> Result<Vec<(Option<Part>, PathBuf)>> {
     let mut files = Vec::new();
     for (part, folder) in split_folders(dir) {
         let mut names = file_names(&folder)?;
-        names.retain(|n| n.ends_with(".npy") || (n.ends_with(".npz") && words(n).any(is_embedding)));
+        let archive = |n: &str| n.ends_with(".npz") || n.ends_with(".safetensors");
+        names.retain(|n| n.ends_with(".npy") || (archive(n) && words(n).any(is_embedding)));
         names.sort_by_key(|n| in_order(n));
         files.extend(names.iter().map(|n| ((folder != dir).then_some(part), folder.join(n))));
     }
@@ -147,7 +172,7 @@ fn in_order(name: &str) -> Vec<(String, u64)> {
 }
 
 /// Whether `dir`, or a folder of it named after a split, is laid out as clip-retrieval writes it.
-pub(in crate::data) fn is_clip_retrieval(dir: &Path) -> bool {
+fn is_clip_retrieval(dir: &Path) -> bool {
     split_folders(dir).iter().any(|(_, folder)| has_embeddings(folder))
 }
 
@@ -157,7 +182,7 @@ fn has_embeddings(folder: &Path) -> bool {
 
 /// Reads clip-retrieval's folders. Its image paths are those of another machine, often: an image is taken from below
 /// `dir` if the end of its path is found there.
-pub(in crate::data) fn clip_retrieval(dir: &Path) -> Result<Listing> {
+fn clip_retrieval(dir: &Path) -> Result<Listing> {
     let roots = Arc::new(image_roots(dir)?);
     let mut listing = Listing { name: folder_name(dir), ..Listing::default() };
     for (part, folder) in split_folders(dir).into_iter().filter(|(_, folder)| has_embeddings(folder)) {
@@ -197,10 +222,10 @@ fn table(dir: &Path) -> Result<Table> {
 
 /// Appends a row for each row of one parquet file.
 fn metadata(file: &Path, roots: &Arc<Vec<PathBuf>>, rows: &mut Vec<Listed>) -> Result<()> {
-    let wanted: [&[&str]; 2] = [&["caption", "text"], &["image_path", "file_name"]];
-    let (count, mut columns) = parquet::text_columns(file, &wanted).map_err(lfs::told(file))?;
-    let paths = columns.pop().flatten().unwrap_or_else(|| vec![None; count]);
-    let Some(captions) = columns.pop().flatten() else {
+    let table = parquet::Table::open(file)?;
+    let texts = |names: &[&str]| table.find(names).map(|leaf| table.texts(leaf)).transpose();
+    let paths = texts(&["image_path", "file_name"])?.unwrap_or_else(|| vec![None; table.rows()]);
+    let Some(captions) = texts(&["caption", "text"])? else {
         return Err(Error::input(file, "has no column \"caption\" or \"text\""));
     };
     let list: Arc<Path> = file.into();
@@ -225,17 +250,27 @@ fn name_by_features(rows: &mut [Listed], image: &Table) -> Result<()> {
     Ok(())
 }
 
-/// Reads `captions.txt`, here or in folders named after splits, with the features beside it.
-/// `None` if there is no such file, or no features.
-pub(in crate::data) fn captioned(dir: &Path) -> Result<Option<Listing>> {
-    let lists: BTreeMap<usize, PathBuf> = split_folders(dir)
-        .into_iter()
-        .map(|(part, folder)| (part as usize, folder.join(CAPTIONS)))
-        .filter(|(_, file)| file.is_file())
-        .collect();
-    let features = if lists.is_empty() { Default::default() } else { beside(dir)? };
-    if features.iter().all(|f| f.text.is_none()) {
-        return Ok(None);
+/// `captions.txt`, here or in folders named after splits.
+fn caption_lists(dir: &Path) -> BTreeMap<usize, PathBuf> {
+    let lists = split_folders(dir).into_iter().map(|(part, folder)| (part as usize, folder.join(CAPTIONS)));
+    lists.filter(|(_, file)| file.is_file()).collect()
+}
+
+/// Whether the names of files in `dir` say that they hold features of texts.
+fn has_text_features(dir: &Path) -> bool {
+    let of_text = |(_, path): &(Option<Part>, PathBuf)| {
+        let archive = path.extension().is_some_and(|e| e != "npy");
+        side_of(&stem(path)).map_or(archive, |side| side == Side::Text)
+    };
+    feature_files(dir).is_ok_and(|files| files.iter().any(of_text))
+}
+
+/// Reads `captions.txt` with the features beside it.
+fn captioned(place: &Place, _: &Names) -> Result<Listing> {
+    let dir = &place.dir;
+    let (lists, features) = (caption_lists(dir), beside(dir)?);
+    if lists.is_empty() || features.iter().all(|f| f.text.is_none()) {
+        return Err(Error::input(dir, "holds no captions.txt with features of its lines beside it"));
     }
     let mut listing = Listing { name: folder_name(dir), features, ..Listing::default() };
     let roots = Arc::new(Vec::new());
@@ -260,7 +295,7 @@ pub(in crate::data) fn captioned(dir: &Path) -> Result<Option<Listing>> {
         }
         listing.parts[part] = rows;
     }
-    Ok(Some(listing))
+    Ok(listing)
 }
 
 #[cfg(test)]

@@ -187,7 +187,7 @@ fn a_neighbours_features_beside_a_whole_set_are_left_out_by_file_and_shape() {
         put(dir.path(), name, rows(&[8.0, 9.0]));
         let set = open(dir.path()).unwrap();
         assert!(set.train.ready.is_none() && set.test.ready.is_none());
-        let noted = crate::data::source::list(dir.path()).unwrap().noted;
+        let noted = crate::data::source::list(dir.path(), &Default::default()).unwrap().1.noted;
         assert!(
             matches!(noted.as_slice(), [(crate::data::listing::Problem::LeftOut, place, 1)]
             if place.contains(name) && place.contains("2 x 2 numbers, but no features of the training images")),

@@ -1,38 +1,51 @@
 //! webdataset: tar shards whose members with one key are one sample. Read in place, nothing is unpacked.
 //!
 //! A member's key is its path up to the first dot of its last component, its extension what follows, as webdataset
-//! defines it. An image (`jpg`, `jpeg`, `png`, `webp`) and captions (`txt`: one a line; else `json`: a string, strings, or
-//! an object with `caption` or `text`) of one key in one shard are an image and its captions; other members are passed
-//! over, samples without image or caption skipped and counted. Names are only keys: one that climbs out leads nowhere.
+//! defines it. An image and captions (`txt`: one a line; else `json`: a string, strings, or an object with `caption` or
+//! `text`) of one key in one shard are an image and its captions; other members are passed over, samples without image or
+//! caption skipped and counted. Names are only keys: one that climbs out leads nowhere.
 //!
-//! Of several pictures, texts or JSON objects of one sample the first counts.
+//! Of several pictures, texts or JSON objects of one sample the first counts, unless a setting names another. A shard that is
+//! packed by gzip is unpacked to a temporary file.
 //!
 //! A shard belongs to the split that a word of its name says (`flickr_test_000.tar`), else its folder's
 //! (`val/000.tar`), else to training; but beside shards that are named training it is left out.
 
-use super::karpathy;
 use crate::{
     data::{
+        fields::Names,
         files::{
-            decode::read_part,
-            json,
             tarfile::{self, Member},
-            text,
+            unpacked::Unpacked,
         },
-        folder::{file_names, folder_name, stamp},
-        listing::{Listed, Listing, Origin, Problem, Shard},
-        splits::{Part, other_folders, part_of, split_folders, split_of},
+        folder::{Place, file_names, folder_name, stamp},
+        listing::{Format, Listing, Origin, Problem, Shard},
+        samples,
+        splits::{other_folders, parts_of},
     },
+    door,
     error::{Error, Result},
     fsio::printable,
     lfs,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    io::{Read, Seek},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+/// A folder of shards, one of them, or a pattern.
+pub(in crate::data) const FORMAT: Format = Format {
+    name: "webdataset",
+    words: "webdataset shards (.tar, .tar.gz)",
+    is: |place| {
+        let pattern = is_pattern(&place.path) && !place.path.exists();
+        pattern || place.files(&ENDINGS).is_ok_and(|shards| !shards.is_empty())
+    },
+    read,
+};
+
+const ENDINGS: [&str; 3] = [".tar", ".tar.gz", ".tgz"];
 /// Largest text or JSON member read, in bytes.
 const MAX_TEXT: u64 = 1 << 20;
 /// Most shards one pattern may name.
@@ -49,7 +62,7 @@ pub fn is_pattern(path: &Path) -> bool {
 ///
 /// # Errors
 /// [`Error::Input`] for braces that are neither, or too many shards.
-pub(in crate::data) fn expand(pattern: &Path) -> Result<Vec<PathBuf>> {
+fn expand(pattern: &Path) -> Result<Vec<PathBuf>> {
     let text = pattern.to_str().ok_or_else(|| Error::input(pattern, "the pattern is not UTF-8"))?;
     let mut paths = vec![String::new()];
     let mut rest = text;
@@ -83,133 +96,91 @@ fn choices(inside: &str) -> Option<Vec<String>> {
         .then(|| (first..=last).take(MAX_SHARDS + 1).map(|n| format!("{n:0width$}", width = from.len())).collect())
 }
 
-/// The `.tar` files in `dir` and in its folders named after splits, sorted.
-pub(in crate::data) fn shards_below(dir: &Path) -> Result<Vec<PathBuf>> {
-    let mut shards = Vec::new();
-    for (_, folder) in split_folders(dir) {
-        shards.extend(shards_in(&folder)?);
+/// The split that each shard's name says, else its folder's below the place.
+fn read(place: &Place, names: &Names) -> Result<Listing> {
+    let source = &place.path;
+    let braces = is_pattern(source) && !source.exists();
+    let shards = if braces { expand(source)? } else { place.files(&ENDINGS)? };
+    if shards.is_empty() {
+        return Err(Error::input(source, "holds no .tar file"));
     }
-    Ok(shards)
-}
-
-fn shards_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let names = file_names(folder)?;
-    Ok(names.iter().filter(|n| n.ends_with(".tar")).map(|n| folder.join(n)).collect())
-}
-
-/// The split that each shard's name says, else its folder's below `source`. One that says none is training, unless
-/// others say that they are.
-fn parts_of(source: &Path, shards: &[PathBuf]) -> Vec<Option<Part>> {
-    let here = |path: &PathBuf| path.parent() == Some(source) && source.is_dir();
-    let named = |path: &PathBuf| {
-        if here(path) { split_of(&path.file_stem()?.to_string_lossy()) } else { part_of(path) }
-    };
-    let said: Vec<Option<Part>> = shards.iter().map(named).collect();
-    let rest = (!said.contains(&Some(Part::Train))).then_some(Part::Train);
-    said.into_iter().map(|part| part.or(rest)).collect()
-}
-
-/// The samples of `shards`; `source` is what they were asked for as, for the data set's name.
-pub(in crate::data) fn list(source: &Path, shards: &[PathBuf]) -> Result<Listing> {
-    let mut parts = [vec![], vec![], vec![]];
-    let mut noted = Vec::new();
-    for (path, part) in shards.iter().zip(parts_of(source, shards)) {
-        let stamp = stamp(path).ok_or_else(|| Error::input(path, "there is no such shard"))?;
+    let folder = place.file.is_none();
+    let plain = source.to_string_lossy();
+    let before = Path::new(plain.split('{').next().unwrap_or_default());
+    let mut listing =
+        Listing::new(if folder { folder_name(source) } else { folder_name(before.parent().unwrap_or(before)) });
+    for (path, part) in shards.iter().zip(parts_of(source, &shards)) {
         let Some(part) = part else {
-            noted.push((Problem::LeftOut, path.display().to_string(), 1));
+            listing.note(Problem::LeftOut, path, 1);
             continue;
         };
-        let shard = Arc::new(Shard { path: Arc::from(path.as_path()), stamp });
-        let (rows, met) = samples(&shard)?;
-        parts[part as usize].extend(rows);
-        let met = met.into_iter().filter(|(_, count)| *count > 0);
-        noted.extend(met.map(|(problem, count)| (problem, path.display().to_string(), count)));
+        let shard = Arc::new(shard(path)?);
+        let members = members(&shard)?;
+        let (rows, met) = samples::samples(&shard.path, &members, names)?;
+        listing.add(part, rows);
+        met.into_iter().for_each(|(problem, count)| listing.note(problem, path, count));
     }
-    if source.is_dir() {
-        for folder in other_folders(source) {
-            noted.extend(shards_in(&folder)?.iter().map(|path| (Problem::LeftOut, path.display().to_string(), 1)));
-        }
+    for other in if folder { other_folders(source) } else { Vec::new() } {
+        let left = file_names(&other)?.into_iter().filter(|name| ENDINGS.iter().any(|end| name.ends_with(end)));
+        // A folder `data` is read as the place itself.
+        let left = left.filter(|_| !other.ends_with("data"));
+        left.for_each(|name| listing.note(Problem::LeftOut, &other.join(name), 1));
     }
-    let plain = source.to_string_lossy();
-    let folder = if source.is_dir() { source } else { Path::new(plain.split('{').next().unwrap_or_default()) };
-    let name = if source.is_dir() { folder_name(folder) } else { folder_name(folder.parent().unwrap_or(folder)) };
-    Ok(Listing { name, parts, noted, ..Listing::default() })
+    Ok(listing)
 }
 
-/// Members of one key.
-#[derive(Default)]
-struct Sample<'a> {
-    image: Option<&'a Member>,
-    text: Option<&'a Member>,
-    json: Option<&'a Member>,
-}
-
-/// What is wrong with a shard, and how often.
-type Met = [(Problem, usize); 3];
-
-/// The complete samples of one shard in the order of their first members, and what else was met.
-fn samples(shard: &Arc<Shard>) -> Result<(Vec<Listed>, Met)> {
-    let members = tarfile::members(&shard.path).map_err(lfs::told(&shard.path))?;
-    let (mut twice, mut odd) = (0, 0);
-    let mut order: HashMap<&str, usize> = HashMap::new();
-    let mut samples: BTreeMap<usize, Sample> = BTreeMap::new();
-    for member in &members {
-        let Some((key, extension)) = key_and_extension(&member.name) else { continue };
-        let next = order.len();
-        let sample = samples.entry(*order.entry(key).or_insert(next)).or_default();
-        let slot = match extension.rsplit('.').next().unwrap_or_default().to_ascii_lowercase().as_str() {
-            "jpg" | "jpeg" | "png" | "webp" => &mut sample.image,
-            "txt" => &mut sample.text,
-            "json" => &mut sample.json,
-            _ => continue,
-        };
-        twice += usize::from(slot.is_some());
-        slot.get_or_insert(member);
-    }
-    let mut rows = Vec::new();
-    let all = samples.len();
-    for sample in samples.values() {
-        let (Some(image), Some(words)) = (sample.image, sample.text.or(sample.json)) else { continue };
-        let (captions, both, more) = captions(shard, words, sample.text.is_some())?;
-        twice += usize::from(both);
-        odd += more;
-        rows.push(Listed {
-            image: image.name.clone(),
-            captions,
-            list: shard.path.clone(),
-            place: format!("byte {}", image.offset),
-            origin: Origin::Member { shard: shard.clone(), offset: image.offset, length: image.length },
-        });
-    }
-    let left_out = all - rows.len();
-    Ok((rows, [(Problem::IncompleteSample, left_out), (Problem::SaidTwice, twice), (Problem::NotANumber, odd)]))
-}
-
-/// `a/b` and `seg.png` of `a/b.seg.png`; `None` for hidden files, those without extension and webdataset's own `__…__`.
-fn key_and_extension(name: &str) -> Option<(&str, &str)> {
-    let base = name.rfind('/').map_or(0, |at| at + 1);
-    let dot = base + name[base..].find('.')?;
-    let ours = dot > base && !name[base..].starts_with("__") && dot + 1 < name.len();
-    ours.then(|| (&name[..dot], &name[dot + 1..]))
-}
-
-/// The captions in a text or JSON member, whether it has them by two keys, and how many NaNs.
-fn captions(shard: &Shard, member: &Member, plain: bool) -> Result<(Vec<String>, bool, usize)> {
-    let wrong = |what: &str| {
-        let message = format!("byte {}: \"{}\": {what}", member.offset, member.name);
-        Error::input(&*shard.path, printable(&message))
+/// The shard at `path`, unpacked where it is packed.
+fn shard(path: &Path) -> Result<Shard> {
+    let stamp = stamp(path).ok_or_else(|| Error::input(path, "there is no such shard"))?;
+    let file = door::open(path).map_err(Error::io(path))?;
+    let mut head = [0; 2];
+    let packed = (&file).read_exact(&mut head).is_ok() && head == [0x1f, 0x8b];
+    let unpack = || {
+        (&file).rewind()?;
+        Unpacked::gzip(&file)
     };
-    if member.length > MAX_TEXT {
-        return Err(wrong(&format!("{} bytes: too large for captions", member.length)));
+    let unpacked = packed.then(unpack).transpose();
+    let wrong = |e| Error::input(path, format!("not a readable gzip file: {e}"));
+    Ok(Shard { path: path.into(), stamp, unpacked: unpacked.map_err(wrong)?.map(Arc::new) })
+}
+
+/// A file in a shard.
+struct Inside {
+    shard: Arc<Shard>,
+    member: Member,
+}
+
+impl samples::Member for Inside {
+    fn name(&self) -> &str {
+        &self.member.name
     }
-    let bytes = read_part(&shard.path, &shard.path, member.offset, member.length)?;
-    if plain {
-        let text = text::text(bytes).map_err(|e| wrong(&e))?;
-        return Ok((text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect(), false, 0));
+
+    fn origin(&self) -> Origin {
+        Origin::Member { shard: self.shard.clone(), offset: self.member.offset, length: self.member.length }
     }
-    let bytes = text::unmarked(bytes).map_err(|e| wrong(&e))?;
-    let ((captions, both), odd) = json::read(&bytes, karpathy::captions).map_err(|e| wrong(&e.to_string()))?;
-    Ok((captions, both, odd))
+
+    fn read(&self) -> Result<Vec<u8>> {
+        if self.member.length > MAX_TEXT {
+            let (name, length) = (&self.member.name, self.member.length);
+            let message = format!("byte {}: \"{name}\": {length} bytes: too large for captions", self.member.offset);
+            return Err(Error::input(&*self.shard.path, printable(&message)));
+        }
+        self.shard.read(self.member.offset, self.member.length)
+    }
+
+    fn place(&self) -> String {
+        format!("byte {}", self.member.offset)
+    }
+}
+
+fn members(shard: &Arc<Shard>) -> Result<Vec<Inside>> {
+    let path = &shard.path;
+    let file = match &shard.unpacked {
+        Some(unpacked) => unpacked.file(),
+        None => door::open(path),
+    };
+    let members = tarfile::members(path, file.map_err(Error::io(path))?).map_err(lfs::told(path))?;
+    Ok(members.into_iter().map(|member| Inside { shard: shard.clone(), member }).collect())
 }
 
 #[cfg(test)]

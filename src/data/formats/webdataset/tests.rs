@@ -26,17 +26,12 @@ fn shard(path: &Path, members: &[(&str, &str)]) {
     fs::write(path, to.into_inner().unwrap()).unwrap();
 }
 
-fn captions(set: &Dataset) -> Vec<(u32, &str)> {
-    set.train.pairs.iter().map(|p| (p.image.0, p.caption.as_str())).collect()
+fn listing(dir: &Path) -> Listing {
+    read(&Place::open(dir, false).unwrap(), &Names::default()).unwrap()
 }
 
-#[test]
-fn keys_end_at_the_first_dot_of_the_last_component() {
-    assert_eq!(key_and_extension("a.b/c.seg.png"), Some(("a.b/c", "seg.png")));
-    assert_eq!(key_and_extension("0001.jpg"), Some(("0001", "jpg")));
-    for name in ["noext", "a.b/noext", ".hidden", "a/.hidden.png", "__key__.txt", "dot."] {
-        assert_eq!(key_and_extension(name), None, "{name}");
-    }
+fn captions(set: &Dataset) -> Vec<(u32, &str)> {
+    set.train.pairs.iter().map(|p| (p.image.0, p.caption.as_str())).collect()
 }
 
 #[test]
@@ -99,7 +94,7 @@ fn names_that_climb_out_are_only_keys() {
     let set = open(dir.path()).unwrap();
     assert_eq!(captions(&set), [(0, "hi"), (1, "ho")]);
     assert_eq!(set.train.images[0].decode().unwrap().dimensions(), (3, 2));
-    assert!(matches!(&set.train.images[0], ImageSource::Member { file, .. } if file.ends_with("a.tar")));
+    assert!(matches!(&set.train.images[0], ImageSource::Member { shard, .. } if shard.path.ends_with("a.tar")));
 }
 
 #[test]
@@ -112,7 +107,7 @@ fn of_two_pictures_of_a_sample_the_first_counts_and_the_other_is_noted() {
     let set = open(dir.path()).unwrap();
     assert_eq!(captions(&set), [(0, "x")]);
     assert_eq!(set.train.images[0].decode().unwrap().get_pixel(0, 0).0[0], 0);
-    let listing = list(dir.path(), &[dir.path().join("a.tar")]).unwrap();
+    let listing = listing(dir.path());
     assert_eq!(listing.noted, [(Problem::SaidTwice, dir.path().join("a.tar").display().to_string(), 1)]);
 }
 
@@ -128,7 +123,7 @@ fn shards_go_by_the_words_of_datasets_and_not_by_what_the_whole_folder_is_called
     }
     let all = home.path().join("all");
     assert_eq!(sizes(&open(&all).unwrap()), [1, 2, 1]);
-    let listing = list(&all, &shards_below(&all).unwrap()).unwrap();
+    let listing = listing(&all);
     assert_eq!(listing.noted, [(Problem::LeftOut, all.join("extra-0.tar").display().to_string(), 1)]);
 }
 
@@ -168,4 +163,24 @@ fn broken_json_and_broken_images_name_shard_and_member() {
     fs::write(&path, bytes).unwrap();
     let text = open(dir.path()).unwrap().train.images[0].decode().unwrap_err().to_string();
     assert!(text.contains("a.tar/0.png: not a readable image"), "{text}");
+}
+
+#[test]
+fn packed_shards_are_read_wherever_they_lie_and_half_a_one_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().join("plain");
+    shard(&plain, &[("0.png", ""), ("0.txt", "zero"), ("1.jpg", ""), ("1.gif", ""), ("1.txt", "one")]);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, &fs::read(&plain).unwrap()).unwrap();
+    let packed = packed.finish().unwrap();
+    let path = dir.path().join("set/data/train-0.tar.gz");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, &packed).unwrap();
+    let set = open(&dir.path().join("set")).unwrap();
+    assert_eq!(captions(&set), [(0, "zero"), (1, "one")]);
+    let first = |i: usize| set.train.images[i].decode().unwrap().get_pixel(0, 0).0[0];
+    assert_eq!((first(0), first(1)), (0, 2));
+    fs::write(&path, &packed[..packed.len() / 2]).unwrap();
+    let said = open(&path).unwrap_err().to_string();
+    assert!(said.contains("train-0.tar.gz: not a readable gzip file"), "{said}");
 }

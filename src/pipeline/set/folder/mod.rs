@@ -70,7 +70,12 @@ pub struct ReadSet {
 /// A line of `metadata.jsonl`, in Hugging Face's ImageFolder words.
 #[derive(Serialize, Deserialize)]
 struct Line {
-    file_name: String,
+    /// The picture; none where the source had only features of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file_name: Option<String>,
+    /// What the source calls a picture that is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     text: String,
     prototype: usize,
     support: u32,
@@ -180,12 +185,17 @@ impl DistilledSet {
         };
         let (mut lines, mut pngs) = (String::new(), Vec::new());
         for (i, pair) in self.pairs.iter().enumerate() {
-            let file_name = picture(i);
-            let png = encode_png(&pair.image.decode()?)?;
-            put(file_name.clone(), &png)?;
-            pngs.push(png);
+            let (file_name, key) = match &pair.image {
+                ImageSource::Absent(name) => (None, Some(name.display().to_string())),
+                image => {
+                    let png = encode_png(&image.decode()?)?;
+                    put(picture(i), &png)?;
+                    pngs.push(png);
+                    (Some(picture(i)), None)
+                }
+            };
             let (support, similarity) = (pair.support, pair.similarity);
-            let line = Line { file_name, text: pair.caption.clone(), prototype: i, support, similarity };
+            let line = Line { file_name, key, text: pair.caption.clone(), prototype: i, support, similarity };
             lines += &serde_json::to_string(&line).map_err(|e| Error::input(dir, e.to_string()))?;
             lines.push('\n');
         }
@@ -196,6 +206,9 @@ impl DistilledSet {
             None => arrays,
         };
         put(PROTOTYPES.into(), &arrays.to_bytes()?)?;
+        if pngs.len() < self.pairs.len() && !forms.is_empty() {
+            return Err(Error::setting("format", "takes pictures, and the source has only features of them"));
+        }
         for form in forms {
             for (name, bytes) in form.files(&self.pairs, &pngs)? {
                 put(name.into(), &bytes)?;
@@ -299,28 +312,31 @@ fn read_manifest(path: &Path) -> Result<(Value, Ours)> {
 fn read_pairs(dir: &Path, files: &BTreeMap<String, Fingerprint>) -> Result<Vec<DistilledPair>> {
     let path = dir.join(METADATA);
     let text = door::read_to_string(&path, door::TABLE).map_err(Error::io(&path))?;
-    let mut pairs = Vec::new();
+    let (mut pairs, mut shown) = (Vec::new(), 0);
     for (i, line) in text.lines().enumerate() {
         let wrong = |what: String| Error::input(&path, format!("line {}: {}", i + 1, printable(&what)));
         let line: Line = serde_json::from_str(line).map_err(|e| wrong(e.to_string()))?;
         if line.prototype != i {
             return Err(wrong(format!("prototype {} where {i} belongs", line.prototype)));
         }
-        if !files.contains_key(&line.file_name) {
-            return Err(wrong(format!("\"{}\" is not among the files of {MANIFEST}", line.file_name)));
-        }
+        let image = match (&line.file_name, &line.key) {
+            (Some(name), _) if files.contains_key(name) => ImageSource::File(dir.join(name)),
+            (Some(name), _) => return Err(wrong(format!("\"{name}\" is not among the files of {MANIFEST}"))),
+            (None, Some(key)) => ImageSource::Absent(key.into()),
+            (None, None) => return Err(wrong("neither file_name nor key".into())),
+        };
+        shown += usize::from(line.file_name.is_some());
         let caption = printable(&line.text);
         if caption.trim().is_empty() {
             return Err(wrong("the caption is empty".into()));
         }
-        let image = ImageSource::File(dir.join(&line.file_name));
         pairs.push(DistilledPair { image, caption, support: line.support, similarity: line.similarity });
     }
     let images = files.keys().filter(|name| name.starts_with("images/")).count();
-    if images == pairs.len() {
+    if images == shown {
         Ok(pairs)
     } else {
-        Err(Error::input(&path, format!("{} lines, but {MANIFEST} lists {images} images", pairs.len())))
+        Err(Error::input(&path, format!("{shown} lines with a picture, but {MANIFEST} lists {images} images")))
     }
 }
 
@@ -334,14 +350,13 @@ pub fn replaceable(dir: &Path, force: bool) -> Result<()> {
         let (_, ours) = read_manifest(&dir.join(MANIFEST)).ok()?;
         Some(Claim { by: MANIFEST, files: ours.files, later: |name| name == CARD || is_score(name) })
     };
+    let way = |edited| if edited { "`--force` replaces them; or name another folder" } else { "name another folder" };
     let why = match refusal(dir, claim, force)? {
-        None if !force && !card_is_ours(dir)? => {
-            Some(format!("\"{CARD}\" changed since it was written; `--force` replaces it"))
-        }
+        None if !force && !card_is_ours(dir)? => Some((format!("\"{CARD}\" changed since it was written"), true)),
         other => other,
     };
     match why {
-        Some(why) => Err(Error::setting("out", format!("{}: {why}; or name another folder", dir.display()))),
+        Some((why, edited)) => Err(Error::setting("out", format!("{}: {why}", dir.display())).or(way(edited))),
         None => Ok(()),
     }
 }

@@ -7,10 +7,9 @@ pub use plane::{Plane, plane};
 pub use spectrum::effective_rank;
 
 use super::{
-    embeddings::{Embeddings, Kept},
+    embeddings::{Embeddings, Kept, fits},
     nearest::Candidate,
     noise::clean_split,
-    prune,
 };
 use crate::error::{Error, Result};
 use crate::{kernels::vectors, pipeline::Ctx};
@@ -47,6 +46,26 @@ impl StatsSettings {
         }
         if self.bins == 0 { Err(Error::setting("stats.bins", "must be at least 1")) } else { Ok(()) }
     }
+}
+
+/// The cosine of every pair, `[pairs]`; 0 for an embedding of length 0.
+///
+/// # Errors
+/// [`Error::Shape`] if the arrays do not fit or hold a NaN, [`Error::Cancelled`].
+pub fn similarities(data: &Embeddings, ctx: &Ctx) -> Result<Vec<f32>> {
+    fits(data)?;
+    let texts = data.text.view();
+    let blocks: Vec<_> =
+        texts.axis_chunks_iter(Axis(0), vectors::BLOCK).zip(data.image_of.chunks(vectors::BLOCK)).collect();
+    let parts: Vec<Vec<f32>> = blocks
+        .into_par_iter()
+        .map(|(texts, images)| {
+            ctx.check()?;
+            let pair = |(text, &image)| vectors::cosine(data.image.row(image as usize), text) as f32;
+            Ok(texts.outer_iter().zip(images).map(pair).collect())
+        })
+        .collect::<Result<_>>()?;
+    Ok(parts.concat())
 }
 
 /// Minimum, 5 %, quarter, median, three quarters, 95 %, maximum, and the mean (numpy's linear rule). All 0 for no values.
@@ -147,7 +166,7 @@ pub struct Stats {
 pub fn stats(data: &Embeddings, kept: &Kept, settings: &StatsSettings, ctx: &Ctx) -> Result<Stats> {
     settings.check()?;
     ctx.step("stats", 0, 5)?;
-    let scores = prune::similarities(data, ctx)?;
+    let scores = similarities(data, ctx)?;
     kept.check(data)?;
     let (kept, pruned) = agreement(&scores, kept, settings.bins);
     ctx.step("stats", 1, 5)?;

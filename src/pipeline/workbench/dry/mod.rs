@@ -8,12 +8,13 @@ mod tries;
 
 use super::dry::cost::{Cost, Plan, Stage, cost, line};
 use super::{
-    Recipe, Workbench,
+    Workbench,
     choose::Choice,
     cluster_name, kept_name,
     make::{image_name, requests},
     matrix,
 };
+use crate::pipeline::recipe::Recipe;
 use crate::{
     data::ImageSource,
     error::Result,
@@ -27,9 +28,9 @@ use crate::{
         space::{
             embed,
             embeddings::{Embeddings, Kept},
-            prune::{self, PruneMethod},
         },
         store::{arrays::Arrays, encode_png},
+        trust::prune::{self, PruneMethod},
     },
 };
 use image::RgbImage;
@@ -124,7 +125,7 @@ impl Workbench {
         let (mut memory, mut disk) = (matrix(image) + matrix(text), 0);
         if !self.fits(image, text) {
             memory = 0; // the system gives mapped pages to whoever needs them
-            disk = [image, text].iter().filter(|p| p.in_place().is_none()).map(|p| matrix(p)).sum();
+            disk = matrix(image) + matrix(text);
         }
         plan.add(Stage::new("read features", (rows, "rows"), false).costs(seconds, memory, disk));
         Ok(())
@@ -138,7 +139,7 @@ impl Workbench {
                 let (image, text) = (ready.images()?, ready.texts());
                 let clustered = way.method.start() != Start::Pairs && self.store.knows("trust")
                     || way.method.start() == Start::Clusters && self.store.knows("cluster images");
-                clustered && (self.fits(image, text) || image.in_place().is_some() && text.in_place().is_some())
+                clustered && self.fits(image, text)
             }
         };
         if there { self.embeddings(ctx).map(Some) } else { Ok(None) }
@@ -259,7 +260,7 @@ impl Workbench {
     ) -> Result<Option<RgbImage>> {
         let (decoder, settings) = (self.decoder()?, &recipe.synthesis);
         settings.fits(&decoder)?;
-        let made_by = self.decoder_name()?;
+        let made_by = self.made_by(settings)?;
         let all = if complete { asked.len() } else { recipe.cluster.prototypes };
         let there: Vec<Fingerprint> = if complete { asked.as_slice() } else { &[] }
             .iter()

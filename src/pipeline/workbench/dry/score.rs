@@ -48,7 +48,7 @@ impl Workbench {
         let mut trained = Vec::new();
         let mut done = set.is_some() && self.store.knows("evaluate");
         for name in &settings.encoders {
-            let encoder = Student::load(&self.checkpoints.encoders, &self.checkpoints.hub, name)?;
+            let encoder = self.student(name, settings.pixels)?;
             for part in &parts {
                 self.plan_features(&encoder, settings, part, plan, ctx)?;
             }
