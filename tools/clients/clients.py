@@ -27,23 +27,28 @@ args = parser.parse_args()
 rows = []
 
 
+def tell(library, what, outcome, said):
+    rows.append((library, what, outcome, said))
+    print(f"{library:22}  {what:64}  {outcome:7}  {said}", flush=True)
+
+
 def row(library, what, check):
     """Runs `check`; what it returns is said beside `works`."""
     try:
         said = check()
-        rows.append((library, what, "works", said or ""))
+        tell(library, what, "works", said or "")
     except Exception as e:  # noqa: BLE001: whatever a library raises is its word on the matter
         said = f"{type(e).__name__}: {e}".splitlines()[0][:160]
-        rows.append((library, what, "FAILED", said))
+        tell(library, what, "FAILED", said)
 
 
 def refused(library, what, check):
     """A row that must fail with an error: silence would be worse."""
     try:
         check()
-        rows.append((library, what, "FAILED", "was taken without a word"))
     except Exception as e:  # noqa: BLE001
-        rows.append((library, what, "refused", f"{type(e).__name__}: {e}".splitlines()[0][:100]))
+        return tell(library, what, "refused", f"{type(e).__name__}: {e}".splitlines()[0][:100])
+    tell(library, what, "FAILED", "was taken without a word")
 
 
 def pixels(image):
@@ -257,9 +262,6 @@ if not args.datasets_only:
         open_clip_rows(full)
         tensorboard_rows(full)
 
-widths = [max(len(r[i]) for r in rows) for i in range(3)]
-for r in rows:
-    print("  ".join(cell.ljust(width) for cell, width in zip(r, widths)) + "  " + r[3])
 failed = sum(r[2] == "FAILED" for r in rows)
 print(f"{len(rows) - failed} passed, {failed} failed")
 if args.json:

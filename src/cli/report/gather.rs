@@ -33,8 +33,8 @@ pub struct Set {
     pub read: ReadSet,
     /// What `recall.json` holds.
     pub scores: Option<Value>,
-    /// Pictures of the first pairs, as data URIs.
-    pub pictures: Vec<String>,
+    /// Pictures of the first pairs, as data URIs; none where the source had only features of one.
+    pub pictures: Vec<Option<String>>,
     /// The real pairs nearest to each, or why there are none.
     pub real: std::result::Result<Vec<Vec<Real>>, String>,
 }
@@ -57,7 +57,11 @@ pub fn set(global: &Global, dir: &Path, embed: bool, ctx: &Ctx) -> Result<Set> {
     let whole = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
     let name = whole.file_name().map_or_else(|| dir.display().to_string(), |n| n.to_string_lossy().into_owned());
     let shown = read.set.pairs.iter().take(SHOWN);
-    let pictures = shown.map(|pair| uri(&pair.image.decode()?, SIDE, dir)).collect::<Result<_>>()?;
+    let pictures = shown.map(|pair| match &pair.image {
+        ImageSource::Absent(_) => Ok(None),
+        image => uri(&image.decode()?, SIDE, dir).map(Some),
+    });
+    let pictures = pictures.collect::<Result<_>>()?;
     let real = match real(global, &read, embed, ctx) {
         Err(Error::Cancelled) => return Err(Error::Cancelled),
         found => found.map_err(|e| e.to_string()),

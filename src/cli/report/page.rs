@@ -163,9 +163,9 @@ fn pairs(set: &Set) -> String {
         let caption = escaped(&pair.caption);
         let _ = write!(
             out,
-            "<li><div class=\"pair\"><img{} src=\"{picture}\" alt=\"Picture of pair {i}: {caption}\"><div><p>{caption}</p>\
+            "<li><div class=\"pair\">{}<div><p>{caption}</p>\
              <span class=\"small\">pair {i}, support {}, cosine {:.3}</span></div></div>",
-            tiny(picture),
+            img(picture.as_ref(), &format!("Picture of pair {i}: {caption}")),
             pair.support,
             pair.similarity
         );
@@ -177,17 +177,17 @@ fn pairs(set: &Set) -> String {
     out + "</ol>\n"
 }
 
-/// Small pictures are stored as PNG, and shown pixel by pixel.
-fn tiny(uri: &str) -> &'static str {
-    if uri.starts_with("data:image/png") { " class=\"tiny\"" } else { "" }
+/// A picture, if it is there, with its name; small ones, which are stored as PNG, pixel by pixel.
+fn img(uri: Option<&String>, name: &str) -> String {
+    let Some(uri) = uri else { return String::new() };
+    let class = if uri.starts_with("data:image/png") { " class=\"tiny\"" } else { "" };
+    format!("<img{class} src=\"{uri}\" alt=\"{name}\">")
 }
 
 fn beside(real: &[super::gather::Real]) -> String {
     let one = |r: &super::gather::Real| {
         let caption = escaped(&r.caption);
-        let picture = r.picture.as_ref().map_or_else(String::new, |uri| {
-            format!("<img{} src=\"{uri}\" alt=\"Real picture: {caption}\">", tiny(uri))
-        });
+        let picture = img(r.picture.as_ref(), &format!("Real picture: {caption}"));
         format!("<li>{picture}{:.3} {caption}</li>", r.similarity)
     };
     format!("<ul class=\"real\">{}</ul>", real.iter().map(one).collect::<String>())
