@@ -56,7 +56,7 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
         }
     };
     let recalls = bench.evaluate(&read.set, &config.evaluation, config.seed, &ctx)?;
-    let result = result(&config, &bench, &read, &recalls)?;
+    let result = result(&config, &bench, &read, &recalls);
     // Shown before it is written, and written before a failure to show it ends the run: what cannot be kept is seen at
     // least, and the other way round.
     let shown = show(global, &config, &result, &recalls, path.as_deref());
@@ -81,8 +81,8 @@ pub fn run(global: &Global, args: &Evaluate) -> Result<()> {
 }
 
 /// What is kept of it.
-fn result(config: &Config, bench: &Workbench, read: &ReadSet, recalls: &[EncoderRecall]) -> Result<Value> {
-    Ok(json!({
+fn result(config: &Config, bench: &Workbench, read: &ReadSet, recalls: &[EncoderRecall]) -> Value {
+    json!({
         "set": { "fingerprint": read.fingerprint, "method": read.set.method, "pairs": read.set.pairs.len(), "edited": read.edited },
         "dataset": { "name": bench.dataset().name, "fingerprint": bench.dataset().fingerprint },
         "selection": config.evaluation.selection.to_string(),
@@ -90,10 +90,10 @@ fn result(config: &Config, bench: &Workbench, read: &ReadSet, recalls: &[Encoder
         "split": config.evaluation.split.name(),
         "runs": config.evaluation.runs,
         "seed": config.seed,
-        "checkpoints": bench.students(&config.evaluation.encoders)?,
+        "checkpoints": bench.students(&config.evaluation.encoders),
         "protostill": about::json(),
         "encoders": recalls.iter().map(row).collect::<Vec<_>>(),
-    }))
+    })
 }
 
 fn show(

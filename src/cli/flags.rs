@@ -6,7 +6,10 @@ use crate::{
     fsio::printable,
     pipeline::setting::{Change, SETTINGS, Setting},
 };
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use clap::{
+    Arg, ArgMatches, Args, Command, FromArgMatches,
+    builder::{PossibleValue, PossibleValuesParser},
+};
 
 /// Settings that have a flag in one command, and what it makes of them.
 macro_rules! flags {
@@ -83,4 +86,10 @@ pub fn change(text: &str) -> std::result::Result<Change, String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     let unknown = || format!("no setting is called `{}`; `protostill settings` lists them", printable(name.trim()));
     Setting::find(name.trim()).ok_or_else(unknown)?.to(value)
+}
+
+/// The layouts that data sets are read in.
+pub fn layouts() -> PossibleValuesParser {
+    let value = |(name, words)| PossibleValue::new(name).help(words);
+    crate::data::source::layouts().map(value).collect::<Vec<_>>().into()
 }
