@@ -10,6 +10,8 @@ pub const CARD: &str = "README.md";
 /// Pairs that its gallery shows, and how many of them side by side.
 const SHOWN: usize = 8;
 const BESIDE: usize = 4;
+/// In the place of the gallery, where the source had features alone.
+const NO_PICTURES: &str = "It holds no pictures: `key` in `metadata.jsonl` is what the source calls each, `prototypes.safetensors` their features.\n";
 const SEAL: &str = "\n<!-- protostill ";
 
 /// The card of the set whose `manifest.json` this is, with these captions and, if it was evaluated, what `recall.json` holds.
@@ -18,7 +20,7 @@ pub fn card(manifest: &Value, captions: &[&str], scores: Option<&Value>) -> Stri
     let parts = [
         header(manifest, captions.len()),
         opening(manifest, captions.len()),
-        if manifest["files"].get(picture(0)).is_some() { gallery(captions) } else { String::new() },
+        if manifest["files"].get(picture(0)).is_some() { gallery(captions) } else { NO_PICTURES.into() },
         recalls(scores),
         loading(manifest, captions.len()),
         origin(manifest),
@@ -253,7 +255,7 @@ mod tests {
             "config": Config::default(),
             "dataset": { "name": "a | \"b\"", "fingerprint": "ff" },
             "checkpoints": { "clip": { "name": "org/clip", "commit": "abc", "weights": { "model.safetensors": "00" } } },
-            "files": { "webdataset/00000.tar": "" },
+            "files": { "images/0000.png": "", "webdataset/00000.tar": "" },
         })
     }
 

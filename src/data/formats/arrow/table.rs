@@ -291,7 +291,7 @@ impl Stream<'_> {
         }
         // A file's mark may be followed by zeros, up to 64 bytes in all.
         let mut bytes = self.message()?;
-        while bytes.is_none() && (8..64).contains(&self.at) {
+        while bytes.is_none() && (8..=64).contains(&self.at) {
             bytes = self.message()?;
         }
         let bytes = bytes.unwrap_or_default();
