@@ -147,9 +147,12 @@ impl State {
     fn back(&mut self) {
         if self.inside {
             self.inside = false;
-        } else if self.leave() {
-        } else if self.pane == Pane::Runs && self.reading.at.take().is_some() {
-        } else if self.zoom {
+            return;
+        }
+        if self.leave() || self.pane == Pane::Runs && self.reading.at.take().is_some() {
+            return;
+        }
+        if self.zoom {
             self.zoom = false;
         } else if self.unmark() {
         } else if self.has_filter() {

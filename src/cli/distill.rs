@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    data::ImageSource,
     error::{Error, Result},
     fsio::{printable, try_place},
     pipeline::{
@@ -109,7 +110,11 @@ fn summary(set: &DistilledSet) -> String {
         .enumerate()
         .map(|(i, p)| {
             let caption: String = printable(&p.caption).chars().take(60).collect();
-            vec![format!("images/{i:04}.png"), format!("{:.3}", p.similarity), p.support.to_string(), caption]
+            let image = match &p.image {
+                ImageSource::Absent(name) => printable(&name.display().to_string()),
+                _ => format!("images/{i:04}.png"),
+            };
+            vec![image, format!("{:.3}", p.similarity), p.support.to_string(), caption]
         })
         .collect();
     let mut table = render(&["image", "similarity", "support", "caption"], &rows);

@@ -16,10 +16,7 @@ use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
 use ratatui::layout::Rect;
 use std::{
     io::{self, Write},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -33,9 +30,6 @@ pub const MOST: usize = 80 * 1024;
 const SMALL: (u16, u16) = (6, 12);
 /// Pictures a terminal keeps for us.
 const KEPT: usize = 96;
-
-/// Whether kitty holds pictures that must go when the program does.
-static IN_KITTY: AtomicBool = AtomicBool::new(false);
 
 /// How pixels reach a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -329,7 +323,7 @@ impl Overlay {
             None => {
                 self.last += 1;
                 write!(out, "{}", kitty::transmit(self.last, png))?;
-                IN_KITTY.store(true, Ordering::SeqCst);
+                terminal::IN_KITTY.store(true, Ordering::SeqCst);
                 (placed.picture.clone(), cells, self.last)
             }
         };
@@ -356,9 +350,4 @@ impl Overlay {
         self.due = Some(Instant::now() + STILL);
         gone
     }
-}
-
-/// What takes every picture out of the terminal, when the program leaves it.
-pub fn wipe() -> &'static str {
-    if IN_KITTY.swap(false, Ordering::SeqCst) { kitty::WIPE } else { "" }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     canvas::{Canvas, rows},
-    view::FOOT,
+    status::FOOT,
 };
 use crate::app::{self, Command, Field, HelpLine, Modal, State, TOUR, completions, matching};
 use ratatui::layout::Rect;

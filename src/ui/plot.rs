@@ -13,6 +13,9 @@ use ratatui::{
     widgets::{Axis, Chart, Dataset, GraphType, Widget},
 };
 
+/// Points (x, y) of a line.
+type Points = Vec<(f64, f64)>;
+
 /// Dots drawn and left out, in turn: whole, dashed, dotted, dash and dot.
 const DASHES: [&[usize]; 4] = [&[1, 0], &[5, 3], &[1, 3], &[6, 2, 1, 2]];
 /// The same in a legend.
@@ -130,7 +133,7 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
     };
     let scale = if state.reading.log { "log · " } else { "" };
     let front = if plot.front.is_empty() { "" } else { "the front is plain · " };
-    canvas.title(area, plot.title, &format!("{scale}{front}{}", plot.of).trim_end_matches(" · ").to_owned());
+    canvas.title(area, plot.title, format!("{scale}{front}{}", plot.of).trim_end_matches(" · "));
     let keys = Keys::new(canvas, &plot);
     let at = state.reading.at.and_then(|at| plot.places().get(at).copied());
     let room = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
@@ -184,7 +187,7 @@ fn chart(canvas: &mut Canvas, area: Rect, plot: &Plot, keys: &Keys, (log, at): (
     let (scale, theme) = (Scale::new(plot, log), *canvas.theme);
     let dots = (f64::from(area.width) * 2.0, f64::from(area.height) * 4.0);
     let fine = if canvas.ascii { Marker::Custom('.') } else { Marker::Braille };
-    let mut sets: Vec<(Vec<(f64, f64)>, Marker, Style)> = Vec::new();
+    let mut sets: Vec<(Points, Marker, Style)> = Vec::new();
     for line in &plot.front {
         // Up only where a larger set is better.
         let mut steps: Vec<(f64, f64)> = Vec::new();

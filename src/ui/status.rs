@@ -6,6 +6,9 @@ use crate::app::{
 };
 use ratatui::layout::Rect;
 
+/// Lines of the foot: a rule, what is said or typed, the keys.
+pub const FOOT: u16 = 3;
+
 /// Lines that a notice takes at most.
 const MOST_LINES: usize = 8;
 

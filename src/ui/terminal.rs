@@ -15,6 +15,11 @@ use std::{
     thread::ThreadId,
 };
 
+/// Whether kitty holds pictures that must go when the program does.
+pub static IN_KITTY: AtomicBool = AtomicBool::new(false);
+/// Takes every picture off the screen and out of the terminal's memory.
+const WIPE: &str = "\x1b_Gq=2,a=d,d=A\x1b\\";
+
 /// Whether there is something to restore.
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
@@ -156,7 +161,7 @@ pub fn restore() {
     }
     // A terminal that is gone needs no restoring.
     let mut out = io::stdout();
-    let _ = write!(out, "{MOUSE_OFF}{}", super::image::wipe());
+    let _ = write!(out, "{MOUSE_OFF}{}", if IN_KITTY.swap(false, Ordering::SeqCst) { WIPE } else { "" });
     let _ = queue!(out, EndSynchronizedUpdate, event::DisableFocusChange, event::DisableBracketedPaste);
     let _ = out.flush();
     // Motions of the mouse and late answers that are on their way are not for the shell.

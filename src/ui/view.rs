@@ -14,9 +14,6 @@ use ratatui::{buffer::Buffer, layout::Rect};
 /// The smallest terminal that shows every pane: half of a usual one, one part of a pane at a time.
 pub const LEAST: (u16, u16) = (60, 16);
 
-/// Lines of the foot: a rule, what is said or typed, the keys.
-pub const FOOT: u16 = 3;
-
 /// How to draw, as opposed to what.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
@@ -58,7 +55,7 @@ pub fn draw(buf: &mut Buffer, state: &State, look: &Look) -> Drawn {
     let inner = Rect { x: 1, width: area.width - 2, ..area };
     // A line of air under the tabs where there is room for it.
     let (head, rest) = rows(inner, if area.height >= 30 { 4 } else { 3 });
-    let (body, foot) = rows(rest, rest.height - FOOT);
+    let (body, foot) = rows(rest, rest.height - status::FOOT);
     header(&mut canvas, head, state);
     pane(&mut canvas, body, state);
     canvas.rule(0, foot.y, area.width);

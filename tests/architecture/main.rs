@@ -43,7 +43,7 @@ const NEVER: &[(&str, &[&str])] = &[
 const OFFENCES: &[&str] = &[];
 
 /// Modules that name each other in a circle today, below the module that holds them.
-const CIRCLES: &[&str] = &["pipeline::trust: neighbours, tracks", "ui: image, painter, terminal", "ui: overlay, view"];
+const CIRCLES: &[&str] = &[];
 
 /// Where files are opened to be read past the door: `disk` syncs what it wrote, `machine` asks the system, the store's lock
 /// is nobody's input, the log's file was looked at before.

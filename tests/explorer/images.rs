@@ -256,7 +256,7 @@ fn kitty_gets_each_picture_once_and_loses_it_under_dialogs_and_on_quitting() {
     assert!(at_40_by_20(cost, at) <= MOST, "{cost} bytes for {at:?}");
     let sent = |term: &Term| graphics(&term.raw.lock().unwrap()).sent;
     let before = sent(&term);
-    term.press_until("?", "Everywhere");
+    term.press_until("?", "keys and words");
     wait(&term, "the dialog to be free", |g, _| g.placed.is_empty().then_some(()));
     term.press("\x1b");
     wait(&term, "the picture again", |g, _| (g.placed.len() == 1).then_some(()));

@@ -14,7 +14,7 @@ fn walk(home: &std::path::Path, (width, height): (u16, u16)) {
     let mut term = Term::start_over(super::sessions::TINY, home, &[], &[], b"");
     term.resize(width, height);
     // The threshold, and the number of prototypes.
-    term.sees("set ");
+    term.sees("by trust");
     term.press_until("l", "prune   1 %");
     term.press_until("u", "undone: prune");
     term.press_until("2", "prototypes     4");

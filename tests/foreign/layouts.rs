@@ -95,7 +95,7 @@ fn pictures(png: &[u8]) -> Vec<u8> {
     let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).unwrap();
     let mut group = file.next_row_group().unwrap();
     let texts = |texts: &[&str]| texts.iter().map(|text| ByteArray::from(*text)).collect::<Vec<_>>();
-    let columns: [(Vec<ByteArray>, Vec<i16>, Option<Vec<i16>>); 3] = [
+    let columns = [
         (vec![png.to_vec().into()], vec![2], None),
         (texts(&["a.png"]), vec![2], None),
         (texts(&["a dog", "two"]), vec![3, 3], Some(vec![0, 1])),

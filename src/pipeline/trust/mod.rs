@@ -2,6 +2,7 @@
 //! random say what a mismatched pair looks like. Our own reading of what MDW (arXiv 2506.01586) asks for.
 
 mod certificate;
+mod judged;
 mod mixture;
 mod neighbours;
 mod null;
@@ -17,11 +18,11 @@ use super::{
 };
 use crate::error::Result;
 use crate::kernels::vectors;
+use judged::Judged;
 use null::{Mismatched, Sorted};
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use tracks::Judged;
 
 /// Re-pairings of each caption.
 pub const DRAWS: usize = 5;

@@ -12,9 +12,6 @@ const CHUNK: usize = 4096;
 /// Asks whether the protocol is spoken.
 pub const QUESTION: &str = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\";
 
-/// Takes every picture off the screen and out of the terminal's memory.
-pub const WIPE: &str = "\x1b_Gq=2,a=d,d=A\x1b\\";
-
 /// Sends a picture under a number, without showing it.
 pub fn transmit(id: u32, png: &[u8]) -> String {
     let letters = STANDARD.encode(png);
