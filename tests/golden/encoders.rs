@@ -96,7 +96,11 @@ fn agree(which: &str, count: usize) {
         }
         let features = about["config"]["num_features"].as_u64().unwrap();
         // timm counts a mobilenetv3's features before its last convolution, and pools after it.
-        let pooled = if name.starts_with("mobilenetv3") { 1280 } else { features };
+        let pooled = match name.as_str() {
+            name if name.starts_with("mobilenetv3_small") => 1024,
+            name if name.starts_with("mobilenetv3") => 1280,
+            _ => features,
+        };
         assert_eq!(encoder.width(Features::Pooled) as u64, pooled, "{name}");
     }
 }
