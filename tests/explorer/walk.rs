@@ -28,7 +28,9 @@ fn walk(home: &std::path::Path, (width, height): (u16, u16)) {
     term.press_until("\r", "Rows behind it");
     term.press_until("j\r", "Captions of this image");
     term.press_until("\u{1b}", "Rows behind it");
+    // What follows an escape at once is a key with Alt.
     term.press("\u{1b}");
+    term.until("the list", |text| !text.contains("Rows behind it"));
     // A caption.
     term.press_until("3", "Candidates");
     term.press_until("i", "caption of prototype 1");
@@ -36,7 +38,9 @@ fn walk(home: &std::path::Path, (width, height): (u16, u16)) {
     // Pictures, one of them large.
     term.press_until("4S", "all fresh");
     term.press_until("\r", " 1 of 4");
-    term.press_until("\u{1b}5", "Recall");
+    term.press("\u{1b}");
+    term.until("the tiles", |text| text.contains("4 ● fresh"));
+    term.press_until("5", "Recall");
     // Judged, and a plot of it kept.
     term.press_until("E", "the set on screen");
     let plot = home.join("plot.svg");

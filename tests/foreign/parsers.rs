@@ -258,6 +258,7 @@ fn checkpoints(golden: &impl Fn(&str) -> PathBuf) -> Vec<Parser> {
 fn settings() -> Vec<Parser> {
     let text = include_bytes!("../../configs/demo.toml").to_vec();
     let read = |dir: &Path| Config::load(Some(&dir.join("c.toml"))).and_then(Config::checked).is_ok();
+    #[allow(unused_mut, reason = "journals come with the explorer")]
     let mut all = vec![Parser { name: "settings", files: vec![("c.toml", text)], read }];
     #[cfg(feature = "tui")]
     all.extend(explorer());
