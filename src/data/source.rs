@@ -37,7 +37,7 @@ pub fn layouts() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// Reads the captioned image set at `path`, a folder, one of its files or a pattern of shards, in the first layout of
-/// [`layouts`] that it looks like; where features lie beside a folder's lists ([`embeddings`]), with those.
+/// [`layouts`] that it looks like; where features lie beside a folder's lists, with those.
 ///
 /// Splits go by the words that Hugging Face's `datasets` knows (`valid`, `dev`, `eval`, `val2017`); what has a place beside
 /// them but says none is left out, and told.

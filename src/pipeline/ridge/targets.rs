@@ -32,7 +32,7 @@ impl Default for TargetSettings {
 
 impl TargetSettings {
     /// # Errors
-    /// [`Error::Setting`] naming the first that is out of range.
+    /// [`crate::error::Error::Setting`] naming the first that is out of range.
     pub fn check(&self) -> Result<()> {
         setting::check("targets", self)
     }
@@ -42,8 +42,8 @@ impl TargetSettings {
 /// the map from captions to images that all of `data` would teach. Pictures that are all alike get the mean caption.
 ///
 /// # Errors
-/// [`Error::Setting`] as [`TargetSettings::check`], [`Error::Shape`] for widths or weights that do not fit,
-/// [`Error::Cancelled`].
+/// [`crate::error::Error::Setting`] as [`TargetSettings::check`], [`crate::error::Error::Shape`] for widths or weights that do not fit,
+/// [`crate::error::Error::Cancelled`].
 pub fn solve(
     pictures: ArrayView2<f32>,
     data: &Embeddings,
@@ -75,7 +75,7 @@ pub fn solve(
 /// Pictures as the solvers see them, of length 1 and without their mean: the images' mean goes with theirs.
 ///
 /// # Errors
-/// [`Error::Shape`] unless they are as wide as the images, of finite numbers.
+/// [`crate::error::Error::Shape`] unless they are as wide as the images, of finite numbers.
 pub(crate) fn seen(pictures: ArrayView2<f32>, data: &Embeddings) -> Result<Array2<f64>> {
     if pictures.ncols() != data.image.ncols() {
         return Err(vectors::shape("widths of pictures and images", data.image.ncols(), pictures.ncols()));
@@ -96,7 +96,7 @@ pub(crate) fn around(mean: &[f64], rows: Array2<f64>) -> Array2<f32> {
 /// centred targets.
 ///
 /// # Errors
-/// [`Error::Setting`] as [`TargetSettings::check`], [`Error::Shape`] for widths or weights that do not fit.
+/// [`crate::error::Error::Setting`] as [`TargetSettings::check`], [`crate::error::Error::Shape`] for widths or weights that do not fit.
 pub fn soft_correspondence(
     targets: ArrayView2<f32>,
     data: &Embeddings,

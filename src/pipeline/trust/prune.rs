@@ -43,7 +43,7 @@ impl Default for PruneSettings {
 
 impl PruneSettings {
     /// # Errors
-    /// [`Error::Setting`] for a ratio that is not in [0, 1).
+    /// [`crate::error::Error::Setting`] for a ratio that is not in [0, 1).
     pub fn check(&self) -> Result<()> {
         setting::check("prune", self)
     }
@@ -52,7 +52,7 @@ impl PruneSettings {
 /// Drops the pairs that are not trusted, or the `floor(ratio · N)` of lowest similarity; of equals the earlier row goes first.
 ///
 /// # Errors
-/// As [`similarities`], and [`Error::Setting`] as [`PruneSettings::check`].
+/// As [`similarities`], and [`crate::error::Error::Setting`] as [`PruneSettings::check`].
 pub fn prune(data: &Embeddings, settings: &PruneSettings, ctx: &Ctx) -> Result<Kept> {
     settings.check()?;
     match settings.method {

@@ -2,7 +2,7 @@
 //!
 //! - clip-retrieval's folders: `img_emb/*.npy`, `text_emb/*.npy`, `metadata/*.parquet` (`caption`, `image_path`), row by
 //!   row, here or in `train/`, `val/`, `test/`;
-//! - `.npy`, `.npz` and `.safetensors` files beside the lists that [`source::open`](super::open) reads, or beside `captions.txt` (a
+//! - `.npy`, `.npz` and `.safetensors` files beside the lists that `source::open` reads, or beside `captions.txt` (a
 //!   caption a line). Words of a name say what a file holds (`image`, `img`; `text`, `txt`) and for which split
 //!   (`train`, `val`, `test`, else its folder's name, else training; `NAME_text_embed.npz` alone is the test split's,
 //!   as PDS names it). Other words are allowed beside `emb`, `embed`, `embeds`, `embeddings` or `features`;
