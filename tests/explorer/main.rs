@@ -20,4 +20,3 @@ mod pty;
 mod server;
 mod sessions;
 mod view;
-mod walk;

@@ -32,7 +32,7 @@ impl Term {
     }
 
     /// With these settings.
-    pub fn start_over(
+    fn start_over(
         settings: &str,
         home: &Path,
         args: &[&str],
