@@ -32,7 +32,13 @@ impl Term {
     }
 
     /// With these settings.
-    fn start_over(settings: &str, home: &Path, args: &[&str], vars: &[(&str, &str)], answer: &'static [u8]) -> Self {
+    pub fn start_over(
+        settings: &str,
+        home: &Path,
+        args: &[&str],
+        vars: &[(&str, &str)],
+        answer: &'static [u8],
+    ) -> Self {
         let config = home.join("tiny.toml");
         std::fs::write(&config, settings).unwrap();
         // Somebody who was shown around before.
