@@ -60,7 +60,7 @@ impl Program {
         let sink = Arc::new(move |event| drop(send.send(event)));
         let store = home.join("store");
         let open: session::Open = Box::new(move |_| {
-            let world = dataset(&WorldSpec { scenes: 2000, noise: 0.0, seed: DEFAULT_SEED })?;
+            let world = dataset(&WorldSpec::new(2000, 0.0, DEFAULT_SEED))?;
             Ok(Workbench::new(
                 world,
                 Checkpoints::demo(),

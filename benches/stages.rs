@@ -51,7 +51,7 @@ fn the_demo() {
     let home = tempfile::tempdir().unwrap();
     let config = Config::load(None).unwrap().checked().unwrap();
     let checkpoints = Checkpoints::demo();
-    let spec = WorldSpec { scenes: config.data.scenes, noise: 0.0, seed: DEFAULT_SEED };
+    let spec = WorldSpec::new(config.data.scenes, 0.0, DEFAULT_SEED);
     let world = time("demo: draw the world", || dataset(&spec).unwrap());
     let store = Store::open(home.path().to_owned()).unwrap();
     let bench = Workbench::new(world, checkpoints, store, protostill::models::device::Backend::CPU);

@@ -1,7 +1,7 @@
 //! Every setting, in one place: read from TOML, overridden by flags, checked before anything runs.
 
 use crate::{
-    data::{Orientation, Rules, caption::PreCaption, fields::Names},
+    data::{Orientation, Rules, caption::PreCaption, fields::Names, world::Among},
     door,
     error::{Error, Result},
     fsio::expanded,
@@ -85,6 +85,10 @@ pub struct Data {
     pub scenes: usize,
     /// Fraction of the demo world's training captions swapped between scenes.
     pub noise: f32,
+    /// Between which scenes of the demo world.
+    pub noise_among: Among,
+    /// The seed of what is swapped; the demo world's own, if none is given.
+    pub noise_seed: Option<u64>,
     /// What becomes of the EXIF orientation of a folder's images.
     pub orientation: Orientation,
     /// What CLIP and the decoder read in the place of a folder's captions.
@@ -116,6 +120,8 @@ impl Default for Data {
             caption: None,
             scenes: 2_000,
             noise: 0.0,
+            noise_among: Among::All,
+            noise_seed: None,
             orientation: Orientation::default(),
             pre_caption: PreCaption::default(),
             licence: None,

@@ -7,7 +7,7 @@ mod explore;
 pub use explore::*;
 
 use super::flags::{Judging, Making, Pairs, change, layouts};
-use crate::pipeline::setting::Change;
+use crate::{data::world::Swapped, pipeline::setting::Change};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -298,12 +298,18 @@ pub struct Bench {
     /// Numbers of pairs
     #[arg(long, value_name = "M,N", value_delimiter = ',', default_value = "25,50,100")]
     pub pairs: Vec<usize>,
-    /// Shares of the demo's captions that are swapped
+    /// Shares of the demo's captions that are swapped, among any scenes or, as `near:0.6`, among those that look alike
     #[arg(long, value_name = "R,S", value_delimiter = ',', default_value = "0,0.4")]
-    pub noise: Vec<f32>,
-    /// Seeds
+    pub noise: Vec<Swapped>,
+    /// Seeds, of what is swapped too
     #[arg(long, value_name = "N,O", value_delimiter = ',', default_value = "1,2,3,4")]
     pub seeds: Vec<u64>,
+    /// Also what all pairs teach together, mismatched ones too
+    #[arg(long)]
+    pub ceiling: bool,
+    /// Also write the table, with curves, to this file
+    #[arg(long, value_name = "FILE.html")]
+    pub out: Option<PathBuf>,
     /// The protocol: settings with a flag.
     #[command(flatten)]
     pub protocol: Judging,

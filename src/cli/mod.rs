@@ -202,7 +202,8 @@ fn workbench(global: &Global, config: &Config, needs: Needs, ctx: &Ctx) -> Resul
 
 /// The demo world of the settings.
 fn world_spec(config: &Config) -> demo::WorldSpec {
-    demo::WorldSpec { scenes: config.data.scenes, noise: config.data.noise, seed: demo::DEFAULT_SEED }
+    let spec = demo::WorldSpec::new(config.data.scenes, config.data.noise, demo::DEFAULT_SEED);
+    demo::WorldSpec { among: config.data.noise_among, noise_seed: config.data.noise_seed, ..spec }
 }
 
 /// The data set of the settings, fetched from the hub if it is named as there and `ctx` says that it may be.

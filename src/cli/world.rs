@@ -12,7 +12,7 @@ use crate::{
 
 pub fn run(global: &Global, args: &World) -> Result<()> {
     let ctx = progress::ctx(global.progress);
-    let spec = WorldSpec { scenes: args.pairs, noise: args.noise, seed: global.seed.unwrap_or(DEFAULT_SEED) };
+    let spec = WorldSpec::new(args.pairs, args.noise, global.seed.unwrap_or(DEFAULT_SEED));
     write(&args.out, &spec, &mut |done, total| ctx.step("draw", done, total))?;
     if global.json {
         super::print_json(

@@ -48,7 +48,7 @@ fn open(home: &Path) -> Open {
     let store = home.join("store");
     Box::new(move |_| {
         let world =
-            protostill::data::world::WorldSpec { scenes: 60, noise: 0.0, seed: protostill::data::world::DEFAULT_SEED };
+            protostill::data::world::WorldSpec::new(60, 0.0, protostill::data::world::DEFAULT_SEED);
         let checkpoints = Checkpoints::demo();
         Ok(Workbench::new(
             protostill::data::world::dataset(&world)?,

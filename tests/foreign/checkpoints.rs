@@ -231,7 +231,7 @@ fn edited(from: &str, to: &Path, file: &str, edit: impl FnOnce(&mut serde_json::
 }
 
 fn few_scenes() -> Dataset {
-    let mut data = dataset(&WorldSpec { scenes: 6, noise: 0.0, seed: 5 }).unwrap();
+    let mut data = dataset(&WorldSpec::new(6, 0.0, 5)).unwrap();
     data.test.images.truncate(20);
     data.test.pairs.retain(|pair| pair.image.index() < 20);
     data

@@ -25,7 +25,7 @@ use protostill::{
 };
 use std::{fs, path::Path};
 
-const SPEC: world::WorldSpec = world::WorldSpec { scenes: 60, noise: 0.0, seed: 3 };
+const SPEC: world::WorldSpec = world::WorldSpec::new(60, 0.0, 3);
 
 /// A matrix as `numpy.save` writes it.
 fn save(path: &Path, rows: ndarray::ArrayView2<f32>) {

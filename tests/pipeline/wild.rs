@@ -3,7 +3,7 @@
 
 use protostill::{
     config::Config,
-    data::world::{DEFAULT_SEED, WorldSpec, dataset, shown_with},
+    data::world::{DEFAULT_SEED, WorldSpec, dataset},
     models::device::Backend,
     pipeline::{
         Ctx,
@@ -20,7 +20,7 @@ use std::path::Path;
 const SCENES: usize = 400;
 
 fn bench(noise: f32, store: &Path) -> Workbench {
-    let world = dataset(&WorldSpec { scenes: SCENES, noise, seed: DEFAULT_SEED }).unwrap();
+    let world = dataset(&WorldSpec::new(SCENES, noise, DEFAULT_SEED)).unwrap();
     Workbench::new(world, Checkpoints::demo(), Store::open(store).unwrap(), Backend::CPU)
 }
 
@@ -42,7 +42,7 @@ fn where_two_in_five_captions_are_swapped_trust_leaves_these_out_and_real_pairs_
     let folder = tempfile::tempdir().unwrap();
     let bench = bench(0.4, folder.path());
     let found = bench.trust(&Ctx::quiet()).unwrap();
-    let shown = shown_with(SCENES, 0.4, DEFAULT_SEED);
+    let shown = WorldSpec::new(SCENES, 0.4, DEFAULT_SEED).shown();
     let wrong: Vec<bool> = shown.iter().enumerate().map(|(row, &scene)| scene != row / 5).collect();
     let truth = wrong.iter().filter(|w| **w).count() as f64 / wrong.len() as f64;
     assert!((found.share - truth).abs() < 0.03 && found.upper >= truth, "{} ≤ {}, {truth}", found.share, found.upper);

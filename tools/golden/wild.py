@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-DRAWS, ROUNDS, BINS = 5, 2, 60
+DRAWS, BINS = 5, 60
 
 
 def unit(x):
@@ -28,18 +28,19 @@ def ridge(A, B, w, lam):
     return np.linalg.solve(C + lam * np.trace(C) / len(C) * np.eye(len(C)), D), mA, mB
 
 
-def judge(U, T, io, w, half, order, partners):
-    """Raw cosine and agreement of the pairs of one half, by maps fitted on the other, and of their re-pairings."""
+def judge(U, T, io, w, half, order, partners, both):
+    """Raw cosine and agreement of the pairs of one half, by maps fitted on the other (the one from images to texts, or both),
+    and of their re-pairings."""
     inside = np.zeros(len(U), bool)
     inside[order[half]] = True
     taught = np.where(inside[io], 0, w)
-    W, mT, mU = ridge(T, U[io], taught, 0.1)
-    M, _, _ = ridge(U[io], T, taught, 0.1)
+    W, _, _ = ridge(T, U[io], taught, 0.1)
+    M, mU, mT = ridge(U[io], T, taught, 0.1)
     seen, expected = unit(U - mU), unit((U - mU) @ M)
 
     def pair(rows, images):
         asked, own = unit((T[rows] - mT) @ W), unit(T[rows] - mT)
-        agreement = (asked * seen[images]).sum(1) + (own * expected[images]).sum(1)
+        agreement = both * (asked * seen[images]).sum(1) + (own * expected[images]).sum(1)
         return np.stack([(U[images] * T[rows]).sum(1), agreement], 1)
 
     rows = np.flatnonzero(inside[io])
@@ -48,11 +49,11 @@ def judge(U, T, io, w, half, order, partners):
     return rows, pair(rows, io[rows]), pair(again[true], other[true])
 
 
-def scores(U, T, io, w, order, partners):
+def scores(U, T, io, w, order, partners, both):
     """Scores of the pairs [N], and of the re-pairings, in units of the latter."""
     out, null, n = np.zeros(len(io)), [], len(order)
     for half in (slice(0, n // 2), slice(n // 2, n)):
-        rows, own, others = judge(U, T, io, w, half, order, partners)
+        rows, own, others = judge(U, T, io, w, half, order, partners, both)
         mean, deviation = others.mean(0), others.std(0)
         told = ((own - mean) / deviation).sum(0)
         used = np.array([told[0] > 0.25 * told[1], True])  # a cosine that tells nothing is left out
@@ -160,8 +161,8 @@ def main(out):
 
     U, T = unit(image.astype(np.float64)), text.astype(np.float64)
     w = np.ones(len(io))
-    for _ in range(ROUNDS):
-        s, null = scores(U, unit(T), io, w, order, partners)
+    for last in (False, True):
+        s, null = scores(U, unit(T), io, w, order, partners, last)
         share = share_of(s, null)
         w = weights_of(s, null, share)
     kept = s[w >= 0.5].min()

@@ -1,9 +1,9 @@
 //! `protostill report`: distilled sets as one page that opens anywhere, offline.
 
 mod gather;
-mod html;
-mod page;
-mod plot;
+pub(super) mod html;
+pub(super) mod page;
+pub(super) mod plot;
 
 use super::{
     args::{Global, Report},

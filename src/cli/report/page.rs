@@ -34,19 +34,22 @@ pub fn page(sets: &[Set]) -> String {
         [one] => format!("Distilled set {}", one.name),
         many => format!("{} distilled sets", many.len()),
     };
-    let (title, style) = (escaped(&title), include_str!("style.css"));
-    let mut body = format!("<h1>{title}</h1>\n<p>Made by {}</p>\n", escaped(&about::line()));
-    if sets.len() > 1 {
-        body += &together(sets);
-    }
+    let mut body = if sets.len() > 1 { together(sets) } else { String::new() };
     for (i, set) in sets.iter().enumerate() {
         body += &section(i, set);
     }
+    whole(&title, &body)
+}
+
+/// A page of this title and body.
+pub fn whole(title: &str, body: &str) -> String {
+    let (title, style, made) = (escaped(title), include_str!("style.css"), escaped(&about::line()));
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n<title>{title}</title>\n\
-         <link rel=\"icon\" href=\"data:,\">\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
+         <link rel=\"icon\" href=\"data:,\">\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n\
+         <h1>{title}</h1>\n<p>Made by {made}</p>\n{body}</main>\n</body>\n</html>\n"
     )
 }
 
@@ -79,16 +82,18 @@ fn together(sets: &[Set]) -> String {
     out += &table("", &["set", "method", "pairs", "seed", "R-mean"], &rows);
     out += "<div class=\"charts\">\n";
     for (i, (encoder, methods)) in curves.into_iter().enumerate() {
-        let line = |(name, mut points): (&str, Vec<Point>)| {
-            points.sort_by(|a, b| a.0.total_cmp(&b.0));
-            Line { name: name.to_owned(), points }
-        };
-        let lines: Vec<Line> = methods.into_iter().map(line).collect();
-        let title = format!("R-mean against the number of pairs, {encoder}, percent");
-        let chart = plot::lines(&format!("curve{i}"), &title, &lines);
-        let _ = writeln!(out, "<figure><figcaption>{}</figcaption>{chart}</figure>", escaped(&title));
+        let lines = methods.into_iter().map(|(name, points)| Line { name: name.to_owned(), points }).collect();
+        out += &by_pairs(i, &encoder, lines);
     }
     out + "</div></section>\n"
+}
+
+/// The `i`-th chart of R-mean against the number of pairs.
+pub fn by_pairs(i: usize, of: &str, mut lines: Vec<Line>) -> String {
+    lines.iter_mut().for_each(|line| line.points.sort_by(|a, b| a.0.total_cmp(&b.0)));
+    let title = format!("R-mean against the number of pairs, {of}, percent");
+    let chart = plot::lines(&format!("curve{i}"), &title, &lines);
+    format!("<figure><figcaption>{}</figcaption>{chart}</figure>\n", escaped(&title))
 }
 
 fn seed(set: &Set) -> String {

@@ -115,7 +115,7 @@ fn linked_images_are_followed_and_folders_are_not_images() {
 
 #[test]
 fn the_demo_world_is_the_same_from_disk_and_from_memory() {
-    let spec = world::WorldSpec { scenes: 40, noise: 0.25, seed: 5 };
+    let spec = world::WorldSpec::new(40, 0.25, 5);
     let dir = tempfile::tempdir().unwrap();
     world::write(dir.path(), &spec, &mut |_, _| Ok(())).unwrap();
     let (disk, memory) = (open(dir.path()).unwrap(), world::dataset(&spec).unwrap());

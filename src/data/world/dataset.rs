@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Part, World, WorldSpec, shown_with};
+use super::{Part, World, WorldSpec};
 use crate::data::{Dataset, ImageId, ImageSource, Pair, Split};
 use crate::error::Result;
 use crate::fingerprint::Fingerprint;
@@ -27,11 +27,12 @@ pub fn dataset(spec: &WorldSpec) -> Result<Dataset> {
 fn split(spec: &WorldSpec, part: Part) -> Split {
     let (world, scenes) = (World::new(spec.seed), spec.scenes_in(part));
     let noise = if part == Part::Train { spec.noise } else { 0.0 };
+    let shown = WorldSpec { scenes, noise, ..*spec }.shown();
     let images =
         (0..scenes).into_par_iter().map(|index| ImageSource::Memory(world.scene(part, index).render())).collect();
     let pairs = world
         .captions(part, scenes)
-        .zip(shown_with(scenes, noise, spec.seed))
+        .zip(shown)
         .map(|((_, caption), shown)| Pair { image: ImageId(shown as u32), caption })
         .collect();
     Split { images, pairs, ..Split::default() }

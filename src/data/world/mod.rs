@@ -18,7 +18,7 @@ mod write;
 pub use caption::{CAPTIONS, Caption, Claim, Mention, Relation};
 pub use dataset::dataset;
 pub use draw::SIDE;
-pub use noise::shown_with;
+pub use noise::{Among, Swapped};
 pub use scene::{BACKDROPS, COLOURS, Object, SHAPES, SIZES, SLOTS, Scene};
 pub use write::write;
 
@@ -70,9 +70,25 @@ pub struct WorldSpec {
     pub noise: f32,
     /// The seed of the world.
     pub seed: u64,
+    /// Between which scenes.
+    #[serde(default, skip_serializing_if = "Among::is_all")]
+    pub among: Among,
+    /// The seed of what is swapped, where it is not the world's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise_seed: Option<u64>,
 }
 
 impl WorldSpec {
+    /// With captions swapped between any scenes.
+    pub const fn new(scenes: usize, noise: f32, seed: u64) -> Self {
+        Self { scenes, noise, seed, among: Among::All, noise_seed: None }
+    }
+
+    /// For each training caption (`CAPTIONS` to a scene, scene by scene) the scene it is shown with.
+    pub fn shown(&self) -> Vec<usize> {
+        noise::shown(self)
+    }
+
     /// Says what is wrong with it, if anything.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ fn scenes(part: Part, count: usize) -> Vec<Scene> {
 }
 
 fn spec(scenes: usize, noise: f32) -> WorldSpec {
-    WorldSpec { scenes, noise, seed: DEFAULT_SEED }
+    WorldSpec::new(scenes, noise, DEFAULT_SEED)
 }
 
 fn lone(backdrop: usize, shape: usize, colour: usize, size: usize) -> Scene {
@@ -200,7 +200,7 @@ fn sizes_are_clearly_different() {
 #[test]
 fn noise_moves_the_share_asked_for_and_no_chosen_caption_keeps_its_scene() {
     for noise in [0.0_f32, 0.1, 0.4, 1.0] {
-        let shown = shown_with(400, noise, 7);
+        let shown = WorldSpec::new(400, noise, 7).shown();
         let moved = shown.iter().enumerate().filter(|&(row, &scene)| row / CAPTIONS != scene).count();
         assert_eq!(moved, (noise * 2_000.0).round() as usize, "noise {noise}");
         for scene in 0..400 {
@@ -210,15 +210,36 @@ fn noise_moves_the_share_asked_for_and_no_chosen_caption_keeps_its_scene() {
 }
 
 #[test]
+fn noise_among_neighbours_trades_captions_between_scenes_that_share_most() {
+    let (world, spec) = (World::new(3), WorldSpec::new(400, 0.6, 3));
+    let near = WorldSpec { among: Among::Neighbours, ..spec };
+    let shared = |spec: &WorldSpec| {
+        let shown = spec.shown();
+        let moved: Vec<(usize, usize)> =
+            shown.iter().enumerate().map(|(row, &s)| (row / CAPTIONS, s)).filter(|(own, s)| own != s).collect();
+        let shapes = |i: usize| world.scene(Part::Train, i).objects.iter().map(|o| o.shape).collect::<BTreeSet<_>>();
+        let like = moved.iter().filter(|&&(a, b)| !shapes(a).is_disjoint(&shapes(b))).count();
+        for scene in 0..400 {
+            assert_eq!(shown.iter().filter(|&&s| s == scene).count(), CAPTIONS, "scene {scene}");
+        }
+        (moved.len(), like as f64 / moved.len() as f64)
+    };
+    let ((far_moved, far), (moved, like)) = (shared(&spec), shared(&near));
+    assert!(far_moved == 1_200 && (1_120..=1_200).contains(&moved), "{moved}");
+    assert!(like > 0.98 && far < 0.6, "{like} {far}");
+    assert_ne!(near.shown(), WorldSpec { noise_seed: Some(4), ..near }.shown());
+}
+
+#[test]
 fn noise_scatters_the_captions_of_a_scene() {
-    let shown = shown_with(400, 1.0, 7);
+    let shown = WorldSpec::new(400, 1.0, 7).shown();
     let together = shown.chunks_exact(CAPTIONS).filter(|row| row.iter().collect::<BTreeSet<_>>().len() < 4).count();
     assert!(together < 8, "{together} of 400 scenes had their captions moved together");
 }
 
 #[test]
 fn noise_that_cannot_swap_leaves_the_captions_where_they_are() {
-    assert_eq!(shown_with(1, 1.0, 7), [0; CAPTIONS]);
+    assert_eq!(WorldSpec::new(1, 1.0, 7).shown(), [0; CAPTIONS]);
 }
 
 fn bytes_of(folder: &Path) -> BTreeMap<String, Vec<u8>> {

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::scene::{BACKDROPS, COLOURS, Object, SHAPES, SIZES, SLOTS, Scene};
-use super::{Part, World, WorldSpec, shown_with};
+use super::{Part, World, WorldSpec};
 use crate::fingerprint::Fingerprint;
 use crate::fsio::{Claim, disk, refusal, replace_folder, write_new};
 use crate::{
@@ -141,7 +141,7 @@ fn object_fact(object: &Object) -> Value {
 
 /// The lists by their names.
 fn lists(world: &World, spec: &WorldSpec, sizes: [usize; 3]) -> Vec<(String, Vec<u8>)> {
-    let shown = shown_with(spec.scenes, spec.noise, spec.seed);
+    let shown = spec.shown();
     let mut rows = Vec::with_capacity(shown.len());
     let mut truth = Vec::new();
     let captions = world.captions(Part::Train, spec.scenes);
@@ -190,7 +190,7 @@ mod tests {
 
     /// A picture for each split, of a world of its own.
     fn written(out: &Path, seed: u64) -> Result<()> {
-        let spec = WorldSpec { scenes: 1, noise: 0.5, seed };
+        let spec = WorldSpec::new(1, 0.5, seed);
         write_so_many(out, &spec, [1; 3], &mut |_, _| Ok(()))
     }
 

@@ -66,7 +66,7 @@ mod tests {
     fn of_several_candidates_the_one_nearest_to_prototype_and_caption_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let world = dataset(&WorldSpec { scenes: 2, noise: 0.0, seed: 5 }).unwrap();
+        let world = dataset(&WorldSpec::new(2, 0.0, 5)).unwrap();
         let images = world.train.images.clone();
         let bench = Workbench::new(world, Checkpoints::demo(), store, Backend::CPU);
         let clip = bench.clip().unwrap();

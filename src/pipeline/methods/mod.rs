@@ -1,6 +1,7 @@
 //! Ways to get pairs: a row for each in one table, and what may be changed about it.
 
 pub mod apm;
+pub mod coreset;
 pub mod coverage;
 pub mod covmatch;
 pub mod joint;
@@ -20,6 +21,7 @@ pub enum Method {
     Need,
     Joint,
     Coverage,
+    Coreset,
     Random,
     Kcenter,
     Herding,
@@ -42,6 +44,8 @@ pub enum Start {
     Joint,
     /// Trusted images, each the farthest from those before.
     Coverage,
+    /// Trusted pairs that a student learns most from as they are.
+    Coreset,
     /// Real pairs, without a prototype.
     Pairs,
 }
@@ -88,13 +92,14 @@ const fn row(method: Method, name: &'static str, words: &'static str, how: (Star
 
 /// Every method, in the order of the help.
 #[rustfmt::skip]
-const TABLE: [Row; 13] = {
-    use {Pictures::{Drawn, Real}, Start::{Clusters, Coverage, Joint, Need, Pairs}, Targets::{Caption, Covariance, Learned, Mean, Projected, Solved}};
+const TABLE: [Row; 14] = {
+    use {Pictures::{Drawn, Real}, Start::{Clusters, Coreset, Coverage, Joint, Need, Pairs}, Targets::{Caption, Covariance, Learned, Mean, Projected, Solved}};
     [
         row(Method::Pds, "pds", "matched clusters of images and captions, drawn (Choi, Mo, Chae 2026)", (Clusters, Drawn, Mean)),
         row(Method::Need, "need", "images that best explain what trusted captions ask for (A-optimal), drawn, targets solved", (Need, Drawn, Solved)),
         row(Method::Joint, "joint", "clusters of trusted pairs, image and caption together, drawn, targets solved", (Joint, Drawn, Solved)),
         row(Method::Coverage, "coverage", "trusted images, each the farthest from those before, drawn, targets solved", (Coverage, Drawn, Solved)),
+        row(Method::Coreset, "coreset", "trusted pairs that teach a ridge student most as they are, drawn, captions as targets", (Coreset, Drawn, Caption)),
         row(Method::Random, "random", "real pairs at random", (Pairs, Real, Caption)),
         row(Method::Kcenter, "kcenter", "real pairs, each the farthest from those before (Sener and Savarese 2018)", (Pairs, Real, Caption)),
         row(Method::Herding, "herding", "real pairs whose mean follows the mean of all (Welling 2009)", (Pairs, Real, Caption)),

@@ -85,7 +85,7 @@ impl<'a> Need<'a> {
             above: Vec::new(),
             below: Vec::new(),
         };
-        let squares = need.products(&Array2::eye(d), ctx)?;
+        let squares = need.squares();
         let scale = squares.iter().sum::<f64>() / squares.len().max(1) as f64;
         if scale > 0.0 {
             need.factor = (1.0 / scale.sqrt()) as f32;
@@ -100,6 +100,16 @@ impl<'a> Need<'a> {
 
     fn gain(&self, i: usize) -> f64 {
         self.above[i] / (self.lam + self.below[i])
+    }
+
+    /// `fᵀ f` of every image.
+    fn squares(&self) -> Vec<f64> {
+        let square = |i: usize| {
+            let mut row = vec![0f32; self.mean.len()];
+            self.image(i, &mut row);
+            exact(&row, &row)
+        };
+        (0..self.above_len()).into_par_iter().map(square).collect()
     }
 
     /// `fᵀ S f` of every image.

@@ -45,6 +45,8 @@ pub const SETTINGS: &[Setting] = &[
     s("data.caption", Note, "The same for captions"),
     s("data.scenes", SOME, "Training scenes of the demo world"),
     s("data.noise", UP_TO_ONE, "Fraction of the demo world's training captions swapped between scenes"),
+    s("data.noise_among", OneOf(&["all", "neighbours"]), "Between which scenes: any, or those that look alike"),
+    s("data.noise_seed", Maybe(0, u64::MAX), "Seed of what is swapped; the demo world's own, if none is given"),
     s(
         "data.orientation",
         OneOf(&["apply", "ignore"]),

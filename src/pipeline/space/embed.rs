@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn what_is_told_while_rows_arrive_is_true_of_those_that_are_there() {
-        let data = dataset(&WorldSpec { scenes: 150, noise: 0.0, seed: 7 }).unwrap();
+        let data = dataset(&WorldSpec::new(150, 0.0, 7)).unwrap();
         let clip = Clip::load(&demo::clip(), DType::F32, &Device::Cpu).unwrap();
         let told = Arc::new(Mutex::new((Embedded::default(), Vec::new())));
         let sink = told.clone();

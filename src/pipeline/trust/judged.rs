@@ -31,7 +31,8 @@ impl Judged {
             if other.is_empty() || taught.iter().all(|w| *w == 0.0) {
                 continue;
             }
-            let track = Track::new(space, &taught, ctx)?;
+            // A first look needs one map: the other costs five times as much and changes nothing that lasts.
+            let track = Track::new(space, &taught, last, ctx)?;
             let scale = judged.half(space, &track, half, draws, ctx)?;
             if last {
                 let near = neighbours::judge(space, &track, half, &judged.scores, ctx)?;

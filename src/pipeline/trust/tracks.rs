@@ -20,30 +20,33 @@ const ROWS: usize = 192;
 /// A caption and the images it is judged with, by their place in a list: its own first.
 pub(super) type Case = (u32, Vec<u32>);
 
-/// Maps both ways, fitted on one half.
+/// Maps between the sides, fitted on one half.
 pub(super) struct Track {
-    to_images: Packed,
+    /// Costs most: there are more captions than images.
+    to_images: Option<Packed>,
     to_texts: Packed,
     text_mean: Vec<f32>,
     image_mean: Vec<f32>,
 }
 
 impl Track {
-    pub fn new(space: &Space, weights: &[f32], ctx: &Ctx) -> Result<Self> {
+    /// The map from images to texts, and, for `both`, the one back.
+    pub fn new(space: &Space, weights: &[f32], both: bool, ctx: &Ctx) -> Result<Self> {
         let pairs = Weighted::new(space, weights)?;
         let cross = pairs.cross(ctx)?;
+        // Packed at once: these matrices are what costs memory.
+        let to_images = || Ok(Packed::new(pairs.to_images(pairs.texts(ctx)?, &cross, MAP)?.map.view()));
         Ok(Self {
-            // Packed at once: these matrices are what costs memory.
-            to_images: Packed::new(pairs.to_images(pairs.texts(ctx)?, &cross, MAP)?.map.view()),
+            to_images: both.then(to_images).transpose()?,
             to_texts: Packed::new(pairs.to_texts(pairs.images(ctx)?, &cross, MAP)?.map.view()),
             text_mean: single(&pairs.text_mean),
             image_mean: single(&pairs.image_mean),
         })
     }
 
-    /// Of each case's caption with each of its `images`, one case after the other: the cosine of the two, and what the maps say of them, the cosine of
-    /// the image expected with the image plus that of the caption expected with the caption. (Sides of different width have
-    /// no cosine.)
+    /// Of each case's caption with each of its `images`, one case after the other: the cosine of the two, and what the maps say
+    /// of them, the cosine of the caption expected with the caption plus, with both maps, that of the image expected with the
+    /// image. (Sides of different width have no cosine.)
     pub fn judge(&self, space: &Space, images: &[u32], cases: &[Case], ctx: &Ctx) -> Result<Vec<[f32; 2]>> {
         let (d, dt) = (self.image_mean.len(), self.text_mean.len());
         let (mut seen, mut expected) = (vec![0f32; images.len() * d], vec![0f32; images.len() * dt]);
@@ -80,21 +83,27 @@ impl Track {
         let mut texts = vec![0f32; cases.len() * dt];
         let rows = texts.chunks_exact_mut(dt).zip(cases);
         rows.for_each(|(row, case)| space.text(case.0 as usize, &self.text_mean, 1.0, row));
-        let mut found = Vec::new();
-        self.to_images.times(&texts, &mut found);
-        let rows = texts.chunks_exact_mut(dt).zip(found.chunks_exact_mut(self.to_images.line)).zip(cases);
+        let (mut found, mut line) = (Vec::new(), 0);
+        if let Some(map) = &self.to_images {
+            map.times(&texts, &mut found);
+            line = map.line;
+        }
         let mut out = Vec::new();
-        rows.for_each(|((text, found), (row, places))| {
+        for (k, (text, (row, places))) in texts.chunks_exact_mut(dt).zip(cases).enumerate() {
             direct(text);
-            let found = &mut found[..d];
-            direct(found);
-            let pair = |&at: &u32| {
+            let mut asked = found.get_mut(k * line..k * line + d.min(line));
+            if let Some(asked) = &mut asked {
+                direct(asked);
+            }
+            out.extend(places.iter().map(|&at| {
                 let at = at as usize;
-                let agreement = dot(found, &seen[at * d..][..d]) + dot(text, &expected[at * dt..][..dt]);
+                let mut agreement = dot(text, &expected[at * dt..][..dt]);
+                if let Some(asked) = &asked {
+                    agreement += dot(asked, &seen[at * d..][..d]);
+                }
                 [space.cosine(images[at] as usize, *row as usize), agreement]
-            };
-            out.extend(places.iter().map(pair));
-        });
+            }));
+        }
         out
     }
 }

@@ -11,6 +11,7 @@ use crate::{
         cluster::{ImageCluster, TextCluster},
         methods::{
             Start,
+            coreset::coreset,
             coverage::coverage,
             joint::{JointCluster, joint_clusters},
             need::by_need,
@@ -137,6 +138,14 @@ impl Choice {
     pub fn new(start: Start, data: &Embeddings, weights: &[f32], (m, seed): (usize, u64), ctx: &Ctx) -> Result<Self> {
         Ok(match start {
             Start::Joint => Self::Clusters(joint_clusters(data, weights, m, seed, ctx)?),
+            Start::Coreset => {
+                let one = |row: u32| JointCluster {
+                    image: data.image.row(data.image_of[row as usize] as usize).to_vec(),
+                    text: data.text.row(row as usize).to_vec(),
+                    rows: vec![row],
+                };
+                Self::Clusters(coreset(data, weights, m, ctx)?.into_iter().map(one).collect())
+            }
             Start::Coverage => Self::Images(coverage(data, weights, m, seed, ctx)?),
             Start::Need | Start::Clusters | Start::Pairs => Self::Images(by_need(data, weights, m, NEED, ctx)?),
         })
