@@ -6,7 +6,7 @@ use protostill::{
     machine,
     pipeline::{
         Ctx,
-        methods::need::by_need,
+        methods::{coreset::coreset, need::by_need},
         ridge::targets::{TargetSettings, solve},
         space::embeddings::Embeddings,
         trust::{TrustSettings, trust},
@@ -50,6 +50,7 @@ pub fn wild(million: bool) {
     let found =
         time(&format!("trust, {} x {d}", data.pairs()), || trust(&data, &TrustSettings::default(), &ctx).unwrap());
     let chosen = time("100 images by need", || by_need(&data, &found.weights, 100, 0.3, &ctx).unwrap());
+    time("100 pairs of a coreset", || coreset(&data, &found.weights, 100, &ctx).unwrap());
     let at: Vec<usize> = chosen.iter().map(|&i| i as usize).collect();
     let pictures = data.image.view().select(Axis(0), &at);
     time("their targets", || solve(pictures.view(), &data, &found.weights, &TargetSettings::default(), &ctx).unwrap());

@@ -52,7 +52,7 @@ fn with_features(dir: &Path) -> Dataset {
     let set = small_world(dir);
     let clip = Clip::load(&demo::clip(), DType::F32, &Device::Cpu).unwrap();
     for (split, name) in [(&set.train, "train"), (&set.test, "test")] {
-        let found = embed::embed(split, &clip, &Ctx::quiet()).unwrap();
+        let found = embed::embed(split, &clip, embed::UNKEPT, &Ctx::quiet()).unwrap();
         save(&dir.join(format!("world_{name}_image_embeds.npy")), found.image.view());
         save(&dir.join(format!("world_{name}_text_embeds.npy")), found.text.view());
     }

@@ -157,7 +157,7 @@ fn split() -> Split {
 #[test]
 fn each_row_of_the_embeddings_is_its_own_caption_and_image() {
     let (clip, _) = load();
-    let all = embed::embed(&split(), &clip, &Ctx::quiet()).unwrap();
+    let all = embed::embed(&split(), &clip, embed::UNKEPT, &Ctx::quiet()).unwrap();
     assert_eq!((all.image.dim(), all.text.dim()), ((3, 24), (150, 24)));
     for row in [0, 1, 77, 149] {
         let tokens = clip.tokenizer().ids(&split().pairs[row].caption).unwrap();
@@ -168,7 +168,7 @@ fn each_row_of_the_embeddings_is_its_own_caption_and_image() {
         assert_eq!(all.image_row(row), all.image.row(row % 3));
     }
     let single = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let again = single.install(|| embed::embed(&split(), &clip, &Ctx::quiet())).unwrap();
+    let again = single.install(|| embed::embed(&split(), &clip, embed::UNKEPT, &Ctx::quiet())).unwrap();
     assert_eq!(again.fingerprint, all.fingerprint);
 }
 
@@ -178,10 +178,10 @@ fn embedding_stops_when_cancelled_and_names_what_is_broken() {
     let cancel: Arc<std::sync::atomic::AtomicBool> = Arc::default();
     let flag = cancel.clone();
     let ctx = Ctx::new(cancel, move |_| flag.store(true, std::sync::atomic::Ordering::Relaxed));
-    assert!(matches!(embed::embed(&split(), &clip, &ctx), Err(Error::Cancelled)));
+    assert!(matches!(embed::embed(&split(), &clip, embed::UNKEPT, &ctx), Err(Error::Cancelled)));
     let mut broken = split();
     broken.images[1] = ImageSource::File("no/such.png".into());
-    let message = embed::embed(&broken, &clip, &Ctx::quiet()).unwrap_err().to_string();
+    let message = embed::embed(&broken, &clip, embed::UNKEPT, &Ctx::quiet()).unwrap_err().to_string();
     assert!(message.contains("such.png"), "{message}");
     let mut nan = ndarray::Array2::zeros((3, 4));
     nan[[2, 1]] = f32::NAN;

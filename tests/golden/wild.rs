@@ -7,7 +7,7 @@
 use ndarray::{Array2, Axis};
 use protostill::pipeline::{
     Ctx,
-    methods::need::by_need,
+    methods::{coreset::coreset, need::by_need},
     ridge::targets::{TargetSettings, soft_correspondence, solve},
     space::embeddings::Embeddings,
     trust::{Draws, Trust, Witness, trust_by},
@@ -73,6 +73,13 @@ fn images_are_chosen_by_need_in_numpys_order() {
     let golden = Golden::load();
     let chosen = golden.ints("chosen");
     assert_eq!(by_need(&golden.data(), &golden.floats("weights"), chosen.len(), 0.3, &Ctx::quiet()).unwrap(), chosen);
+}
+
+#[test]
+fn pairs_that_teach_a_student_are_chosen_and_exchanged_as_in_numpy() {
+    let golden = Golden::load();
+    let chosen = golden.ints("coreset");
+    assert_eq!(coreset(&golden.data(), &golden.floats("weights"), chosen.len(), &Ctx::quiet()).unwrap(), chosen);
 }
 
 #[test]

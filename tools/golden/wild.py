@@ -122,6 +122,37 @@ def by_need(U, T, io, w, M, lam=0.3):
     return np.array(chosen)
 
 
+def coreset(U, T, io, w, M, lam=0.1, nu=1.0, rounds=2):
+    """Trusted pairs, each of another image, from which a ridge student learns most: B = S' (S S' + nu)^-1 Y comes nearest to the
+    map W of all pairs, by the squared error of its answers to all captions. -> rows [M]"""
+    W, mT, mU = ridge(T, U[io], w, lam)
+    S = T - mT
+    C = (S * w[:, None]).T @ S / w.sum()
+    scale = np.sqrt(np.trace(C))
+    S, C, W = S / scale, C / scale**2, W * scale
+    rows, Y = np.flatnonzero(w >= 0.5), U - mU
+
+    def best(others):
+        """By the Woodbury identity, for all candidates at once."""
+        s, y = S[others], Y[io[others]]
+        K = np.linalg.inv(s @ s.T + nu * np.eye(len(s)))
+        B, Q = s.T @ K @ y, np.eye(len(C)) - s.T @ K @ s
+        G = S[rows] @ Q
+        G /= (nu + (G * S[rows]).sum(1))[:, None]
+        error, D = Y[io[rows]] - S[rows] @ B, C @ (B - W)
+        loss = 2 * ((G @ D) * error).sum(1) + ((G @ C) * G).sum(1) * (error**2).sum(1)
+        loss[np.isin(io[rows], io[others])] = np.inf
+        return rows[loss.argmin()]
+
+    chosen = []
+    for _ in range(M):
+        chosen.append(best(np.array(chosen, int)))
+    for _ in range(rounds):
+        for slot in range(M):
+            chosen[slot] = best(np.array(chosen[:slot] + chosen[slot + 1 :]))
+    return np.array(chosen)
+
+
 def solved_targets(S, U, T, io, w, lam=1.0, mu=1.0):
     """Text targets for pictures whose CLIP rows are S [M, d]. -> [M, dt]"""
     W, mT, mX = ridge(T, U[io], w, lam)
@@ -175,7 +206,8 @@ def main(out):
             "image": image, "text": text, "image_of": io.astype(np.int32),
             "order": order.astype(np.int32), "partners": partners.ravel().astype(np.int32),
             "scores": s.astype(np.float32), "weights": w.astype(np.float32), "numbers": np.array(numbers, np.float32),
-            "chosen": chosen.astype(np.int32), "targets": targets.astype(np.float32),
+            "chosen": chosen.astype(np.int32), "coreset": coreset(U, T, io, w, 30).astype(np.int32),
+            "targets": targets.astype(np.float32),
             "correspondence": soft_correspondence(targets, T, w).astype(np.float32),
         },
         Path(out) / "wild.safetensors",

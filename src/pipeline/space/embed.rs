@@ -12,7 +12,7 @@ use crate::{
     pipeline::{Ctx, Embedded, Report},
 };
 use candle_core::{DType, Tensor};
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use std::{collections::HashMap, sync::mpsc::sync_channel};
 
@@ -20,18 +20,28 @@ use std::{collections::HashMap, sync::mpsc::sync_channel};
 pub(in crate::pipeline) const IMAGES: usize = 32;
 /// Captions a batch.
 pub(in crate::pipeline) const TEXTS: usize = 64;
+/// Batches of a part: what an end in the middle costs.
+const PART: usize = 16;
 
-/// Embeds `split`: progress as `embed images` and `embed captions`.
+/// Gives the features of a part of the rows: side and number of the part, and what makes them, `[rows, d]`. It may keep them, and
+/// give those that were kept before instead.
+pub type Parts<'a> =
+    &'a dyn Fn(&'static str, usize, &mut dyn FnMut() -> Result<Array2<f32>>) -> Result<Array2<f32>>;
+
+/// Keeps nothing.
+pub const UNKEPT: Parts<'static> = &|_, _, make| make();
+
+/// Embeds `split`: progress as `embed images` and `embed captions`. What `parts` kept is not computed again.
 ///
 /// # Errors
-/// What decoding, the network and cancelling give; [`Error::Shape`] naming the row if a feature is not finite.
-pub fn embed(split: &Split, clip: &Clip, ctx: &Ctx) -> Result<Embeddings> {
-    let image = embed_images(&split.images, clip, ctx)?;
+/// What decoding, the network, cancelling and `parts` give; [`Error::Shape`] naming the row if a feature is not finite.
+pub fn embed(split: &Split, clip: &Clip, parts: Parts, ctx: &Ctx) -> Result<Embeddings> {
+    let image = image_parts(&split.images, clip, parts, ctx)?;
     let texts = split.texts();
     let captions: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
     let centre = vectors::mean_direction(image.view(), |_| 1.0);
     let (mut sum, mut n) = (vec![0f64; centre.len()], 0);
-    let text = encode_captions(&captions, clip, ctx, &mut |rows_of, features| {
+    let text = encode_captions(&captions, clip, parts, ctx, &mut |rows_of, features| {
         let mut seen = Embedded::default();
         let first = features.nrows() - rows_of.len();
         for (rows, features) in rows_of.iter().zip(features.outer_iter().skip(first)) {
@@ -58,12 +68,73 @@ fn doubled(before: usize, now: usize) -> bool {
     now >= TEXTS && before.max(1).ilog2() < now.ilog2()
 }
 
-/// Features of `images`, `[images, d]`. The next batches are decoded and resized while the network works on this one.
+/// Features of `images`, `[images, d]`.
 ///
 /// # Errors
 /// The first unreadable image's, [`Error::Cancelled`], or the network's.
 pub fn embed_images(images: &[ImageSource], clip: &Clip, ctx: &Ctx) -> Result<Array2<f32>> {
-    let mut features = Vec::with_capacity(images.len() * clip.width());
+    image_parts(images, clip, UNKEPT, ctx)
+}
+
+fn image_parts(images: &[ImageSource], clip: &Clip, parts: Parts, ctx: &Ctx) -> Result<Array2<f32>> {
+    let width = clip.width();
+    let mut features = Features { width, values: Vec::with_capacity(images.len() * width) };
+    ctx.step("embed images", 0, images.len())?;
+    for (index, part) in images.chunks(PART * IMAGES).enumerate() {
+        let mut told = |new: usize, features: ArrayView2<f32>| {
+            tell_images(new, features, ctx)?;
+            ctx.step("embed images", features.nrows(), images.len())
+        };
+        features.part(("images", index, part.len()), parts, &mut told, &mut |features, told| {
+            encode_images(part, clip, &mut |new| features.extend(new, told))
+        })?;
+    }
+    to_rows("image features", features.values, width)
+}
+
+/// Rows so far.
+struct Features {
+    width: usize,
+    values: Vec<f32>,
+}
+
+/// What is told of rows that came: how many, and all so far.
+type Came<'a> = dyn FnMut(usize, ArrayView2<f32>) -> Result<()> + 'a;
+
+impl Features {
+    fn extend(&mut self, new: Vec<f32>, told: &mut Came) -> Result<()> {
+        let rows = new.len() / self.width.max(1);
+        self.values.extend(new);
+        told(rows, view(&self.values, self.width)?)
+    }
+
+    /// Adds a part, of so many rows, that `make` extends the features by, or that was kept.
+    fn part(
+        &mut self,
+        (side, index, rows): (&'static str, usize, usize),
+        parts: Parts,
+        told: &mut Came,
+        make: &mut dyn FnMut(&mut Self, &mut Came) -> Result<()>,
+    ) -> Result<()> {
+        let (before, width) = (self.values.len(), self.width);
+        let found = parts(side, index, &mut || {
+            make(self, told)?;
+            view(&self.values[before..], width).map(|rows| rows.to_owned())
+        })?;
+        if found.dim() != (rows, width) {
+            return Err(vectors::shape("kept features", format!("{rows} of {width}"), format!("{:?}", found.dim())));
+        }
+        if self.values.len() == before {
+            return self.extend(found.into_raw_vec_and_offset().0, told);
+        }
+        self.values.truncate(before);
+        self.values.extend(found);
+        Ok(())
+    }
+}
+
+/// Gives the features of each batch. The next batches are decoded and resized while the network works on this one.
+fn encode_images(images: &[ImageSource], clip: &Clip, give: &mut dyn FnMut(Vec<f32>) -> Result<()>) -> Result<()> {
     std::thread::scope(|scope| {
         // Dropping the receiver, as any error here does, ends the reader at its next batch.
         let (send, batches) = sync_channel(2);
@@ -79,31 +150,29 @@ pub fn embed_images(images: &[ImageSource], clip: &Clip, ctx: &Ctx) -> Result<Ar
         let reader = std::thread::Builder::new().name("images".into());
         reader.spawn_scoped(scope, read).map_err(Error::io("a thread to read images"))?;
         let side = clip.image_size();
-        let mut done = 0;
-        ctx.step("embed images", 0, images.len())?;
         for pixels in batches {
             let pixels = pixels?;
             let rows = pixels.len() / (3 * side * side);
             let pixels =
                 Tensor::from_vec(pixels, (rows, 3, side, side), clip.device()).map_err(Error::tensor("pixels"))?;
-            let new = flat(&clip.encode_images(&pixels)?)?;
-            let norm = |row: &[f32]| vectors::norm(ArrayView1::from(row)) as f32;
-            let mut seen =
-                Embedded { images: new.chunks_exact(clip.width()).map(norm).collect(), ..Embedded::default() };
-            features.extend(new);
-            if doubled(done, done + rows) {
-                let features = view(&features, clip.width())?;
-                let found = stats::duplicates(features, &StatsSettings::default(), ctx)?;
-                seen.ranks[0] = Some((stats::effective_rank(features, ctx)?, features.nrows()));
-                seen.duplicates = Some((found.count, found.compared));
-            }
-            ctx.report(Report::Embedded(seen));
-            done += rows;
-            ctx.step("embed images", done, images.len())?;
+            give(flat(&clip.encode_images(&pixels)?)?)?;
         }
         Ok(())
-    })?;
-    to_rows("image features", features, clip.width())
+    })
+}
+
+/// What the `new` rows are, and, now and then, all so far.
+fn tell_images(new: usize, features: ArrayView2<f32>, ctx: &Ctx) -> Result<()> {
+    let before = features.nrows() - new;
+    let norms = features.outer_iter().skip(before).map(|row| vectors::norm(row) as f32);
+    let mut seen = Embedded { images: norms.collect(), ..Embedded::default() };
+    if doubled(before, features.nrows()) {
+        let found = stats::duplicates(features, &StatsSettings::default(), ctx)?;
+        seen.ranks[0] = Some((stats::effective_rank(features, ctx)?, features.nrows()));
+        seen.duplicates = Some((found.count, found.compared));
+    }
+    ctx.report(Report::Embedded(seen));
+    Ok(())
 }
 
 /// The pixels of a batch, one image after the other; the error is the first bad image's, whichever thread met it.
@@ -122,14 +191,14 @@ fn read_batch(batch: &[ImageSource], clip: &Clip) -> Result<Vec<f32>> {
 /// # Errors
 /// [`Error::Cancelled`], or the tokenizer's or network's.
 pub fn embed_captions(captions: &[&str], clip: &Clip, ctx: &Ctx) -> Result<Array2<f32>> {
-    encode_captions(captions, clip, ctx, &mut |_, _| Ok(()))
+    encode_captions(captions, clip, UNKEPT, ctx, &mut |_, _| Ok(()))
 }
 
 /// What is told after each batch: the rows of every caption in it, and the features of all captions so far.
 type Told<'a> = dyn FnMut(&[Vec<usize>], ArrayView2<f32>) -> Result<()> + 'a;
 
 /// As [`embed_captions`], shortest captions first. The features are held once, whatever is equal.
-fn encode_captions(captions: &[&str], clip: &Clip, ctx: &Ctx, told: &mut Told) -> Result<Array2<f32>> {
+fn encode_captions(captions: &[&str], clip: &Clip, parts: Parts, ctx: &Ctx, told: &mut Told) -> Result<Array2<f32>> {
     let mut rows_of: HashMap<&str, Vec<usize>> = HashMap::new();
     captions.iter().enumerate().for_each(|(row, caption)| rows_of.entry(caption).or_default().push(row));
     let mut unique: Vec<(&str, Vec<usize>)> = rows_of.into_iter().collect();
@@ -138,15 +207,23 @@ fn encode_captions(captions: &[&str], clip: &Clip, ctx: &Ctx, told: &mut Told) -
     let ids = unique.par_iter().map(|(caption, _)| clip.tokenizer().ids(caption)).collect::<Result<Vec<_>>>()?;
     let mut order: Vec<usize> = (0..ids.len()).collect();
     order.sort_by_key(|i| ids[*i].len());
-    let (width, mut rows) = (clip.width(), Vec::with_capacity(ids.len()));
-    let mut features = Vec::with_capacity(captions.len() * width);
-    for (n, batch) in order.chunks(TEXTS).enumerate() {
-        let tokens: Vec<Vec<u32>> = batch.iter().map(|i| ids[*i].clone()).collect();
-        features.extend(flat(&clip.encode_texts(&tokens)?)?);
-        rows.extend(batch.iter().map(|i| std::mem::take(&mut unique[*i].1)));
-        told(&rows[n * TEXTS..], view(&features, width)?)?;
-        ctx.step("embed captions", rows.len(), ids.len())?;
+    let rows: Vec<Vec<usize>> = order.iter().map(|i| std::mem::take(&mut unique[*i].1)).collect();
+    let width = clip.width();
+    let mut features = Features { width, values: Vec::with_capacity(captions.len() * width) };
+    let mut came = |new: usize, features: ArrayView2<f32>| {
+        let now = features.nrows();
+        told(&rows[now - new..now], features)?;
+        ctx.step("embed captions", now, ids.len())
+    };
+    for (index, part) in order.chunks(PART * TEXTS).enumerate() {
+        features.part(("captions", index, part.len()), parts, &mut came, &mut |features, came| {
+            part.chunks(TEXTS).try_for_each(|batch| {
+                let tokens: Vec<Vec<u32>> = batch.iter().map(|i| ids[*i].clone()).collect();
+                features.extend(flat(&clip.encode_texts(&tokens)?)?, came)
+            })
+        })?;
     }
+    let mut features = features.values;
     features.resize(captions.len() * width, 0.0);
     spread(&mut features, width, &rows);
     to_rows("text features", features, width)
@@ -220,7 +297,7 @@ mod tests {
                 all.extend(more);
             }
         });
-        let found = embed(&data.train, &clip, &ctx).unwrap();
+        let found = embed(&data.train, &clip, UNKEPT, &ctx).unwrap();
         let (told, ranks) = told.lock().unwrap().clone();
         assert_eq!((told.images.len(), told.texts.len(), told.cosines.len()), (150, found.pairs(), found.pairs()));
         let of = |n: usize| stats::effective_rank(found.image.view().slice(s![..n, ..]), &Ctx::quiet()).unwrap();
@@ -237,5 +314,36 @@ mod tests {
         };
         let pairs = sorted(&told.cosines).into_iter().zip(sorted(&split));
         assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+
+    #[test]
+    fn parts_that_were_kept_before_an_end_are_not_made_again_and_change_no_bit() {
+        let data = dataset(&WorldSpec::new(600, 0.0, 8)).unwrap();
+        let clip = Clip::load(&demo::clip(), DType::F32, &Device::Cpu).unwrap();
+        let kept: Mutex<HashMap<(&str, usize), Array2<f32>>> = Mutex::default();
+        let made = Mutex::new(Vec::new());
+        let run = |most: usize| {
+            made.lock().unwrap().clear();
+            let part = |side: &'static str, index: usize, make: &mut dyn FnMut() -> Result<Array2<f32>>| {
+                if let Some(found) = kept.lock().unwrap().get(&(side, index)) {
+                    return Ok(found.clone());
+                }
+                if made.lock().unwrap().len() == most {
+                    return Err(Error::Cancelled);
+                }
+                let rows = make()?;
+                made.lock().unwrap().push((side, index));
+                kept.lock().unwrap().insert((side, index), rows.clone());
+                Ok(rows)
+            };
+            embed(&data.train, &clip, &part, &Ctx::quiet())
+        };
+        assert!(matches!(run(3), Err(Error::Cancelled)));
+        assert_eq!(*made.lock().unwrap(), [("images", 0), ("images", 1), ("captions", 0)]);
+        let found = run(9).unwrap();
+        assert!(made.lock().unwrap().iter().all(|part| part.0 == "captions" && part.1 > 0));
+        assert_eq!(found.fingerprint, embed(&data.train, &clip, UNKEPT, &Ctx::quiet()).unwrap().fingerprint);
+        let wrong = |_: &'static str, _: usize, _: &mut dyn FnMut() -> Result<Array2<f32>>| Ok(Array2::zeros((3, 128)));
+        assert!(embed(&data.train, &clip, &wrong, &Ctx::quiet()).unwrap_err().to_string().contains("512 of 128"));
     }
 }

@@ -149,6 +149,17 @@ impl Store {
         write_atomic(&cost_path(&path), &cost)
     }
 
+    /// Deletes what is no longer of use; left where that cannot be.
+    pub fn forget<T: Artefact>(&self, fingerprint: &Fingerprint) {
+        let path = self.path::<T>(fingerprint);
+        let _lock = self.lock(File::lock);
+        for path in [cost_path(&path), path] {
+            if let Err(e) = remove_if_there(&path) {
+                tracing::debug!(error = %e, "left in the store");
+            }
+        }
+    }
+
     /// What the artefact of `fingerprint` cost in seconds, if the store has it; it is not read, nor checked.
     pub fn cost<T: Artefact>(&self, fingerprint: &Fingerprint) -> Option<f64> {
         let path = self.path::<T>(fingerprint);

@@ -234,7 +234,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::pipeline::{
-        methods::{joint::joint_clusters, need::by_need},
+        methods::{coreset::coreset, joint::joint_clusters, need::by_need},
         ridge::{sample, targets},
     };
 
@@ -268,7 +268,8 @@ mod tests {
                 let pictures = data.image.view().slice_move(ndarray::s![..12, ..]);
                 let targets = targets::solve(pictures, &data, &found.weights, &Default::default(), &ctx).unwrap();
                 let joint = joint_clusters(&data, &found.weights, 9, 1, &ctx).unwrap();
-                (found, chosen, targets, joint)
+                let pairs = coreset(&data, &found.weights, 9, &ctx).unwrap();
+                (found, chosen, targets, joint, pairs)
             })
         };
         assert!(all(1) == all(3));

@@ -1,6 +1,6 @@
 //! Making distilled pairs: prototypes decoded, or real pairs chosen.
 
-use super::{Prototyped, Workbench};
+use super::{Prototyped, Workbench, once::lock};
 use crate::pipeline::recipe::Recipe;
 use crate::{
     data::Pair,
@@ -29,8 +29,11 @@ use crate::{
     },
 };
 use image::RgbImage;
-use ndarray::ArrayView1;
-use std::sync::Arc;
+use ndarray::{Array2, ArrayView1};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 /// Parts of a decoder: stem of their weights and their other files, in the layouts that diffusers and transformers write.
 pub(super) const DECODER: [(&str, Option<&str>, &[&str]); 7] = [
@@ -45,6 +48,9 @@ pub(super) const DECODER: [(&str, Option<&str>, &[&str]); 7] = [
 const TOKENIZER: &[&str] =
     &["tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"];
 
+/// What takes less is made again sooner than it is kept.
+const WORTH_KEEPING: Duration = Duration::from_secs(1);
+
 impl Workbench {
     /// What [`Workbench::embeddings`] gives, and its name.
     pub(super) fn embedded(&self, ctx: &Ctx) -> Result<(Embeddings, Fingerprint)> {
@@ -57,16 +63,39 @@ impl Workbench {
         }
         let clip = self.clip()?;
         let name = self.embedding_name(&clip);
+        let made = Mutex::new(Vec::new());
         let mut arrays = self.staged("embed", &name, || {
-            let found = embed::embed(&self.dataset.train, &clip, ctx)?;
+            let part = |side, index, make: &mut dyn FnMut() -> Result<Array2<f32>>| {
+                let part = Fingerprint::of_stage("embed part", &(side, index), &[&name]);
+                let found = self.part(&part, make);
+                lock(&made).push(part);
+                found
+            };
+            let found = embed::embed(&self.dataset.train, &clip, &part, ctx)?;
             Ok(Arrays::new()
                 .holding("image", found.image.into_array())
                 .holding("text", found.text.into_array())
                 .with_u32("image_of", &ndarray::Array1::from(found.image_of)))
         })?;
+        lock(&made).iter().for_each(|part| self.store.forget::<Arrays>(part));
         let image_of = arrays.u32::<ndarray::Ix1>("image_of")?.to_vec();
         let (image, text) = (arrays.take::<ndarray::Ix2>("image")?, arrays.take::<ndarray::Ix2>("text")?);
         Ok((Embeddings::new(image, text, image_of)?, name))
+    }
+
+    /// Features of a part of the rows, from the store or made; kept there if they took long enough that it is worth it.
+    fn part(&self, name: &Fingerprint, make: &mut dyn FnMut() -> Result<Array2<f32>>) -> Result<Array2<f32>> {
+        if let Some((mut rows, _)) = self.store.get::<Arrays>(name)? {
+            return rows.take("rows");
+        }
+        let start = Instant::now();
+        let rows = make()?;
+        if start.elapsed() < WORTH_KEEPING {
+            return Ok(rows);
+        }
+        let kept = Arrays::new().holding("rows", rows);
+        self.store.put(name, "embed part", &kept, start.elapsed().as_secs_f64())?;
+        { kept }.take("rows")
     }
 
     /// Names the decoder: a hash of every file of it that an image depends on.
@@ -132,7 +161,7 @@ impl Workbench {
         // Candidates of one request follow each other.
         let drawn: Vec<Request> =
             missing.iter().flat_map(|&i| (0..many).map(move |k| requests[i].candidate(k))).collect();
-        let (mut since, mut best) = (std::time::Instant::now(), None);
+        let (mut since, mut best) = (Instant::now(), None);
         let ctx = by_request(ctx, missing.clone(), many);
         synthesize::synthesize(&decoder, &drawn, settings, &ctx, &mut |first, images| {
             let fits = match &judge {
@@ -145,7 +174,7 @@ impl Workbench {
                 }
                 let Some((_, image)) = best.take_if(|_| (at + 1).is_multiple_of(many)) else { continue };
                 let seconds = since.elapsed().as_secs_f64();
-                since = std::time::Instant::now();
+                since = Instant::now();
                 self.spent("synthesise", seconds);
                 let request = missing[at / many];
                 self.store.put(&names[request], "synthesise", &image, seconds)?;
@@ -257,4 +286,34 @@ fn rows(chosen: &[SelectedPair]) -> Vec<Option<u32>> {
 /// By which side a real pair is the nearest to a prototype.
 fn by_image(way: Way) -> Method {
     if way.method == Method::NearestText { Method::NearestText } else { Method::NearestImage }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{
+        data::world::{WorldSpec, dataset},
+        models::device::Backend,
+        pipeline::{store::Store, workbench::Checkpoints},
+    };
+
+    #[test]
+    fn a_part_that_took_long_is_kept_until_the_whole_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (world, store) = (dataset(&WorldSpec::new(2, 0.0, 5)).unwrap(), Store::open(dir.path()).unwrap());
+        let bench = Workbench::new(world, Checkpoints::demo(), store, Backend::CPU);
+        let name = Fingerprint::of_bytes(b"part");
+        let rows = Array2::from_elem((2, 3), 0.1);
+        let quick = bench.part(&name, &mut || Ok(rows.clone())).unwrap();
+        assert!(quick == rows && bench.store.get::<Arrays>(&name).unwrap().is_none());
+        let slow = || {
+            std::thread::sleep(WORTH_KEEPING);
+            Ok(rows.clone())
+        };
+        assert_eq!(bench.part(&name, &mut { slow }).unwrap(), rows);
+        assert_eq!(bench.part(&name, &mut || panic!("made twice")).unwrap(), rows);
+        bench.store.forget::<Arrays>(&name);
+        assert_eq!(bench.store.usage().unwrap().count, 0);
+    }
 }
