@@ -81,7 +81,7 @@ fn every_way_makes_as_many_pairs_as_asked_for_and_its_set_is_read_as_it_was_writ
 fn more_prototypes_than_trusted_images_are_refused_with_the_number_there_is() {
     let folder = tempfile::tempdir().unwrap();
     let bench = bench(0.0, folder.path());
-    for way in ["need+real", "coverage+real", "joint+real"] {
+    for way in ["need+real", "coverage+real", "joint+real", "coreset+real"] {
         let error = bench.distil(&recipe(way, 100_000), &Ctx::quiet()).unwrap_err().to_string();
         assert!(error.contains("100000") && error.contains("cluster.prototypes"), "{error}");
     }

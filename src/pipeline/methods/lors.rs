@@ -8,6 +8,9 @@
 //! Not as there: features are CLIP's and frozen, pictures stay as they are, and the student is one linear map from captions to
 //! images. It begins at random, not at an expert's checkpoint, and what is lowered is its loss on real pairs, not its distance
 //! from the expert. `S` is made symmetric and kept from falling below 0, which the students' loss needs; steps are Adam's.
+//!
+//! `mdw` is the same with a rank of all pairs, so that every similarity is free: what MDW's abstract (arXiv 2506.01586) says of its
+//! correspondences. Steps scaled by maps of the pictures, which it says too, have nothing to scale where pictures stay.
 
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,7 @@ pub enum Method {
     NearestImage,
     NearestText,
     Lors,
+    Mdw,
     Covmatch,
     Apm,
 }
@@ -92,7 +93,7 @@ const fn row(method: Method, name: &'static str, words: &'static str, how: (Star
 
 /// Every method, in the order of the help.
 #[rustfmt::skip]
-const TABLE: [Row; 14] = {
+const TABLE: [Row; 15] = {
     use {Pictures::{Drawn, Real}, Start::{Clusters, Coreset, Coverage, Joint, Need, Pairs}, Targets::{Caption, Covariance, Learned, Mean, Projected, Solved}};
     [
         row(Method::Pds, "pds", "matched clusters of images and captions, drawn (Choi, Mo, Chae 2026)", (Clusters, Drawn, Mean)),
@@ -107,6 +108,7 @@ const TABLE: [Row; 14] = {
         row(Method::NearestImage, "nearest-image", "the real image nearest to each image prototype of pds", (Clusters, Real, Mean)),
         row(Method::NearestText, "nearest-text", "the real caption nearest to each text prototype of pds, with its image", (Clusters, Real, Caption)),
         row(Method::Lors, "lors", "real pairs at random, targets and low-rank similarities learned in CLIP's space (after Xu et al. 2024)", (Pairs, Real, Learned)),
+        row(Method::Mdw, "mdw", "the same with all similarities free (in the manner of MDW, arXiv 2506.01586, of which no more than the abstract is to be had)", (Pairs, Real, Learned)),
         row(Method::Covmatch, "covmatch", "real pairs at random, targets that match cross-covariances in CLIP's space (after Lee and Chung 2025)", (Pairs, Real, Covariance)),
         row(Method::Apm, "apm", "real pairs at random, targets that match closed-form projectors in CLIP's space (after Bo and Wang 2026)", (Pairs, Real, Projected)),
     ]

@@ -40,7 +40,7 @@ pub fn real_pairs(method: Method, data: &Embeddings, m: usize, seed: u64, ctx: &
     let scores = stats::similarities(data, ctx)?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let rows = match method {
-        Method::Random | Method::Lors | Method::Covmatch | Method::Apm => {
+        Method::Random | Method::Lors | Method::Mdw | Method::Covmatch | Method::Apm => {
             index::sample(&mut rng, n, m).into_iter().map(|r| r as u32).collect()
         }
         Method::ClipScore => top(&scores, m),

@@ -10,7 +10,7 @@ use crate::{
     pipeline::{
         Ctx,
         methods::{
-            Pictures, Targets, Way,
+            Method, Pictures, Targets, Way,
             apm::apm,
             covmatch::{RIDGE, covmatch},
             lors::{LorsSettings, lors},
@@ -64,7 +64,11 @@ impl Workbench {
         let (pictures, captions) = (seen.view(), set.text_prototypes.view());
         set.text_prototypes = match recipe.method.targets() {
             Targets::Learned => {
-                let how = (LorsSettings::default(), recipe.seed);
+                let mut settings = LorsSettings::default();
+                if recipe.method.method == Method::Mdw {
+                    settings.rank = pictures.nrows();
+                }
+                let how = (settings, recipe.seed);
                 let (targets, similarity) = lors((pictures, captions), data, &weights, how, ctx)?;
                 set.correspondence = Some(similarity);
                 targets
