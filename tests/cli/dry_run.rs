@@ -31,7 +31,7 @@ fn a_dry_run_names_every_stage_with_its_items_and_writes_nothing() {
     let expected = [
         ("embed images", 60),
         ("embed captions", 0),
-        ("prune", 300),
+        ("trust", 300),
         ("cluster images", 60),
         ("cluster captions", 300),
         ("match", 4),
@@ -79,6 +79,27 @@ fn what_the_store_has_is_done_and_costs_nothing() {
     let scored = stages(&plan(home.path(), &["evaluate", "out", "--runs", "3"]));
     assert_eq!(scored.iter().find(|s| s.0 == "evaluate").unwrap().2, 0);
     assert_eq!(contents(home.path()), before, "something was written");
+}
+
+#[test]
+fn a_choice_is_planned_by_the_stages_it_runs_and_what_the_store_has_of_them_is_done() {
+    let home = tempfile::tempdir().unwrap();
+    let ask = ["distill", "--method", "need", "--set", "prune.method=trust"];
+    let planned = plan(home.path(), &ask);
+    let wanted = ["embed images", "embed captions", "trust", "choose", "rank captions", "synthesise", "solve targets"];
+    assert_eq!(names(&planned), [&wanted[..], &["write the set"]].concat());
+    protostill(home.path()).args(ask).args(["--out", "out"]).assert().success();
+    let done = |planned: &Value| -> Vec<String> {
+        stages(planned).into_iter().filter(|s| s.1 == s.2).map(|s| s.0).collect()
+    };
+    let kept = ["embed images", "embed captions", "trust", "choose", "synthesise"];
+    assert_eq!(done(&plan(home.path(), &ask)), kept);
+    // The paper's clusters of the pairs that trust keeps.
+    let ask = ["distill", "--method", "pds", "--set", "prune.method=trust"];
+    assert_eq!(done(&plan(home.path(), &ask)), kept[..3]);
+    protostill(home.path()).args(ask).args(["--out", "other"]).assert().success();
+    let clusters = ["cluster images", "cluster captions"];
+    assert_eq!(done(&plan(home.path(), &ask)), [&kept[..3], &clusters, &kept[4..]].concat());
 }
 
 #[test]

@@ -41,8 +41,7 @@ impl Workbench {
     pub fn trust(&self, ctx: &Ctx) -> Result<Arc<Trust>> {
         self.trust.get(|| {
             let embedded = self.embeddings(ctx)?;
-            let settings = TrustSettings::default();
-            let name = Fingerprint::of_stage("trust", &settings, &[&embedded.1]);
+            let (settings, name) = (TrustSettings::default(), trust_name(&embedded.1));
             let Json(found) = self.staged("trust", &name, || Ok(Json(trust(&embedded.0, &settings, ctx)?)))?;
             Ok(found)
         })
@@ -112,8 +111,7 @@ impl Workbench {
         let (data, source) = (&embedded.0, &embedded.1);
         let (m, seed) = (recipe.cluster.prototypes, recipe.seed);
         let weights = self.weights(&kept, &recipe.prune, ctx)?;
-        let of = (start, kept_name(&kept, source), recipe.prune.method, m, seed);
-        let name = Fingerprint::of_stage("choose", &of, &[source]);
+        let name = choice_name(&kept, recipe, source);
         let Json(choice) =
             self.staged("choose", &name, || Ok(Json(Choice::new(start, data, &weights, (m, seed), ctx)?)))?;
         let list = choice.prototypes(data, &kept);
@@ -122,6 +120,18 @@ impl Workbench {
         let fingerprint = Fingerprint::of_stage("prototypes", &(&recipe.caption, name), &[source]);
         Ok(Prototyped { kept, clusters: None, prototypes, captions, fingerprint })
     }
+}
+
+/// Names what is believed of the pairs.
+pub(super) fn trust_name(source: &Fingerprint) -> Fingerprint {
+    Fingerprint::of_stage("trust", &TrustSettings::default(), &[source])
+}
+
+/// Names what a method chose.
+pub(super) fn choice_name(kept: &Kept, recipe: &Recipe, source: &Fingerprint) -> Fingerprint {
+    let (start, m) = (recipe.method.method.start(), recipe.cluster.prototypes);
+    let of = (start, kept_name(kept, source), recipe.prune.method, m, recipe.seed);
+    Fingerprint::of_stage("choose", &of, &[source])
 }
 
 /// What a method chose.

@@ -2,12 +2,13 @@
 //! written. Clustering and matching are tried on a sample of the rows; where there are none yet, on random ones, which
 //! take as many rounds as any.
 
+mod choice;
 pub mod cost;
 mod score;
 mod tries;
 
 use super::dry::cost::{Cost, Plan, Stage, cost, line};
-use super::{Workbench, choose::Choice, cluster_name, kept_name, matrix};
+use super::{Workbench, cluster_name, kept_name, matrix};
 use crate::pipeline::recipe::Recipe;
 use crate::{
     data::ImageSource,
@@ -20,7 +21,7 @@ use crate::{
             requests::{image_name, requests},
             synthesize::{self, Request},
         },
-        methods::{Method, Start, Way, select},
+        methods::{Method, Start, Targets, Way, select},
         prototypes::{self, assign, caption},
         space::{
             embed,
@@ -76,6 +77,9 @@ impl Workbench {
         };
         let held = self.held(&known);
         let picture = if way.draws() { self.plan_pictures(recipe, found, held, plan, ctx)? } else { None };
+        if way.targets() == Targets::Solved || way.retells() {
+            self.plan_targets(recipe, &known, plan, ctx)?;
+        }
         self.plan_writing(m, width, (picture, held), plan)
     }
 
@@ -186,11 +190,10 @@ impl Workbench {
             PruneMethod::ClipScore => pairs - (recipe.prune.ratio * pairs as f64).floor() as usize,
             PruneMethod::Trust => pairs,
         };
-        let done = self.clusters_there(recipe, known, ctx)?;
         let sample = self.sample(known, (2 * SAMPLE).max(4 * m).min(kept))?;
         let s = sample.pairs();
-        let (_, one) = cost(|| prune::prune(&sample, &recipe.prune, ctx))?;
-        plan.add(Stage::new("prune", (pairs, "pairs"), false).costs(each(one, s, pairs), held, 0));
+        let judged = self.plan_judging(&recipe.prune, known, &sample, plan, ctx)?;
+        let done = self.clusters_there(recipe, known.as_ref().filter(|_| judged), ctx)?;
         let images = pairs.min(self.dataset.train.images.len()).min(kept);
         let tried = |side: &str, rows: ArrayView2<f32>, n: usize, done: bool, plan: &mut Plan| -> Result<Clusters> {
             let (found, seconds) = try_clustering(rows, n, &recipe.cluster, ctx)?;
@@ -221,28 +224,15 @@ impl Workbench {
         Ok(((requests(recipe.seed, &list, &words), false), sample.width()))
     }
 
-    /// The same where no clusters are matched.
-    fn plan_choice(&self, recipe: &Recipe, known: &Known, plan: &mut Plan, ctx: &Ctx) -> Result<(Asked, usize)> {
-        let (pairs, m, held) = (self.dataset.train.pairs.len(), recipe.cluster.prototypes, self.held(known));
-        let sample = self.sample(known, (2 * SAMPLE).max(4 * m).min(pairs))?;
-        let s = sample.pairs();
-        let (_, one) = cost(|| prune::prune(&sample, &recipe.prune, ctx))?;
-        plan.add(Stage::new("prune", (pairs, "pairs"), self.store.knows("trust")).costs(each(one, s, pairs), held, 0));
-        let (all, weights) = (Kept((0..s as u32).collect()), vec![1.0; s]);
-        let start = recipe.method.method.start();
-        let (choice, one) = cost(|| Choice::new(start, &sample, &weights, (m, recipe.seed), ctx))?;
-        plan.add(Stage::new("choose", (m, "pairs"), false).costs(each(one, s, pairs), held, 0));
-        let (list, first) = (choice.prototypes(&sample, &all), &self.dataset.train.pairs[..s]);
-        let settings = caption::CaptionSettings { distinct: false, ..recipe.caption.clone() };
-        let (captions, one) = cost(|| caption::captions(&list, &sample, first, &settings, ctx))?;
-        plan.add(Stage::new("rank captions", (pairs, "captions"), false).costs(each(one, s, pairs), held, 0));
-        let words: Vec<&str> = captions.iter().map(|c| c.text(first)).collect();
-        Ok(((requests(recipe.seed, &list, &words), false), sample.width()))
-    }
-
-    fn clusters_there(&self, recipe: &Recipe, known: &Known, ctx: &Ctx) -> Result<[bool; 2]> {
+    /// Whether the store has the clusters of both sides; `known` only if what is kept of it is known.
+    fn clusters_there(
+        &self,
+        recipe: &Recipe,
+        known: Option<&Arc<(Embeddings, Fingerprint)>>,
+        ctx: &Ctx,
+    ) -> Result<[bool; 2]> {
         let Some(known) = known else { return Ok([false; 2]) };
-        let rows = kept_name(&prune::prune(&known.0, &recipe.prune, ctx)?, &known.1);
+        let rows = kept_name(&self.kept(&recipe.prune, ctx)?, &known.1);
         let name = |side| cluster_name(side, &rows, &recipe.cluster, &known.1);
         Ok(["images", "captions"].map(|side| self.store.cost::<Arrays>(&name(side)).is_some()))
     }
@@ -332,6 +322,7 @@ impl Workbench {
         let known = self.known(Method::Random.into(), ctx)?;
         let pairs = self.dataset.train.pairs.len();
         let sample = self.sample(&known, 2 * SAMPLE)?;
+        self.plan_judging(settings, &known, &sample, plan, ctx)?;
         let timed = |n: usize| {
             let half = Embeddings::new(
                 sample.image.view().slice(ndarray::s![..n, ..]).to_owned(),
