@@ -89,9 +89,8 @@ fn a_choice_is_planned_by_the_stages_it_runs_and_what_the_store_has_of_them_is_d
     let wanted = ["embed images", "embed captions", "trust", "choose", "rank captions", "synthesise", "solve targets"];
     assert_eq!(names(&planned), [&wanted[..], &["write the set"]].concat());
     protostill(home.path()).args(ask).args(["--out", "out"]).assert().success();
-    let done = |planned: &Value| -> Vec<String> {
-        stages(planned).into_iter().filter(|s| s.1 == s.2).map(|s| s.0).collect()
-    };
+    let done =
+        |planned: &Value| -> Vec<String> { stages(planned).into_iter().filter(|s| s.1 == s.2).map(|s| s.0).collect() };
     let kept = ["embed images", "embed captions", "trust", "choose", "synthesise"];
     assert_eq!(done(&plan(home.path(), &ask)), kept);
     // The paper's clusters of the pairs that trust keeps.

@@ -47,8 +47,7 @@ fn config(home: &Path) -> Config {
 fn open(home: &Path) -> Open {
     let store = home.join("store");
     Box::new(move |_| {
-        let world =
-            protostill::data::world::WorldSpec::new(60, 0.0, protostill::data::world::DEFAULT_SEED);
+        let world = protostill::data::world::WorldSpec::new(60, 0.0, protostill::data::world::DEFAULT_SEED);
         let checkpoints = Checkpoints::demo();
         Ok(Workbench::new(
             protostill::data::world::dataset(&world)?,

@@ -7,6 +7,7 @@ mod cluster;
 mod common;
 mod encoders;
 mod eval;
+mod oracle;
 mod pixels;
 mod tokens;
 mod unclip;

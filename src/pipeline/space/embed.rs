@@ -25,8 +25,7 @@ const PART: usize = 16;
 
 /// Gives the features of a part of the rows: side and number of the part, and what makes them, `[rows, d]`. It may keep them, and
 /// give those that were kept before instead.
-pub type Parts<'a> =
-    &'a dyn Fn(&'static str, usize, &mut dyn FnMut() -> Result<Array2<f32>>) -> Result<Array2<f32>>;
+pub type Parts<'a> = &'a dyn Fn(&'static str, usize, &mut dyn FnMut() -> Result<Array2<f32>>) -> Result<Array2<f32>>;
 
 /// Keeps nothing.
 pub const UNKEPT: Parts<'static> = &|_, _, make| make();

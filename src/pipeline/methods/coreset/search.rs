@@ -79,8 +79,7 @@ impl Search {
         let sxy = search.forms(&search.cross, &search.images);
         let scs = search.forms(&search.moments, &search.texts);
         let square = |x: &Array2<f32>, i: usize| product(x.row(i), x.row(i));
-        search.own =
-            (0..n).map(|i| [square(&search.texts, i), sxy[i], scs[i], square(&search.images, i)]).collect();
+        search.own = (0..n).map(|i| [square(&search.texts, i), sxy[i], scs[i], square(&search.images, i)]).collect();
         Ok(search)
     }
 
