@@ -28,11 +28,16 @@ use image::RgbImage;
 use ndarray::{Array2, ArrayView1, Ix2};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, io::BufReader, path::Path};
 
 /// The file that makes a folder ours.
 pub const MANIFEST: &str = "manifest.json";
 const METADATA: &str = "metadata.jsonl";
+/// Largest list of pairs and largest arrays of a set, in bytes: a distilled set is small, whoever made it.
+const LIST: u64 = 1 << 27;
+const ARRAYS: u64 = 1 << 29;
+/// Numbers of a prototype, at most.
+const WIDEST: usize = 1 << 16;
 const PROTOTYPES: &str = "prototypes.safetensors";
 /// What `evaluate` adds to the folder.
 pub const SCORES: &str = "recall.json";
@@ -115,13 +120,13 @@ impl DistilledSet {
     /// [`Error::Shape`] if rows or widths differ or there is no pair, [`Error::Input`] about `place` for numbers that are not finite.
     pub fn check(&self, place: &Path) -> Result<()> {
         let (m, d) = self.text_prototypes.dim();
-        if m != self.pairs.len() || m == 0 || d == 0 {
-            let expected = format!("[{}, d] and at least one pair", self.pairs.len());
+        if m != self.pairs.len() || m == 0 || d == 0 || d > WIDEST {
+            let expected = format!("[{}, d], d at most {WIDEST}, and at least one pair", self.pairs.len());
             return Err(Error::Shape { what: "text prototypes", expected, found: format!("[{m}, {d}]") });
         }
         let found = self.image_prototypes.dim();
-        if found.0 != m || found.1 == 0 {
-            let expected = format!("[{m}, d]");
+        if found.0 != m || found.1 == 0 || found.1 > WIDEST {
+            let expected = format!("[{m}, d], d at most {WIDEST}");
             return Err(Error::Shape { what: "image prototypes", expected, found: format!("{found:?}") });
         }
         let soft = self.correspondence.as_ref();
@@ -262,14 +267,14 @@ impl DistilledSet {
         }
         let fingerprint = Fingerprint::of_stage("distilled set", &(&ours.method, &current), &[]);
         let arrays = dir.join(PROTOTYPES);
-        let bytes = door::read(&arrays, door::TABLE).map_err(Error::io(&arrays))?;
-        let found = Arrays::from_bytes(&arrays, &bytes)?;
+        let mut found = read_arrays(&arrays)?;
+        let soft = found.has("correspondence");
         let set = Self {
             method: ours.method,
             pairs: read_pairs(dir, &ours.files)?,
-            image_prototypes: found.f32::<Ix2>("image")?,
-            text_prototypes: found.f32::<Ix2>("text")?,
-            correspondence: found.has("correspondence").then(|| found.f32::<Ix2>("correspondence")).transpose()?,
+            image_prototypes: found.take::<Ix2>("image")?,
+            text_prototypes: found.take::<Ix2>("text")?,
+            correspondence: if soft { Some(found.take::<Ix2>("correspondence")?) } else { None },
         };
         let shape = |e: Error| match e {
             Error::Shape { .. } => Error::input(&arrays, e.to_string()),
@@ -309,9 +314,19 @@ fn read_manifest(path: &Path) -> Result<(Value, Ours)> {
     Ok((whole, ours))
 }
 
+/// Arrays of at most [`ARRAYS`] bytes, held once.
+fn read_arrays(path: &Path) -> Result<Arrays> {
+    let file = door::open(path).map_err(Error::io(path))?;
+    let length = file.metadata().map_err(Error::io(path))?.len();
+    if length > ARRAYS {
+        return Err(Error::input(path, format!("{length} bytes, where a distilled set has at most {ARRAYS}")));
+    }
+    Arrays::read(path, &mut BufReader::with_capacity(1 << 20, file), length)
+}
+
 fn read_pairs(dir: &Path, files: &BTreeMap<String, Fingerprint>) -> Result<Vec<DistilledPair>> {
     let path = dir.join(METADATA);
-    let text = door::read_to_string(&path, door::TABLE).map_err(Error::io(&path))?;
+    let text = door::read_to_string(&path, LIST).map_err(Error::io(&path))?;
     let (mut pairs, mut shown) = (Vec::new(), 0);
     for (i, line) in text.lines().enumerate() {
         let wrong = |what: String| Error::input(&path, format!("line {}: {}", i + 1, printable(&what)));

@@ -76,3 +76,20 @@ fn whatever_crash_or_failing_call_there_is_the_older_set_or_the_newer_one() {
         }
     }
 }
+
+#[test]
+fn what_is_larger_than_any_distilled_set_is_refused_before_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let grown = |name: &str, length: u64| {
+        let out = dir.path().join(name);
+        write(&out, 1).unwrap();
+        fs::File::options().write(true).open(out.join(name)).unwrap().set_len(length).unwrap();
+        out
+    };
+    let refused = DistilledSet::read(&grown(METADATA, LIST + 1)).unwrap_err().to_string();
+    assert!(refused.contains(METADATA) && refused.contains("at most"), "{refused}");
+    let refused = read_arrays(&grown(PROTOTYPES, ARRAYS + 1).join(PROTOTYPES)).unwrap_err().to_string();
+    assert!(refused.contains(PROTOTYPES) && refused.contains("at most"), "{refused}");
+    let wide = DistilledSet { text_prototypes: Array2::zeros((2, WIDEST + 1)), ..set(1) };
+    assert!(wide.check(dir.path()).unwrap_err().to_string().contains("d at most"));
+}
