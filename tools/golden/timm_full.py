@@ -32,6 +32,11 @@ SMALL = {
     "efficientnet_lite0": {},
     "mobilenetv3_large_100": {},
     "mobilenetv3_small_100": {},
+    "convnext_atto_ols": {"depths": [1, 2, 1, 1], "dims": [16, 24, 32, 48]},
+    "convnext_tiny": {"depths": [1, 1, 2, 1], "dims": [16, 32, 48, 64]},
+    "convnext_tiny_hnf": {"depths": [1, 1, 2, 1], "dims": [16, 32, 48, 64]},
+    "convnext_large_mlp": {"depths": [1, 1, 2, 1], "dims": [16, 32, 48, 64], "head_hidden_size": 40},
+    "convnextv2_atto": {"depths": [1, 1, 2, 1], "dims": [16, 24, 32, 48]},
 }
 
 

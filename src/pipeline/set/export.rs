@@ -18,7 +18,7 @@ use parquet::{
     schema::parser::parse_message_type,
 };
 use serde_json::json;
-use std::{str::FromStr, sync::Arc};
+use std::{collections::BTreeSet, str::FromStr, sync::Arc};
 
 /// Rows of a parquet file that a reader takes at once; images are large.
 const GROUP: usize = 100;
@@ -32,6 +32,8 @@ pub enum Form {
     Parquet,
     /// A table of `filepath` and `title`, the shard again, and how many samples it has, which open_clip asks for.
     OpenClip,
+    /// DataComp's names of the pictures that were chosen, as its tools take a subset.
+    Datacomp,
 }
 
 impl FromStr for Form {
@@ -42,8 +44,9 @@ impl FromStr for Form {
             "webdataset" => Ok(Self::Webdataset),
             "parquet" => Ok(Self::Parquet),
             "open_clip" => Ok(Self::OpenClip),
+            "datacomp" => Ok(Self::Datacomp),
             other => {
-                let message = format!("`{other}` is none of imagefolder, webdataset, parquet, open_clip");
+                let message = format!("`{other}` is none of imagefolder, webdataset, parquet, open_clip, datacomp");
                 Err(Error::setting("--format", message))
             }
         }
@@ -58,6 +61,7 @@ impl Form {
             Self::Webdataset => "webdataset/00000.tar",
             Self::Parquet => "parquet/00000.parquet",
             Self::OpenClip => "open_clip/pairs.csv",
+            Self::Datacomp => "datacomp/uids.npy",
         }
     }
 
@@ -76,6 +80,7 @@ impl Form {
                 ("open_clip/00000.tar", shard()?),
                 ("open_clip/sizes.json", json!({ "00000.tar": pairs.len() }).to_string().into_bytes()),
             ],
+            Self::Datacomp => vec![(self.file(), subset(pairs)?)],
         })
     }
 }
@@ -93,6 +98,24 @@ fn list(pairs: &[DistilledPair]) -> std::result::Result<Vec<u8>, csv::Error> {
         rows.write_record([&picture(i), &pair.caption])?;
     }
     rows.into_inner().map_err(|e| e.into_error().into())
+}
+
+/// A sorted array of `u8,u8`: the halves of each name, the upper one first (DataComp's `resharder.py`).
+fn subset(pairs: &[DistilledPair]) -> Result<Vec<u8>> {
+    let uids: BTreeSet<u128> = pairs.iter().filter_map(|pair| pair.uid).collect();
+    if uids.is_empty() {
+        let message =
+            "datacomp: the pairs have no `uid` of their source: drawn pictures never have, real ones where it has";
+        return Err(Error::setting("--format", message));
+    }
+    let about =
+        format!("{{'descr': [('f0', '<u8'), ('f1', '<u8')], 'fortran_order': False, 'shape': ({},), }}", uids.len());
+    // Magic, version and length take ten bytes; the numbers start at a multiple of 64, after a line's end.
+    let length = (10 + about.len() + 1).next_multiple_of(64) - 10;
+    let head = [b"\x93NUMPY\x01\x00", (length as u16).to_le_bytes().as_slice()].concat();
+    let halves = uids.iter().flat_map(|uid| [(uid >> 64) as u64, *uid as u64]);
+    let numbers: Vec<u8> = halves.flat_map(u64::to_le_bytes).collect();
+    Ok([head, format!("{about:<0$}\n", length - 1).into_bytes(), numbers].concat())
 }
 
 fn shard(pairs: &[DistilledPair], pngs: &[Vec<u8>]) -> std::io::Result<Vec<u8>> {
@@ -196,6 +219,7 @@ mod tests {
             caption: format!("caption é {i}"),
             support: i as u32 + 1,
             similarity: i as f32 / 8.0,
+            uid: None,
         };
         let rows = || ndarray::Array2::zeros((m, 2));
         let pairs = (0..m).map(pair).collect();
