@@ -249,6 +249,7 @@ fn checkpoints(golden: &impl Fn(&str) -> PathBuf) -> Vec<Parser> {
     ];
     vec![
         Parser { name: "checkpoint", files: of("clip", &of_clip), read: clip },
+        Parser { name: "siglip", files: of("siglip", &of_clip), read: clip },
         Parser { name: "vocabulary", files: of("clip", &["vocab.json", "merges.txt"]), read: vocabulary },
         Parser { name: "encoder", files: of("timm/vit", &["config.json", "model.safetensors"]), read: encoder },
         Parser { name: "decoder", files: of("unclip2", &of_decoder), read: decoder },

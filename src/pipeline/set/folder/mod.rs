@@ -210,7 +210,7 @@ impl DistilledSet {
             None => arrays,
         };
         put(PROTOTYPES.into(), &arrays.to_bytes()?)?;
-        if pngs.len() < self.pairs.len() && !forms.is_empty() {
+        if pngs.len() < self.pairs.len() && forms.iter().any(|form| *form != Form::Datacomp) {
             return Err(Error::setting("format", "takes pictures, and the source has only features of them"));
         }
         for form in forms {
