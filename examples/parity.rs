@@ -31,7 +31,7 @@ struct Case {
 }
 
 fn main() -> Outcome<ExitCode> {
-    println!("{:<22} {:<23} {:<9} {:>9} {:>7}  {:>9}", "network", "output", "weights", "error", "target", "seconds");
+    println!("{:<27} {:<23} {:<9} {:>9} {:>7}  {:>9}", "network", "output", "weights", "error", "target", "seconds");
     let mut good = true;
     let device = std::env::var("DEVICE").unwrap_or_else(|_| "cpu".into());
     for dir in std::env::args().skip(1) {
@@ -53,7 +53,7 @@ fn main() -> Outcome<ExitCode> {
             let verdict = if error <= target { "" } else { "  TOO FAR" };
             good &= error <= target;
             let Case { name, weights, .. } = &case;
-            println!("{name:<22} {what:<23} {weights:<9} {error:>9.1e} {target:>7.0e}  {seconds:>9.1}{verdict}");
+            println!("{name:<27} {what:<23} {weights:<9} {error:>9.1e} {target:>7.0e}  {seconds:>9.1}{verdict}");
         }
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

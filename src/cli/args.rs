@@ -174,7 +174,8 @@ pub struct Distill {
     /// Replace the set in DIR even if its captions or pictures were changed by hand
     #[arg(long)]
     pub force: bool,
-    /// Further forms to write it in, separated by commas, beside the ImageFolder that `evaluate` reads: webdataset, parquet, open_clip
+    /// Further forms to write it in, separated by commas, beside the ImageFolder that `evaluate` reads: webdataset, parquet, open_clip,
+    /// and, of pictures with a `uid`, datacomp
     #[arg(long, value_name = "FORM", value_delimiter = ',', default_value = "imagefolder")]
     pub format: Vec<String>,
     /// Print the work, seconds, peak memory and disk that it would take, by trying a few items of each stage; do nothing

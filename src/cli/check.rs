@@ -2,7 +2,7 @@
 
 use super::{
     args::{Check, Global},
-    fetch, print, print_json, progress,
+    fetch, plan, print, print_json, progress,
     table::render,
 };
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     },
     error::{Error, Result},
     models::{demo as shipped, unclip},
+    pipeline::workbench::able,
 };
 use serde_json::{Map, Value, json};
 
@@ -23,14 +24,28 @@ pub fn run(global: &Global, args: &Check) -> Result<()> {
     // Only where it is there; nothing is fetched to check data.
     let decoder = super::checkpoint(&config.models.decoder, shipped::decoder, &super::hub(), false);
     let problem = if config.method.draws() { Problem::Unusable } else { Problem::OtherWidth };
-    let wide = decoder.and_then(|decoder| unclip::width_of(&decoder)).ok().map(|wide| (wide, problem));
+    let wide = decoder.as_ref().ok().and_then(|decoder| unclip::width_of(decoder).ok()).map(|wide| (wide, problem));
     let fetched = fetch::data(&args.path.to_string_lossy(), &super::hub(), Some(&ctx))?;
     let path = fetched.as_ref().unwrap_or(&args.path);
-    let checked = check::check(path, &rules, wide, &mut |done, total| ctx.step("check images", done, total))?;
+    let mut checked = check::check(path, &rules, wide, &mut |done, total| ctx.step("check images", done, total))?;
+    let clip = super::checkpoint(&config.models.clip, shipped::clip, &super::hub(), false);
+    let unfit = match (&clip, &decoder) {
+        (Ok(clip), Ok(decoder)) if !checked.ready => able::fits(clip, decoder).err(),
+        _ => None,
+    };
+    // What is not there says nothing.
+    let unfit = unfit.filter(|e| matches!(e.parts().0, Error::Setting { .. }));
+    if let Some(e) = unfit.as_ref().filter(|_| config.method.draws()) {
+        checked.add(problem, || e.to_string());
+    }
+    let undrawn = unfit.map(|e| e.parts().0.to_string());
     if global.json {
-        print_json(&result(&checked))?;
+        let mut told = result(&checked);
+        told["methods"] = json!(able::allowed(undrawn.is_none()));
+        print_json(&told)?;
     } else {
-        print(text(&checked, &rules))?;
+        let methods = undrawn.map_or_else(String::new, |why| format!("\n{}", plan::methods(Some(&why))));
+        print(text(&checked, &rules) + &methods)?;
     }
     match checked.stopping() {
         0 => Ok(()),

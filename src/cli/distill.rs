@@ -33,6 +33,7 @@ pub fn run(global: &Global, args: &Distill) -> Result<()> {
     let needs = Needs::of([config.method].into_iter(), false);
     if args.dry_run {
         let (bench, mut planned) = (onlooker(global, &config, needs)?, Plan::default());
+        forms.iter().try_for_each(|form| form.fits(config.method, &bench.dataset().train))?;
         bench.plan(&config.recipe(), &mut planned, &Ctx::quiet())?;
         return plan::show(global, "distill", &planned, bench.dataset(), &args.out);
     }
@@ -41,6 +42,7 @@ pub fn run(global: &Global, args: &Distill) -> Result<()> {
     try_place(&args.out)?;
     let ctx = progress::ctx(global.progress);
     let bench = workbench(global, &config, needs, &ctx)?;
+    forms.iter().try_for_each(|form| form.fits(config.method, &bench.dataset().train))?;
     let set = bench.distil(&config.recipe(), &ctx)?;
     let mut manifest = bench.manifest(&config, config.method.draws())?;
     if let Some(about) = bench.trusted(&config.recipe(), &ctx)? {

@@ -10,7 +10,7 @@ use crate::{
         methods::Start,
         recipe::Recipe,
         workbench::{
-            Workbench,
+            Workbench, able,
             dry::cost::{Plan, Stage},
         },
     },
@@ -36,6 +36,7 @@ pub fn show(global: &Global, command: &str, plan: &Plan, data: &Dataset, out: &P
             "memory": plan.memory(),
             "disk": plan.disk(),
             "available": { "memory": memory, "disk": disk },
+            "methods": able::allowed(plan.undrawn.is_none()),
             "warnings": warnings,
         }));
     }
@@ -48,7 +49,14 @@ pub fn show(global: &Global, command: &str, plan: &Plan, data: &Dataset, out: &P
         time(all),
         plan.disk() as f64 / 1e9
     ))?;
+    print(methods(plan.undrawn.as_deref()))?;
     warnings.iter().try_for_each(|warning| print(format_args!("warning: {warning}")))
+}
+
+/// The methods that the checkpoints allow, and why no others.
+pub fn methods(undrawn: Option<&str>) -> String {
+    let list = able::allowed(undrawn.is_none()).join(", ");
+    undrawn.map_or_else(|| format!("methods: {list}"), |why| format!("methods: {list}; none that draws: {why}"))
 }
 
 fn row(stage: &Stage) -> Vec<String> {

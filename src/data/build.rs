@@ -81,6 +81,7 @@ pub(super) fn split(
         Orientation::Ignore => ImageSource::AsStored(Box::new(image)),
         Orientation::Apply => image,
     };
+    split.uids = first.iter().map(|row| row.uid).collect();
     split.images = found.into_iter().map(|(image, _)| as_stored(image)).collect();
     let counts = Counts { captions: caption as usize, entries, images: ids.len() };
     for (encoder, table) in features.encoders {

@@ -44,6 +44,8 @@ pub struct Checked {
     pub features_only: usize,
     /// Images that carry an EXIF orientation.
     pub turned: usize,
+    /// Whether embeddings came with it.
+    pub ready: bool,
     /// Captions in whose place CLIP reads something else.
     pub rewritten: usize,
     /// What was found; empty if the data set is clean.
@@ -51,7 +53,8 @@ pub struct Checked {
 }
 
 impl Checked {
-    fn add(&mut self, problem: Problem, place: impl FnOnce() -> String) {
+    /// Counts one more at `place`.
+    pub fn add(&mut self, problem: Problem, place: impl FnOnce() -> String) {
         let found = self.problems.entry(problem).or_default();
         found.count += 1;
         if found.examples.len() < EXAMPLES {
@@ -85,6 +88,7 @@ pub fn check(
         splits: [(0, 0); 3],
         features_only: 0,
         turned: 0,
+        ready: false,
         rewritten: 0,
         problems: BTreeMap::new(),
     };
@@ -109,6 +113,7 @@ pub fn check(
     if checked.stopping() == 0 {
         // Everything is there: whether it fits together is for the reader itself to say.
         let whole = source::open_by(path, rules).and_then(|set| {
+            checked.ready = set.train.ready.is_some();
             if let (Some(ready), Some((wide, problem))) = (&set.train.ready, decoder)
                 && let Err(e) = ready.fits_decoder(wide)
             {

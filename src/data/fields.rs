@@ -91,6 +91,16 @@ pub(super) struct Row {
     pub caption: Vec<String>,
     /// Whether it had captions or an image by two keys; the first ones count.
     pub twice: bool,
+    /// DataComp's name of it.
+    pub uid: Option<u128>,
+}
+
+/// What DataComp calls the names of its samples.
+pub(super) const UID: &str = "uid";
+
+/// Such a name: 32 hexadecimal digits.
+pub(super) fn uid(text: &str) -> Option<u128> {
+    u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32)
 }
 
 /// An object's fields of a row; a caption that is null is one without a word. Other keys are ignored.
@@ -98,6 +108,7 @@ pub(super) struct Row {
 pub(super) struct Keys {
     images: Vec<(usize, String)>,
     captions: Vec<(usize, Vec<String>)>,
+    pub uid: Option<u128>,
 }
 
 impl Keys {
@@ -110,7 +121,7 @@ impl Keys {
             return Err("missing field `caption`");
         }
         let (caption, twice) = Names::choose(self.captions);
-        Ok(Row { image, caption, twice: twice || by_two })
+        Ok(Row { image, caption, twice: twice || by_two, uid: self.uid })
     }
 }
 
@@ -127,17 +138,20 @@ impl Read<'_> {
     }
 
     /// Captions that come without an image beside them: `"…"`, `["…"]` or an object that has captions; and whether it has
-    /// them twice.
-    pub fn captions(self, bytes: &[u8]) -> serde_json::Result<(Vec<String>, bool)> {
+    /// them twice; and a name of DataComp's.
+    pub fn captions(self, bytes: &[u8]) -> serde_json::Result<(Vec<String>, bool, Option<u128>)> {
         use serde::de::Error;
         if bytes.trim_ascii_start().first() == Some(&b'{') {
             let keys = self.keys(bytes)?;
-            let none = keys.captions.is_empty();
-            return if none { Err(Error::custom("missing field `caption`")) } else { Ok(Names::choose(keys.captions)) };
+            if keys.captions.is_empty() {
+                return Err(Error::custom("missing field `caption`"));
+            }
+            let (captions, twice) = Names::choose(keys.captions);
+            return Ok((captions, twice, keys.uid));
         }
         let mut json = serde_json::Deserializer::from_slice(bytes);
         let captions = one_or_many(&mut json)?;
-        json.end().map(|()| (captions, false))
+        json.end().map(|()| (captions, false, None))
     }
 }
 
@@ -163,6 +177,8 @@ impl<'de> Visitor<'de> for Read<'_> {
                 keys.images.extend(map.next_value::<Option<String>>()?.map(|image| (rank, image)));
             } else if let Some(rank) = self.0.caption(&key) {
                 keys.captions.push((rank, map.next_value_seed(OneOrMany)?));
+            } else if key == UID {
+                keys.uid = map.next_value::<serde_json::Value>()?.as_str().and_then(uid);
             } else {
                 map.next_value::<IgnoredAny>()?;
             }

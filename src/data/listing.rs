@@ -64,6 +64,8 @@ pub(in crate::data) struct Listed {
     pub list: Arc<Path>,
     pub place: String,
     pub origin: Origin,
+    /// DataComp's name of it.
+    pub uid: Option<u128>,
 }
 
 /// Where an image lies.

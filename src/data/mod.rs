@@ -71,6 +71,8 @@ pub enum ImageSource {
 pub struct Split {
     /// Every image once.
     pub images: Vec<ImageSource>,
+    /// DataComp's name of each, where there is one.
+    pub uids: Vec<Option<u128>>,
     /// One row per caption.
     pub pairs: Vec<Pair>,
     /// Features that came with it: they take the place of embedding.

@@ -1,7 +1,7 @@
 //! Rows of lists and tables to what is listed.
 
 use super::{
-    fields::{Names, Row},
+    fields::{Names, Row, UID, uid},
     listing::{Listed, Listing, Origin, Problem},
     splits::{Part, split_of},
 };
@@ -73,7 +73,7 @@ pub(super) fn of_table(
     let (image, captions) = choose(table, file, names)?;
     let mut pictures = images(table, image, roots)?;
     let texts = captions.iter().map(|&(rank, at)| Ok((rank, table.texts(at)?))).collect::<Result<Vec<_>>>()?;
-    let splits = splits(table)?;
+    let (splits, uids) = (splits(table)?, uids(table)?);
     let (list, mut rows): (Arc<Path>, _) = (file.into(), Vec::with_capacity(table.rows()));
     let (mut texts, mut twice, mut lacking) = (texts, 0, 0);
     for row in 0..table.rows() {
@@ -83,7 +83,8 @@ pub(super) fn of_table(
         match pictures[row].take() {
             Some((image, origin)) if !captions.is_empty() => {
                 let place = table.place(row);
-                rows.push((splits.get(row).copied(), Listed { image, captions, list: list.clone(), place, origin }));
+                let (list, uid) = (list.clone(), uids.get(row).copied().flatten());
+                rows.push((splits.get(row).copied(), Listed { image, captions, list, place, origin, uid }));
             }
             _ => lacking += 1,
         }
@@ -162,9 +163,18 @@ fn splits(table: &dyn Columns) -> Result<Vec<Part>> {
     Ok(table.texts(at)?.into_iter().map(part).collect::<Option<_>>().unwrap_or_default())
 }
 
+/// DataComp's name of every row, if a column has them.
+fn uids(table: &dyn Columns) -> Result<Vec<Option<u128>>> {
+    let Some(at) = table.columns().iter().position(|(name, kind)| name == UID && *kind == Kind::Text) else {
+        return Ok(Vec::new());
+    };
+    Ok(table.texts(at)?.into_iter().map(|cell| cell.first().and_then(|text| uid(text))).collect())
+}
+
 /// A row of a list of paths.
 pub(super) fn listed(list: &Arc<Path>, place: String, row: Row, roots: &Arc<Vec<PathBuf>>) -> Listed {
-    Listed { image: row.image, captions: row.caption, list: list.clone(), place, origin: Origin::Below(roots.clone()) }
+    let origin = Origin::Below(roots.clone());
+    Listed { image: row.image, captions: row.caption, list: list.clone(), place, origin, uid: row.uid }
 }
 
 /// Notes what rows of a list say twice, and how many numbers in it are none.

@@ -42,6 +42,9 @@ pub(super) trait Member {
     fn place(&self) -> String;
 }
 
+/// See [`captions`].
+type Captions = (Vec<String>, bool, usize, Option<u128>);
+
 /// What is wrong with samples, and how often.
 pub(super) type Met = [(Problem, usize); 3];
 
@@ -61,13 +64,19 @@ pub(super) fn samples<T: Member>(list: &Arc<Path>, members: &[T], names: &Names)
     }
     let mut rows = Vec::new();
     let all = samples.len();
+    // Where the first have no names of DataComp's, none has: text beside them is not read for nothing.
+    let mut named = true;
     for sample in samples.values() {
         let (Some(image), Some(words)) = (sample.image, sample.text.or(sample.json)) else { continue };
-        let (captions, both, more) = captions(list, words, sample.text.is_some(), names)?;
+        let (captions, both, more, mut uid) = captions(list, words, sample.text.is_some(), names)?;
+        if let Some(json) = sample.json.filter(|_| sample.text.is_some() && named) {
+            uid = name_in(&json.read()?, names);
+            named = uid.is_some();
+        }
         twice += usize::from(both);
         odd += more;
         let (image, place, origin) = (image.name().to_owned(), image.place(), image.origin());
-        rows.push(Listed { image, captions, list: list.clone(), place, origin });
+        rows.push(Listed { image, captions, list: list.clone(), place, origin, uid });
     }
     let left_out = all - rows.len();
     Ok((rows, [(Problem::IncompleteSample, left_out), (Problem::SaidTwice, twice), (Problem::NotANumber, odd)]))
@@ -109,8 +118,13 @@ pub(super) fn key_and_extension(name: &str) -> Option<(&str, &str)> {
     ours.then(|| (&name[..dot], &name[dot + 1..]))
 }
 
-/// The captions in a text or JSON member, whether it has them by two keys, and how many NaNs.
-fn captions<T: Member>(list: &Path, member: &T, plain: bool, names: &Names) -> Result<(Vec<String>, bool, usize)> {
+/// DataComp's name in a JSON member, if there is one.
+fn name_in(bytes: &[u8], names: &Names) -> Option<u128> {
+    json::read(bytes, |bytes| Read(names).keys(bytes)).ok()?.0.uid
+}
+
+/// The captions in a text or JSON member, whether it has them by two keys, how many NaNs, and DataComp's name.
+fn captions<T: Member>(list: &Path, member: &T, plain: bool, names: &Names) -> Result<Captions> {
     let wrong = |what: &str| {
         let message = format!("{}: \"{}\": {what}", member.place(), member.name());
         Error::input(list, crate::fsio::printable(&message))
@@ -118,12 +132,12 @@ fn captions<T: Member>(list: &Path, member: &T, plain: bool, names: &Names) -> R
     let bytes = member.read()?;
     if plain {
         let text = text::text(bytes).map_err(|e| wrong(&e))?;
-        return Ok((text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect(), false, 0));
+        return Ok((text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect(), false, 0, None));
     }
     let bytes = text::unmarked(bytes).map_err(|e| wrong(&e))?;
     let read = json::read(&bytes, |bytes| Read(names).captions(bytes));
-    let ((captions, both), odd) = read.map_err(|e| wrong(&e.to_string()))?;
-    Ok((captions, both, odd))
+    let ((captions, both, uid), odd) = read.map_err(|e| wrong(&e.to_string()))?;
+    Ok((captions, both, odd, uid))
 }
 
 #[cfg(test)]

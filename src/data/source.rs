@@ -106,6 +106,10 @@ fn unknown(name: &str) -> Error {
 }
 
 fn none_of_them(place: &Place) -> Error {
+    // A file that would be one of them but for its own fault says more than all that it might be.
+    if let Some(fault) = parquet::fault(place).or_else(|| table::fault(place)) {
+        return fault;
+    }
     let known: Vec<&str> = FORMATS.iter().map(|format| format.words).collect();
     Error::input(&place.path, format!("not a captioned image set; looked for {}", known.join("; ")))
 }

@@ -1,16 +1,20 @@
-//! CLIP's byte-pair tokenizer, with the ids transformers' `CLIPTokenizerFast` gives.
+//! Byte-pair tokenizers: CLIP's, with the ids transformers' `CLIPTokenizerFast` gives, and SigLIP 2's, which is Gemma's.
 
 mod patterns;
 mod rules;
 
 use crate::{
     caught::caught,
+    door,
     error::{Error, Result},
     models::weights::Part,
 };
 use serde_json::{Value, json};
 use std::{borrow::Cow, collections::BTreeMap};
+use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 
+/// What a checkpoint says of its tokenizer beside the rules.
+const SETTINGS: &str = "tokenizer_config.json";
 const START: &str = "<|startoftext|>";
 const END: &str = "<|endoftext|>";
 /// Characters of a caption that are looked at. 75 tokens of CLIP's vocabulary, whose longest has under 100 bytes, never
@@ -19,44 +23,66 @@ const MAX_CHARS: usize = 8192;
 /// How transformers cuts text into words (`CLIPConverter`).
 const WORDS: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
 
-/// Captions to token ids: start token, at most 75 tokens of text, end token.
+/// Captions to token ids.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    start: u32,
-    end: u32,
+    /// CLIP has both; of others the checkpoint says it.
+    start: Option<u32>,
+    end: Option<u32>,
     pad: u32,
     max_len: usize,
+    fill: Fill,
+}
+
+/// How captions come to one length, if they do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fill {
+    None,
+    Left,
+    Right,
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json`, or `vocab.json` with `merges.txt` where there is none.
+    /// Reads CLIP's `tokenizer.json`, or `vocab.json` with `merges.txt` where there is none.
     ///
     /// # Errors
     /// [`Error::Io`] if neither is there, [`Error::Input`] if one does not parse or lacks CLIP's special tokens.
     pub fn load(part: &Part<'_>) -> Result<Self> {
-        let (file, bytes) = if part.has("tokenizer.json") {
-            ("tokenizer.json", part.bytes("tokenizer.json")?)
-        } else {
-            ("vocab.json", from_vocab(part)?.to_string().into_bytes())
-        };
-        let wrong = |message: String| Error::input(part.path(file), message);
-        rules::check(&bytes).map_err(wrong)?;
-        let parsed = caught(|| tokenizers::Tokenizer::from_bytes(&bytes));
-        let parsed = parsed.ok_or_else(|| wrong("not a tokenizer: its parts do not fit each other".into()))?;
-        let mut inner = parsed.map_err(|e| wrong(format!("not a tokenizer: {e}")))?;
-        // Start and end are ours to add; a template could repeat the text without end.
-        inner.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
-        inner.with_padding(None);
-        inner.with_truncation(None).map_err(|e| wrong(e.to_string()))?;
-        let id = |token: &str| inner.token_to_id(token).ok_or_else(|| wrong(format!("has no token `{token}`")));
+        let (file, inner, _) = inner(part)?;
+        let id = |token: &str| known(&inner, token).map_err(|m| Error::input(part.path(file), m));
         let (start, end) = (id(START)?, id(END)?);
-        let pad = pad_token(part)?.map_or(Ok(end), |token| id(&token))?;
-        Ok(Self { inner, start, end, pad, max_len: max_len(part)? })
+        let pad = special(part, "pad_token")?.map_or(Ok(end), |token| id(&token))?;
+        Ok(Self { inner, start: Some(start), end: Some(end), pad, max_len: max_len(part)?, fill: Fill::None })
     }
 
-    /// Ids of `caption`, unpadded: 2 to 77 of them, the first the start token, the last the end token. Longer captions are
-    /// cut, as `truncation=True` does.
+    /// Reads SigLIP's: captions in lower case, as it was trained with, filled up to `len` tokens.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::load`].
+    pub fn filled(part: &Part<'_>, len: usize) -> Result<Self> {
+        let (file, inner, template) = inner(part)?;
+        let id = |key: &str, default: &str| {
+            let token = special(part, key)?;
+            known(&inner, token.as_deref().unwrap_or(default)).map_err(|m| Error::input(part.path(file), m))
+        };
+        let settings = settings(part)?;
+        let sequence = template.iter().position(|item| item["Sequence"].is_object());
+        // As transformers: what is told overrules the rules' own template.
+        let added = |told: &str, key, default, there| match settings[told].as_bool().unwrap_or(there) {
+            true => id(key, default).map(Some),
+            false => Ok(None),
+        };
+        let start = added("add_bos_token", "bos_token", "<bos>", sequence.is_some_and(|at| at > 0))?;
+        let end = added("add_eos_token", "eos_token", "<eos>", sequence.is_some_and(|at| at + 1 < template.len()))?;
+        let pad = id("pad_token", "<pad>")?;
+        let fill = if settings["padding_side"] == "left" { Fill::Left } else { Fill::Right };
+        let inner = lowered(inner).map_err(|e| Error::input(part.path(file), e.to_string()))?;
+        Ok(Self { inner, start, end, pad, max_len: len.max(2), fill })
+    }
+
+    /// Ids of `caption`: CLIP's 2 to 77, the first the start token, the last the end token; of SigLIP always as many as it
+    /// takes. Longer captions are cut, as `truncation=True` does.
     ///
     /// # Errors
     /// [`Error::Setting`] if the tokenizer's own rules fail on the text, which CLIP's do not.
@@ -65,8 +91,16 @@ impl Tokenizer {
         let encoded = caught(|| self.inner.encode_fast(capped(caption).as_ref(), false));
         let own = || Error::setting("tokenizer", "its rules fail on a caption");
         let encoding = encoded.ok_or_else(own)?.map_err(failed)?;
-        let body = encoding.get_ids().iter().copied().take(self.max_len - 2);
-        Ok(std::iter::once(self.start).chain(body).chain(std::iter::once(self.end)).collect())
+        let room = self.max_len - usize::from(self.start.is_some()) - usize::from(self.end.is_some());
+        let body = encoding.get_ids().iter().copied().take(room);
+        let mut ids: Vec<u32> = self.start.into_iter().chain(body).chain(self.end).collect();
+        let rest = vec![self.pad; self.max_len - ids.len()];
+        match self.fill {
+            Fill::None => {}
+            Fill::Left => drop(ids.splice(..0, rest)),
+            Fill::Right => ids.extend(rest),
+        }
+        Ok(ids)
     }
 
     /// The token a fixed length is filled up with: the end token for CLIP, `!` for Stable Diffusion 2.
@@ -74,10 +108,43 @@ impl Tokenizer {
         self.pad
     }
 
-    /// Most ids [`Tokenizer::ids`] gives: 77 for every CLIP.
+    /// Most ids [`Tokenizer::ids`] gives: 77 for every CLIP, 64 for SigLIP.
     pub fn max_len(&self) -> usize {
         self.max_len
     }
+}
+
+/// The file that the checkpoint's tokenizer is read from, the tokenizer without what it adds to a text, and what that is.
+fn inner(part: &Part<'_>) -> Result<(&'static str, tokenizers::Tokenizer, Vec<Value>)> {
+    let (file, bytes) = if part.has("tokenizer.json") {
+        // Gemma's has 34 MB.
+        ("tokenizer.json", part.bytes_to("tokenizer.json", 2 * door::SETTINGS)?)
+    } else {
+        ("vocab.json", from_vocab(part)?.to_string().into_bytes())
+    };
+    let wrong = |message: String| Error::input(part.path(file), message);
+    rules::check(&bytes).map_err(wrong)?;
+    let parsed = caught(|| tokenizers::Tokenizer::from_bytes(&bytes));
+    let parsed = parsed.ok_or_else(|| wrong("not a tokenizer: its parts do not fit each other".into()))?;
+    let mut inner = parsed.map_err(|e| wrong(format!("not a tokenizer: {e}")))?;
+    let template = json!(inner.get_post_processor())["single"].as_array().cloned().unwrap_or_default();
+    // Start and end are ours to add; a template could repeat the text without end.
+    inner.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
+    inner.with_padding(None);
+    inner.with_truncation(None).map_err(|e| wrong(e.to_string()))?;
+    Ok((file, inner, template))
+}
+
+fn known(inner: &tokenizers::Tokenizer, token: &str) -> std::result::Result<u32, String> {
+    inner.token_to_id(token).ok_or_else(|| format!("has no token `{}`", crate::fsio::printable(token)))
+}
+
+/// The same for lower case, whatever it did so far.
+fn lowered(mut inner: tokenizers::Tokenizer) -> tokenizers::Result<tokenizers::Tokenizer> {
+    let own = inner.get_normalizer().cloned();
+    let rules = std::iter::once(NormalizerWrapper::Lowercase(Lowercase)).chain(own).collect();
+    inner.with_normalizer(Some(Sequence::new(rules)))?;
+    Ok(inner)
 }
 
 /// `text` without what lies beyond any token; white space, of which a run counts once, is collapsed first.
@@ -107,7 +174,7 @@ fn from_vocab(part: &Part<'_>) -> Result<Value> {
     let merges = String::from_utf8(part.bytes("merges.txt")?)
         .map_err(|_| Error::input(part.path("merges.txt"), "not UTF-8 text"))?;
     let merges: Vec<&str> = merges.lines().filter(|l| !l.starts_with("#version") && !l.trim().is_empty()).collect();
-    let pad = pad_token(part)?.filter(|pad| pad != START && pad != END);
+    let pad = special(part, "pad_token")?.filter(|pad| pad != START && pad != END);
     let added: Vec<Value> = [(Some(START.to_owned()), true), (Some(END.to_owned()), true), (pad, false)]
         .into_iter()
         .filter_map(|(token, normalized)| {
@@ -133,12 +200,12 @@ fn from_vocab(part: &Part<'_>) -> Result<Value> {
     }))
 }
 
-/// `pad_token` of `special_tokens_map.json` or `tokenizer_config.json`: a string, or an object with `content`.
-fn pad_token(part: &Part<'_>) -> Result<Option<String>> {
-    for file in ["special_tokens_map.json", "tokenizer_config.json"] {
+/// A special token of `special_tokens_map.json` or `tokenizer_config.json`: a string, or an object with `content`.
+fn special(part: &Part<'_>, name: &str) -> Result<Option<String>> {
+    for file in ["special_tokens_map.json", SETTINGS] {
         if part.has(file) {
             let map: Value = part.json(file)?;
-            let token = &map["pad_token"];
+            let token = &map[name];
             if let Some(token) = token.as_str().or_else(|| token["content"].as_str()) {
                 return Ok(Some(token.to_owned()));
             }
@@ -149,7 +216,10 @@ fn pad_token(part: &Part<'_>) -> Result<Option<String>> {
 
 /// `model_max_length`, if the checkpoint states a sensible one.
 fn max_len(part: &Part<'_>) -> Result<usize> {
-    let config: Value =
-        if part.has("tokenizer_config.json") { part.json("tokenizer_config.json")? } else { Value::Null };
-    Ok(config["model_max_length"].as_u64().filter(|n| (3..=1024).contains(n)).map_or(77, |n| n as usize))
+    let length = settings(part)?["model_max_length"].as_u64();
+    Ok(length.filter(|n| (3..=1024).contains(n)).map_or(77, |n| n as usize))
+}
+
+fn settings(part: &Part<'_>) -> Result<Value> {
+    if part.has(SETTINGS) { part.json(SETTINGS) } else { Ok(Value::Null) }
 }

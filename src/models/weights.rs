@@ -108,12 +108,20 @@ impl Part<'_> {
     /// # Errors
     /// [`Error::Io`] naming the file, [`Error::Input`] with the command that fetches it if it belongs to a hub's model.
     pub fn bytes(&self, file: &str) -> Result<Vec<u8>> {
+        self.bytes_to(file, door::SETTINGS)
+    }
+
+    /// The same of a file of at most `most` bytes.
+    ///
+    /// # Errors
+    /// As [`Part::bytes`].
+    pub fn bytes_to(&self, file: &str, most: u64) -> Result<Vec<u8>> {
         match self.checkpoint {
             Checkpoint::Embedded { .. } => self.embedded(file).map(<[u8]>::to_vec).ok_or_else(|| self.missing(file)),
             _ if !self.has(file) => Err(self.missing(file)),
             _ => {
                 let path = self.path(file);
-                let bytes = door::read(&path, door::SETTINGS).map_err(Error::io(&path))?;
+                let bytes = door::read(&path, most).map_err(Error::io(&path))?;
                 lfs::refuse(&path, &bytes).map(|()| bytes)
             }
         }

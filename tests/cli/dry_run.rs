@@ -120,18 +120,32 @@ fn every_long_command_has_one_and_too_little_memory_is_told() {
 
 #[test]
 fn a_clip_that_no_decoder_fits_is_told_with_what_works_without_one() {
-    let home = tempfile::tempdir().unwrap();
-    let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/clip");
-    let settings = home.path().join("other.toml");
-    std::fs::write(&settings, format!("[models]\nclip = {:?}\n[data]\nscenes = 40\n", clip.display().to_string()))
-        .unwrap();
-    let run =
-        |more: &[&str]| program::bare(home.path()).args(["distill", "--config", "other.toml"]).args(more).assert();
-    for dry in [&["--dry-run"][..], &[]] {
-        let said = run(&[&["--method", "pds"], dry].concat()).code(2);
-        let said = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
-        assert!(said.contains("decodes embeddings of 128, where `models.clip` gives 24"), "{said}");
-        assert!(said.contains("--pictures real") && said.contains("random"), "{said}");
+    for (name, why) in [
+        ("clip", "decodes embeddings of 128, where `models.clip` gives 24"),
+        ("siglip", "decodes CLIP's embeddings, and `models.clip` is a SigLIP"),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        let settings = format!("[models]\nclip = {:?}\n[data]\nscenes = 40\n", clip.display().to_string());
+        std::fs::write(home.path().join("other.toml"), settings).unwrap();
+        let run = |more: &[&str], code: i32| {
+            let run = program::bare(home.path()).args(["--config", "other.toml"]).args(more).assert().code(code);
+            let output = run.get_output();
+            [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        };
+        for dry in [&["--dry-run"][..], &[]] {
+            let [_, said] = run(&[&["distill", "--method", "pds"], dry].concat(), 2);
+            assert!(said.contains(why) && said.contains("need+real") && said.contains("random"), "{said}");
+        }
+        let real = ["distill", "--method", "need+real", "--pairs", "4"];
+        let [told, _] = run(&[&real[..], &["--dry-run"]].concat(), 0);
+        assert!(told.contains("methods: pds+real, need+real") && told.contains("none that draws: "), "{told}");
+        assert!(told.contains(why), "{told}");
+        run(&real, 0);
+        let [told, said] = run(&["check", "distilled"], 2);
+        assert!(told.contains("methods: pds+real") && said.contains("would stop a run"), "{told} {said}");
+        let [told, _] = run(&["--set", "method=need+real", "--json", "check", "distilled"], 0);
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!((&told["methods"][1], &told["clean"]), (&"need+real".into(), &true.into()), "{told}");
     }
-    run(&["--method", "need", "--pictures", "real", "--pairs", "4"]).success();
 }

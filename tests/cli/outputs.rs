@@ -109,6 +109,34 @@ fn a_card_tells_of_the_scores_unless_a_person_changed_it() {
 }
 
 #[test]
+fn the_uids_of_chosen_pictures_are_kept_and_asked_for_before_anything_is_computed() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let mut lines = String::new();
+    for i in 0..3u8 {
+        image::RgbImage::from_pixel(8, 8, image::Rgb([70 * i, 9, 200])).save(data.join(format!("{i}.png"))).unwrap();
+        lines += &format!("{{\"file_name\": \"{i}.png\", \"text\": \"picture {i}\", \"uid\": \"{:032x}\"}}\n", 9 - i);
+    }
+    fs::write(data.join("metadata.jsonl"), lines).unwrap();
+    let run = |from: &str, way: &str| {
+        let mut command = protostill(home.path());
+        let rule = ["--prune", "clip-score", "--format", "datacomp", "--pairs", "3", "--out", "chosen"];
+        command.args(["--data", from, "distill", "--method", way]).args(rule);
+        command
+    };
+    assert!(complaint(run("world", "random"), 2).contains("takes the source's `uid`s, and it has none"));
+    assert!(complaint(run("data", "pds"), 2).contains("drawn ones have no name: add `--pictures real`"));
+    assert!(!home.path().join("chosen").exists());
+    run("data", "random").assert().success();
+    let subset = fs::read(home.path().join("chosen/datacomp/uids.npy")).unwrap();
+    let numbers: Vec<u8> = [0, 7, 0, 8, 0, 9].iter().flat_map(|n: &u64| n.to_le_bytes()).collect();
+    assert!(subset.starts_with(b"\x93NUMPY") && subset.ends_with(&numbers), "{subset:?}");
+    let told = fs::read_to_string(home.path().join("chosen/metadata.jsonl")).unwrap();
+    assert!(told.contains("\"uid\":\"00000000000000000000000000000008\",\"text\":\"picture 1\""), "{told}");
+}
+
+#[test]
 fn what_was_changed_by_hand_is_replaced_only_by_force() {
     let home = tempfile::tempdir().unwrap();
     distill(home.path(), &[]);

@@ -273,6 +273,7 @@ fn features_of_one_look_are_not_taken_for_those_of_another() {
         caption: "a star".into(),
         support: 1,
         similarity: 0.0,
+        uid: None,
     };
     let set = DistilledSet {
         method: "random".into(),
@@ -361,13 +362,16 @@ fn a_text_encoder_saved_without_its_prefix_is_the_same_one() {
 }
 
 #[test]
-fn what_is_no_clip_is_refused_by_its_own_name() {
+fn what_is_neither_clip_nor_siglip_is_refused_by_its_own_name() {
     let dir = tempfile::tempdir().unwrap();
     copy_clip(dir.path(), &[]);
     let text = fs::read_to_string(golden("clip/config.json")).unwrap();
     let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
-    config["model_type"] = "siglip".into();
+    config["model_type"] = "siglip2".into();
     fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
     let said = load(&Checkpoint::Folder(dir.path().into())).unwrap_err().to_string();
-    assert!(said.contains("config.json: model_type is `siglip`: only CLIP"), "{said}");
+    assert!(
+        said.contains("config.json: model_type is `siglip2`: only CLIP (`clip`) and SigLIP of one image size"),
+        "{said}"
+    );
 }

@@ -138,6 +138,7 @@ fn set() -> DistilledSet {
         caption: format!("picture {n}"),
         support: n + 1,
         similarity: 0.5,
+        uid: None,
     };
     DistilledSet {
         method: "pds".into(),

@@ -184,7 +184,7 @@ fn table(captions: &[&str]) -> Vec<u8> {
 /// Writes a distilled set of one pair below `dir`.
 pub fn written(dir: &Path) -> PathBuf {
     let image = ImageSource::Memory(picture().into_rgb8());
-    let pair = DistilledPair { image, caption: "a dog".into(), support: 3, similarity: 0.5 };
+    let pair = DistilledPair { image, caption: "a dog".into(), support: 3, similarity: 0.5, uid: None };
     let rows = || ndarray::Array2::ones((1, 4));
     let (image_prototypes, text_prototypes) = (rows(), rows());
     let set = DistilledSet {
@@ -249,6 +249,7 @@ fn checkpoints(golden: &impl Fn(&str) -> PathBuf) -> Vec<Parser> {
     ];
     vec![
         Parser { name: "checkpoint", files: of("clip", &of_clip), read: clip },
+        Parser { name: "siglip", files: of("siglip", &of_clip), read: clip },
         Parser { name: "vocabulary", files: of("clip", &["vocab.json", "merges.txt"]), read: vocabulary },
         Parser { name: "encoder", files: of("timm/vit", &["config.json", "model.safetensors"]), read: encoder },
         Parser { name: "decoder", files: of("unclip2", &of_decoder), read: decoder },

@@ -91,6 +91,7 @@ fn set(dir: &Path) {
         caption: format!("caption {i}"),
         support: 1,
         similarity: 0.5,
+        uid: None,
     };
     let rows = || Array2::from_elem((2, 2), 1.0);
     let (image_prototypes, text_prototypes) = (rows(), rows());

@@ -133,6 +133,23 @@ fn the_text_tower_alone_gives_the_hidden_states_padded_to_77() {
 }
 
 #[test]
+fn a_siglip_2_gives_transformers_tokens_and_features() {
+    let clip = Clip::load(&checkpoint("siglip"), DType::F32, &Device::Cpu).unwrap();
+    let t = candle_core::safetensors::load(golden("siglip.safetensors"), &Device::Cpu).unwrap();
+    let texts: Vec<String> = serde_json::from_slice(&std::fs::read(golden("siglip.json")).unwrap()).unwrap();
+    let found: Vec<Vec<u32>> = texts.iter().map(|text| clip.tokenizer().ids(text).unwrap()).collect();
+    assert_eq!(found, t["ids"].to_dtype(DType::U32).unwrap().to_vec2::<u32>().unwrap());
+    for (found, truth) in [
+        (clip.encode_texts(&found).unwrap(), &t["text_features"]),
+        (clip.encode_images(&t["pixels"]).unwrap(), &t["image_features"]),
+    ] {
+        let off = apart(&found, truth);
+        assert!(off < 1e-5, "{off}");
+    }
+    assert_eq!((clip.width(), clip.image_size()), (16, 20));
+}
+
+#[test]
 fn captions_are_normalised_as_blip_does() {
     for row in rows() {
         let raw = row["raw"].as_str().unwrap();

@@ -68,8 +68,8 @@ fn full_size_encoders_give_timms_logits_and_pooled_features() {
 }
 
 #[test]
-fn vision_transformers_of_every_kind_and_gated_networks_give_timms_logits_and_pooled_features() {
-    agree("small", 11);
+fn vision_transformers_of_every_kind_gated_networks_and_convnexts_give_timms_logits_and_pooled_features() {
+    agree("small", 16);
 }
 
 fn agree(which: &str, count: usize) {
@@ -95,10 +95,11 @@ fn agree(which: &str, count: usize) {
             assert!(off < 2e-4, "{name} {what}: {off:e}");
         }
         let features = about["config"]["num_features"].as_u64().unwrap();
-        // timm counts a mobilenetv3's features before its last convolution, and pools after it.
+        // timm counts a mobilenetv3's features before its last convolution, and a head's before its own layer; it pools after them.
         let pooled = match name.as_str() {
             name if name.starts_with("mobilenetv3_small") => 1024,
             name if name.starts_with("mobilenetv3") => 1280,
+            "convnext_large_mlp" => 40,
             _ => features,
         };
         assert_eq!(encoder.width(Features::Pooled) as u64, pooled, "{name}");

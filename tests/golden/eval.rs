@@ -173,7 +173,7 @@ fn encoders_are_shown_images_by_the_references_look_or_by_their_own() {
 fn what_an_encoder_cannot_be_is_said_with_file_and_setting() {
     type Edit = fn(&mut serde_json::Value);
     let cases: [(&str, Edit, &str); 13] = [
-        ("vit", |c| c["architecture"] = "convnext_tiny".into(), "architecture `convnext_tiny`"),
+        ("vit", |c| c["architecture"] = "swin_tiny".into(), "architecture `swin_tiny`"),
         ("vit", |c| c["model_args"]["num_heads"] = 5.into(), "num_heads 5 does not divide the width 24"),
         ("vit", |c| c["model_args"]["num_heads"] = 0.into(), "num_heads 0"),
         ("vit", |c| c["model_args"]["depth"] = 3.into(), "model_args.depth is 3, but the weights say 2"),

@@ -49,7 +49,7 @@ fn every_resized_byte_is_pillows() {
 #[test]
 fn clips_processor_and_the_evaluation_transform_give_the_same_numbers() {
     let t = load();
-    let processor = clip::processor(&checkpoint("clip").root()).unwrap();
+    let processor = clip::processor(&checkpoint("clip").root(), clip::Kind::Clip).unwrap();
     let images: Vec<&String> = t.keys().filter(|k| k.ends_with("/rgb")).collect();
     assert_eq!(images.len(), 8);
     for key in images {
@@ -69,7 +69,7 @@ fn a_processor_of_transformers_5_is_read_before_an_older_one_and_its_absence_say
     let side = |files: &[(&str, &str)]| {
         files.iter().for_each(|(name, text)| std::fs::write(dir.path().join(name), text).unwrap());
         let checkpoint = protostill::models::weights::Checkpoint::Folder(dir.path().into());
-        clip::processor(&checkpoint.root()).map(|processor| processor.side())
+        clip::processor(&checkpoint.root(), clip::Kind::Clip).map(|processor| processor.side())
     };
     let said = side(&[("processor_config.json", r#"{"processor_class": "CLIPProcessor"}"#)]).unwrap_err().to_string();
     assert!(said.contains("preprocessor_config.json: is missing, and no processor_config.json beside it"), "{said}");
@@ -87,7 +87,7 @@ fn other_sizes_padding_and_the_older_forms_of_the_configuration_are_understood()
     let with = |config: &str| {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("preprocessor_config.json"), config).unwrap();
-        clip::processor(&protostill::models::weights::Checkpoint::Folder(dir.path().into()).root())
+        clip::processor(&protostill::models::weights::Checkpoint::Folder(dir.path().into()).root(), clip::Kind::Clip)
     };
     for config in [
         r#"{"size": 91, "crop_size": 91}"#,
@@ -114,7 +114,7 @@ fn other_sizes_padding_and_the_older_forms_of_the_configuration_are_understood()
 
 #[test]
 fn a_line_of_pixels_does_not_fill_the_memory() {
-    let processor = clip::processor(&checkpoint("clip").root()).unwrap();
+    let processor = clip::processor(&checkpoint("clip").root(), clip::Kind::Clip).unwrap();
     let line = RgbImage::from_pixel(16_384, 1, image::Rgb([10, 20, 30]));
     assert_eq!(processor.apply(&line).unwrap().len(), 3 * 32 * 32);
 }
@@ -149,7 +149,7 @@ fn photographs_give_the_pixel_values_that_others_made_of_them() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("preprocessor_config.json"), r#"{"size": 224, "crop_size": 224}"#).unwrap();
     let folder_of = protostill::models::weights::Checkpoint::Folder(dir.path().into());
-    let processor = clip::processor(&folder_of.root()).unwrap();
+    let processor = clip::processor(&folder_of.root(), clip::Kind::Clip).unwrap();
     let photos: Vec<_> = list(&folder.join("images")).into_iter().filter(|p| ending(p, "jpg")).collect();
     assert!(!photos.is_empty() && photos.len() == theirs.len());
     for photo in photos {

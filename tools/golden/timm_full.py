@@ -4,7 +4,7 @@
 Usage: timm_full.py [full|small]   (writes tests/golden/timm/full.json and full.safetensors, or small.*)
 
 Weights are not stored: every number is a hash of its tensor's name and its place, see `numbers`; the test makes the same
-ones from names and shapes. The images, 8 x 8 tiles hashed likewise, are 64 pixels a side, but for the vision transformer.
+ones from names and shapes (small: timm 1.0.31). The images, 8 x 8 tiles hashed likewise, are 64 pixels a side, but for the vision transformer.
 """
 import json
 import os
@@ -32,6 +32,11 @@ SMALL = {
     "efficientnet_lite0": {},
     "mobilenetv3_large_100": {},
     "mobilenetv3_small_100": {},
+    "convnext_atto_ols": {"depths": [1, 2, 1, 1], "dims": [16, 24, 32, 48]},
+    "convnext_tiny": {"depths": [1, 1, 2, 1], "dims": [16, 32, 48, 64]},
+    "convnext_tiny_hnf": {"depths": [1, 1, 2, 1], "dims": [16, 32, 48, 64]},
+    "convnext_large_mlp": {"depths": [1, 1, 2, 1], "dims": [16, 32, 48, 64], "head_hidden_size": 40},
+    "convnextv2_atto": {"depths": [1, 1, 2, 1], "dims": [16, 24, 32, 48]},
 }
 
 

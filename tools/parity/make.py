@@ -17,8 +17,10 @@ from safetensors.torch import save_file
 HERE = os.path.dirname(os.path.abspath(__file__))
 with open(os.path.join(HERE, "architectures.json")) as f:
     ARCHITECTURES = json.load(f)
-ENCODERS = ["vit_tiny_patch16_224", "nf_resnet50", "resnet50", "mobilenetv2_100", "nf_regnet_b1", "nfnet_l0"]
-NAMES = [n for n in ARCHITECTURES if n.startswith("CLIP")] + ["unCLIP small", "unCLIP full"] + ENCODERS
+ENCODERS = ["vit_tiny_patch16_224", "nf_resnet50", "resnet50", "mobilenetv2_100", "nf_regnet_b1", "nfnet_l0",
+            "deit3_small_patch16_224", "vit_small_patch14_dinov2", "vit_base_patch16_clip_224", "vit_base_patch16_siglip_224",
+            "resnet50d", "efficientnet_b0", "mobilenetv3_large_100", "convnext_tiny", "convnextv2_tiny"]
+NAMES = [n for n in ARCHITECTURES if n.startswith(("CLIP", "SigLIP"))] + ["unCLIP small", "unCLIP full"] + ENCODERS
 torch.set_grad_enabled(False)
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
@@ -95,6 +97,27 @@ def clip(folder, name):
     return {"pixels": pixels, "ids": ids, "image": model.get_image_features(pixels), "text": model.get_text_features(ids)}
 
 
+def siglip(folder, name):
+    from transformers import SiglipConfig, SiglipImageProcessor, SiglipModel
+    config = SiglipConfig(**ARCHITECTURES[name])
+    model = randomise(unfilled(lambda: SiglipModel(config)), 9)
+    model.save_pretrained(folder, max_shard_size="2GB")
+    with open(f"{folder}/config.json", "w") as f:
+        json.dump(ARCHITECTURES[name] | {"model_type": "siglip"}, f, indent=1)
+    side, length = config.vision_config.image_size, config.text_config.max_position_embeddings
+    SiglipImageProcessor(size={"height": side, "width": side}).save_pretrained(folder)
+    with open(f"{folder}/tokenizer.json", "w") as f:
+        json.dump({"model": {"type": "BPE", "vocab": {"<pad>": 0, "<eos>": 1}, "merges": []}}, f)
+    g = torch.Generator().manual_seed(2)
+    pixels = torch.randn(2, 3, side, side, generator=g)
+    ids = torch.randint(3, config.text_config.vocab_size, (3, length), generator=g)
+    for row, words in zip(ids, (length, 20, 9)):
+        row[words - 1:] = 0
+    pooled = lambda x: x if isinstance(x, torch.Tensor) else x.pooler_output
+    return {"pixels": pixels, "ids": ids, "image": pooled(model.get_image_features(pixel_values=pixels)),
+            "text": pooled(model.get_text_features(input_ids=ids))}
+
+
 def unclip(folder, name):
     from diffusers import AutoencoderKL, DDPMScheduler, PNDMScheduler, UNet2DConditionModel
     from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import StableUnCLIPImageNormalizer
@@ -129,20 +152,25 @@ def unclip(folder, name):
 
 def encoder(folder, name):
     import timm
-    model = randomise(timm.create_model(name, pretrained=False), 7)
+    # Some have no classifier of their own.
+    model = randomise(timm.create_model(name, pretrained=False, num_classes=1000), 7)
     os.makedirs(folder, exist_ok=True)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, f"{folder}/model.safetensors", metadata={"format": "pt"})
     with open(f"{folder}/config.json", "w") as f:
         config = {"architecture": name, "num_classes": model.num_classes, "num_features": model.num_features, "pretrained_cfg": model.pretrained_cfg}
+        if isinstance(pool := getattr(model, "global_pool", None), str):
+            config["global_pool"] = pool
         json.dump(config, f, indent=1)
-    side = min(model.pretrained_cfg["input_size"][1], 224)
+    side = model.pretrained_cfg["input_size"][1]
+    if not name.startswith(("vit", "deit")):
+        side = min(side, 224)
     x = torch.randn(2, 3, 14, 14, generator=torch.Generator().manual_seed(8)).repeat_interleave(side // 14, 2).repeat_interleave(side // 14, 3)
     return {"pixels": x, "logits": model(x), "pooled": model.forward_head(model.forward_features(x), pre_logits=True)}
 
 
 if __name__ == "__main__":
     folder, name = sys.argv[1:]
-    kind, make = ("clip", clip) if name.startswith("CLIP") else ("unclip", unclip) if name.startswith("unCLIP") else ("encoder", encoder)
+    kind, make = ("clip", clip) if name.startswith("CLIP") else ("clip", siglip) if name.startswith("SigLIP") else ("unclip", unclip) if name.startswith("unCLIP") else ("encoder", encoder)
     golden = make(f"{folder}/checkpoint", name)
     save_file({k: v.contiguous() for k, v in golden.items()}, f"{folder}/golden.safetensors")
     with open(f"{folder}/case.json", "w") as f:

@@ -113,7 +113,7 @@ fn rows(file: &Path, roots: &Arc<Vec<PathBuf>>, listing: &mut Listing) -> Result
     }
     let mut rows = Vec::with_capacity(captions.len());
     for (i, (image, caption)) in whole.images.into_iter().zip(captions).enumerate() {
-        let row = Row { image: image.file_name, caption, twice: false };
+        let row = Row { image: image.file_name, caption, twice: false, uid: None };
         rows.push(listed(&list, format!("image {}", i + 1), row, roots));
     }
     Ok(rows)

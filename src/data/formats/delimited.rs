@@ -52,7 +52,13 @@ impl Table {
             let message = format!(
                 "line 1 names no column of pictures and one of captions (`data.image`, `data.caption`): {first}"
             );
-            Error::input(path, message)
+            let error = Error::input(path, message);
+            let urls = text.lines().next().is_some_and(|line| line.contains("://"));
+            if urls {
+                error.or("fetch the pictures first, with img2dataset for one, and name what it leaves")
+            } else {
+                error
+            }
         };
         let Layout { delimiter, names: given } = layout(&text, names).ok_or_else(lacking)?;
         let mut reader = ReaderBuilder::new();

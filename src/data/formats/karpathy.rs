@@ -67,7 +67,7 @@ fn original(path: &Path, bytes: &[u8]) -> Result<(Vec<(Part, Row)>, usize)> {
             _ => image.filename,
         };
         let caption = image.sentences.into_iter().map(|s| s.raw.unwrap_or_default()).collect();
-        Ok((part, Row { image: name, caption, twice: false }))
+        Ok((part, Row { image: name, caption, twice: false, uid: None }))
     };
     Ok((file.images.into_iter().enumerate().map(entry).collect::<Result<_>>()?, odd))
 }

@@ -31,6 +31,11 @@ pub(in crate::data) const FORMAT: Format = Format {
 
 const ENDING: &str = ".parquet";
 
+/// What is wrong with the first file, if it cannot be opened at all.
+pub(in crate::data) fn fault(place: &Place) -> Option<Error> {
+    Parquet::open(place.files(&[ENDING]).ok()?.first()?).err()
+}
+
 fn read(place: &Place, names: &Names) -> Result<Listing> {
     let files = place.files(&[ENDING])?;
     if files.is_empty() {

@@ -53,6 +53,12 @@ fn tables(place: &Place) -> Vec<PathBuf> {
     files
 }
 
+/// What is wrong with the first file that must be a table by its name.
+pub(in crate::data) fn fault(place: &Place) -> Option<Error> {
+    let file = place.files(&[".csv", ".tsv", ".token"]).ok()?.into_iter().next()?;
+    Table::open(&file, &Names::default()).err()
+}
+
 fn read(place: &Place, names: &Names) -> Result<Listing> {
     let mut files = tables(place);
     if place.file.is_none() {

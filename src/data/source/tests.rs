@@ -256,3 +256,16 @@ fn rules_change_what_is_seen_and_read_and_the_fingerprint() {
     assert_eq!((&*upright.train.texts()[0], &*stored.train.texts()[0]), ("a dog", "A Dog."));
     assert_ne!(upright.fingerprint, stored.fingerprint);
 }
+
+#[test]
+fn a_file_that_would_be_the_data_set_but_for_its_fault_is_named_with_it() {
+    for (name, text, fault) in [
+        ("train-0.parquet", "PAR1 and half of it", "train-0.parquet: "),
+        ("Train_GCC.tsv", "a dog\thttp://example.org/a.jpg\n", "Train_GCC.tsv: line 1 names no column of pictures"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(name), text).unwrap();
+        let said = open(dir.path()).unwrap_err().to_string();
+        assert!(said.contains(fault) && !said.contains("looked for"), "{said}");
+    }
+}

@@ -1,4 +1,4 @@
-//! CLIP's `config.json`, with transformers' defaults for absent keys.
+//! CLIP's and SigLIP's `config.json`, with transformers' defaults for absent keys.
 
 use crate::{
     error::{Error, Result},
@@ -46,16 +46,28 @@ impl Activation {
     }
 }
 
-/// Whether `config` says that it is a CLIP's: others have the same keys and compute otherwise.
+/// Two architectures whose towers are alike; what differs is how a tower's tokens become one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A class token and an end token, each projected: OpenAI's, OpenCLIP's.
+    Clip,
+    /// A learned query over all patches, the last of a fixed number of tokens (Zhai et al., arXiv 2303.15343). So is
+    /// SigLIP 2 (arXiv 2502.14786) where its images have one size.
+    Siglip,
+}
+
+/// What `config` says that it is; others have the same keys and compute otherwise.
 ///
 /// # Errors
-/// [`Error::Input`] naming what it is.
-pub(super) fn is_clip(part: &Part<'_>, config: &Value) -> Result<()> {
-    let known = |name: &&str| !matches!(*name, "clip" | "clip_text_model" | "clip_vision_model");
-    match config["model_type"].as_str().filter(known) {
-        None => Ok(()),
+/// [`Error::Input`] naming what else it is.
+pub(super) fn kind(part: &Part<'_>, config: &Value) -> Result<Kind> {
+    match config["model_type"].as_str() {
+        None | Some("clip" | "clip_text_model" | "clip_vision_model") => Ok(Kind::Clip),
+        Some("siglip") => Ok(Kind::Siglip),
         Some(other) => {
-            let message = format!("model_type is `{}`: only CLIP (`clip`) is read", crate::fsio::printable(other));
+            let other = crate::fsio::printable(other);
+            let message =
+                format!("model_type is `{other}`: only CLIP (`clip`) and SigLIP of one image size (`siglip`) are read");
             Err(Error::input(part.path("config.json"), message))
         }
     }
@@ -100,7 +112,7 @@ impl Default for TowerConfig {
 }
 
 impl TowerConfig {
-    /// Defaults of transformers' `CLIPTextConfig`.
+    /// Defaults of transformers' `CLIPTextConfig`, which the other three differ from.
     fn text() -> Self {
         Self {
             hidden_size: 512,
@@ -119,15 +131,21 @@ impl TowerConfig {
         }
     }
 
-    /// Reads a tower from `value`, with `CLIPVisionConfig`'s wider defaults if `vision`.
-    pub(super) fn read(part: &Part<'_>, value: &Value, vision: bool) -> Result<Self> {
+    /// Reads a tower from `value`, with the defaults of its configuration in transformers.
+    pub(super) fn read(part: &Part<'_>, value: &Value, kind: Kind, vision: bool) -> Result<Self> {
         let mut filled = value.as_object().cloned().unwrap_or_default();
-        if vision {
-            for (key, default) in [("hidden_size", 768), ("intermediate_size", 3072), ("num_attention_heads", 12)] {
-                filled.entry(key).or_insert_with(|| default.into());
-            }
-        }
         filled.retain(|_, v| !v.is_null());
+        let wide = [("hidden_size", 768), ("intermediate_size", 3072), ("num_attention_heads", 12)];
+        let short = [("max_position_embeddings", 64), ("vocab_size", 32000), ("patch_size", 16)];
+        let siglip = kind == Kind::Siglip;
+        let wide = wide.iter().filter(|_| vision || siglip);
+        for (key, default) in wide.chain(short.iter().filter(|_| siglip)) {
+            filled.entry(*key).or_insert_with(|| (*default).into());
+        }
+        if siglip {
+            filled.entry("hidden_act").or_insert_with(|| "gelu_pytorch_tanh".into());
+            filled.entry("layer_norm_eps").or_insert_with(|| 1e-6.into());
+        }
         let wrong = |message: String| Error::input(part.path("config.json"), message);
         let config: Self = serde_json::from_value(Value::Object(filled)).map_err(|e| wrong(e.to_string()))?;
         config.check(vision).map_err(|m| wrong(m.to_owned()))?;
@@ -159,6 +177,8 @@ impl TowerConfig {
 /// A joint model's configuration.
 #[derive(Clone, Debug)]
 pub struct ClipConfig {
+    /// Its architecture.
+    pub kind: Kind,
     /// The text tower.
     pub text: TowerConfig,
     /// The vision tower.
@@ -168,21 +188,23 @@ pub struct ClipConfig {
 }
 
 impl ClipConfig {
-    /// Reads `config.json` of a `CLIPModel`. As in transformers, `text_config_dict`, an old name, overrules `text_config`.
+    /// Reads `config.json` of a `CLIPModel` or a `SiglipModel`. As in transformers, `text_config_dict`, an old name, overrules `text_config`.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file is missing, [`Error::Input`] if it does not parse or describes no CLIP.
+    /// [`Error::Io`] if the file is missing, [`Error::Input`] if it does not parse or describes neither.
     pub fn load(part: &Part<'_>) -> Result<Self> {
         let config: Value = part.json("config.json")?;
-        is_clip(part, &config)?;
+        let kind = kind(part, &config)?;
         let tower = |name: &str| {
             let old = &config[format!("{name}_dict")];
             if old.is_object() { old.clone() } else { config[name].clone() }
         };
-        Ok(Self {
-            text: TowerConfig::read(part, &tower("text_config"), false)?,
-            vision: TowerConfig::read(part, &tower("vision_config"), true)?,
-            projection_dim: config["projection_dim"].as_u64().unwrap_or(512) as usize,
-        })
+        let vision = TowerConfig::read(part, &tower("vision_config"), kind, true)?;
+        let projection_dim = match kind {
+            Kind::Clip => config["projection_dim"].as_u64().unwrap_or(512) as usize,
+            // Images are not projected.
+            Kind::Siglip => vision.hidden_size,
+        };
+        Ok(Self { kind, text: TowerConfig::read(part, &tower("text_config"), kind, false)?, vision, projection_dim })
     }
 }

@@ -1,13 +1,14 @@
-//! CLIP in Hugging Face's layout, whatever its size: two transformers into one space.
+//! CLIP and SigLIP in Hugging Face's layout, whatever their size: two transformers into one space.
 
 mod config;
+mod map;
 mod ops;
 mod processor;
 mod text;
 mod transformer;
 mod vision;
 
-pub use config::{Activation, ClipConfig, TowerConfig};
+pub use config::{Activation, ClipConfig, Kind, TowerConfig};
 pub use processor::processor;
 pub use text::TextTower;
 pub use vision::VisionTower;
@@ -42,7 +43,10 @@ fn unfit(part: &Part<'_>) -> impl FnOnce(candle_core::Error) -> Error {
     Error::weights(part.path("config.json"), "the weights beside it do not fit it: ")
 }
 
-/// A `CLIPModel` with its image processor and tokenizer. Features are projected and **not** normalised.
+/// What else SigLIP's depend on: the token that captions are filled up with.
+const FILLED: &str = "special_tokens_map.json";
+
+/// A `CLIPModel` or `SiglipModel` with its image processor and tokenizer. Features are projected and **not** normalised.
 #[derive(Clone, Debug)]
 pub struct Clip {
     vision: VisionTower,
@@ -60,11 +64,11 @@ impl Clip {
     /// Loads a checkpoint; weights are cast to `dtype`, on a CPU float32 or, where the CPU multiplies it, bfloat16.
     ///
     /// # Errors
-    /// [`Error::Io`] if a file is missing, [`Error::Input`] if one is not what a `CLIPModel` has there.
+    /// [`Error::Io`] if a file is missing, [`Error::Input`] if one is not what such a model has there.
     pub fn load(checkpoint: &Checkpoint, dtype: DType, device: &Device) -> Result<Self> {
         let part = checkpoint.root();
         let config = ClipConfig::load(&part)?;
-        let processor = processor(&part)?;
+        let processor = processor(&part, config.kind)?;
         let (side, want) = (processor.side(), config.vision.image_size as u32);
         if side != (want, want) {
             let message = format!("takes images of {want}x{want}, but the image processor beside it makes {side:?}");
@@ -72,14 +76,21 @@ impl Clip {
         }
         let vb = part.weights(MODEL, dtype, device)?;
         let width = config.projection_dim;
-        let files = part.fingerprint(Some(MODEL), &SETTINGS)?;
-        let projection = Linear::load(&vb.pp("text_projection"), config.text.hidden_size, width, false);
+        let siglip = config.kind == Kind::Siglip;
+        let settings = SETTINGS.iter().chain([&FILLED].into_iter().filter(|_| siglip));
+        let files = part.fingerprint(Some(MODEL), &settings.copied().collect::<Vec<_>>())?;
+        let projection = if siglip { "text_model.head" } else { "text_projection" };
+        let projection = Linear::load(&vb.pp(projection), config.text.hidden_size, width, siglip);
+        let tokenizer = match config.kind {
+            Kind::Clip => Tokenizer::load(&part)?,
+            Kind::Siglip => Tokenizer::filled(&part, config.text.max_position_embeddings)?,
+        };
         Ok(Self {
-            vision: VisionTower::new(&config.vision, width, vb.clone()).map_err(unfit(&part))?,
-            text: TextTower::new(&config.text, vb.pp("text_model")).map_err(unfit(&part))?,
+            vision: VisionTower::new(&config.vision, config.kind, width, vb.clone()).map_err(unfit(&part))?,
+            text: TextTower::new(&config.text, config.kind, vb.pp("text_model")).map_err(unfit(&part))?,
             text_projection: projection.map_err(unfit(&part))?,
             processor,
-            tokenizer: Tokenizer::load(&part)?,
+            tokenizer,
             width,
             device: device.clone(),
             fingerprint: made_on(device, dtype, files.clone()),

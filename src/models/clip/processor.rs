@@ -1,11 +1,12 @@
 //! Which of a checkpoint's files says how images are prepared.
 
+use super::config::Kind;
 use crate::{
     error::{Error, Result},
     models::weights::Part,
     pixels::Processor,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Where a checkpoint may have it, by preference.
 const FILES: [&str; 2] = ["processor_config.json", "preprocessor_config.json"];
@@ -15,8 +16,19 @@ const FILES: [&str; 2] = ["processor_config.json", "preprocessor_config.json"];
 ///
 /// # Errors
 /// [`Error::Input`] if both are missing or it asks for what CLIP's processor does not do; [`Error::Io`].
-pub fn processor(part: &Part<'_>) -> Result<Processor> {
-    let (file, json) = settings(part)?;
+pub fn processor(part: &Part<'_>, kind: Kind) -> Result<Processor> {
+    let (file, mut json) = settings(part)?;
+    if let (Kind::Siglip, Some(json)) = (kind, json.as_object_mut()) {
+        // `SiglipImageProcessor`'s: nothing is cut off, and what lies around 0 has the same reach on both sides.
+        json.retain(|_, value| !value.is_null());
+        let size = json!({ "height": 224, "width": 224 });
+        let (half, none) = (json!([0.5, 0.5, 0.5]), json!(false));
+        for (key, default) in
+            [("size", size), ("image_mean", half.clone()), ("image_std", half), ("do_center_crop", none)]
+        {
+            json.entry(key).or_insert(default);
+        }
+    }
     Processor::read(json).map_err(|m| Error::input(part.path(file), m))
 }
 

@@ -1,7 +1,7 @@
-//! CLIP's text tower: alone it is Stable Diffusion's text encoder, with its projection half of CLIP.
+//! The text tower: alone it is Stable Diffusion's text encoder, with its projection half of CLIP.
 
 use super::{
-    config::{TowerConfig, is_clip},
+    config::{Kind, TowerConfig, kind},
     transformer::Transformer,
 };
 use crate::{
@@ -18,6 +18,7 @@ pub struct TextTower {
     positions: Tensor,
     transformer: Transformer,
     norm: LayerNorm,
+    kind: Kind,
     config: TowerConfig,
 }
 
@@ -30,23 +31,26 @@ impl TextTower {
     /// [`Error::Io`] if a file is missing, [`Error::Input`] if it does not hold such a model.
     pub fn load(part: &Part<'_>, dtype: DType, device: &Device) -> Result<Self> {
         let json = part.json("config.json")?;
-        is_clip(part, &json)?;
-        let config = TowerConfig::read(part, &json, false)?;
+        if kind(part, &json)? != Kind::Clip {
+            return Err(Error::input(part.path("config.json"), "a text encoder alone must be CLIP's"));
+        }
+        let config = TowerConfig::read(part, &json, Kind::Clip, false)?;
         let vb = part.weights(MODEL, dtype, device)?;
         // transformers 5 leaves the prefix out of a tower that stands alone.
         let own = vb.contains_tensor("embeddings.token_embedding.weight");
         let vb = if own { vb } else { vb.pp("text_model") };
-        Self::new(&config, vb).map_err(super::unfit(part))
+        Self::new(&config, Kind::Clip, vb).map_err(super::unfit(part))
     }
 
-    pub(super) fn new(config: &TowerConfig, vb: VarBuilder<'_>) -> TensorResult<Self> {
+    pub(super) fn new(config: &TowerConfig, kind: Kind, vb: VarBuilder<'_>) -> TensorResult<Self> {
         let (w, rest) = (config.hidden_size, vb.to_dtype(DType::F32));
         let emb = rest.pp("embeddings");
         Ok(Self {
             tokens: emb.get((config.vocab_size, w), "token_embedding.weight")?,
             positions: emb.get((config.max_position_embeddings, w), "position_embedding.weight")?,
-            transformer: Transformer::load(config, true, vb.pp("encoder"))?,
+            transformer: Transformer::load(config, kind == Kind::Clip, vb.pp("encoder"))?,
             norm: candle_nn::layer_norm(w, config.layer_norm_eps, rest.pp("final_layer_norm"))?,
+            kind,
             config: config.clone(),
         })
     }
@@ -76,7 +80,7 @@ impl TextTower {
     }
 
     /// The hidden state at each sequence's end token, `[b, w]`. Sequences of unequal length are padded on the right, where
-    /// the causal mask keeps the padding from mattering.
+    /// CLIP's causal mask keeps the padding from mattering; SigLIP's come padded, all of one length, and the last counts.
     ///
     /// # Errors
     /// As [`TextTower::hidden`].
@@ -91,6 +95,9 @@ impl TextTower {
     /// Where transformers pools: the first end token; for the old checkpoints that say `eos_token_id: 2`, the first
     /// occurrence of the highest id, which is the end token's.
     fn end_of(&self, row: &[u32]) -> usize {
+        if self.kind == Kind::Siglip {
+            return row.len().saturating_sub(1);
+        }
         let end =
             if self.config.eos_token_id == 2 { row.iter().max().copied() } else { Some(self.config.eos_token_id) };
         row.iter().position(|id| Some(*id) == end).unwrap_or(0)

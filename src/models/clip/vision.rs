@@ -1,15 +1,15 @@
-//! CLIP's vision tower with its projection: half of CLIP, and Stable unCLIP's image encoder.
+//! The vision tower up to the joint space: half of CLIP or of SigLIP.
 
-use super::{config::TowerConfig, transformer::Transformer};
+use super::{
+    config::{Kind, TowerConfig},
+    map::Map,
+    transformer::Transformer,
+};
 use crate::{
     error::{Error, Result},
-    models::{
-        files::MODEL,
-        layers::{Linear, shares},
-        weights::Part,
-    },
+    models::layers::{Linear, shares},
 };
-use candle_core::{DType, Device, Result as TensorResult, Tensor};
+use candle_core::{DType, Result as TensorResult, Tensor};
 use candle_nn::{LayerNorm, Module, VarBuilder};
 
 /// Images that go through the network together.
@@ -18,43 +18,51 @@ const GROUP: usize = 6;
 /// Pixels to features in the joint space.
 #[derive(Clone, Debug)]
 pub struct VisionTower {
-    class: Tensor,
     patches: Linear,
     positions: Tensor,
-    pre_norm: LayerNorm,
     transformer: Transformer,
     post_norm: LayerNorm,
-    projection: Linear,
+    pool: Pool,
     config: TowerConfig,
 }
 
-impl VisionTower {
-    /// Loads a stand-alone `CLIPVisionModelWithProjection`.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if a file is missing, [`Error::Input`] if it does not hold such a model.
-    pub fn load(part: &Part<'_>, dtype: DType, device: &Device) -> Result<Self> {
-        let config = TowerConfig::read(part, &part.json("config.json")?, true)?;
-        let vb = part.weights(MODEL, dtype, device)?;
-        Self::new(&config, config.projection_dim, vb).map_err(super::unfit(part))
-    }
+/// What makes one vector of the tokens.
+#[derive(Clone, Debug)]
+enum Pool {
+    /// A class token before the patches, projected; all tokens are normed before the blocks.
+    Class { token: Tensor, pre_norm: LayerNorm, projection: Linear },
+    /// A query over the patches.
+    Map(Box<Map>),
+}
 
-    pub(super) fn new(config: &TowerConfig, joint: usize, vb: VarBuilder<'_>) -> TensorResult<Self> {
-        let (w, p, eps) = (config.hidden_size, config.patch_size, config.layer_norm_eps);
-        let projection = Linear::load(&vb.pp("visual_projection"), w, joint, false)?;
-        let vb = vb.pp("vision_model");
+impl VisionTower {
+    /// Of a joint space `joint` wide.
+    pub(super) fn new(config: &TowerConfig, kind: Kind, joint: usize, vb: VarBuilder<'_>) -> TensorResult<Self> {
+        let (w, p, eps, n) = (config.hidden_size, config.patch_size, config.layer_norm_eps, config.grid().pow(2));
+        let whole = &vb;
+        let vb = whole.pp("vision_model");
         let rest = vb.to_dtype(DType::F32);
         let emb = rest.pp("embeddings");
         let kernel = vb.pp("embeddings").get((w, 3, p, p), "patch_embedding.weight")?.reshape((w, 3 * p * p))?;
+        let (pool, tokens, bias) = match kind {
+            Kind::Clip => {
+                let token = emb.get(w, "class_embedding")?;
+                // The checkpoints' own spelling.
+                let pre_norm = candle_nn::layer_norm(w, eps, rest.pp("pre_layrnorm"))?;
+                let projection = Linear::load(&whole.pp("visual_projection"), w, joint, false)?;
+                (Pool::Class { token, pre_norm, projection }, n + 1, None)
+            }
+            Kind::Siglip => {
+                let map = Map::load(config, vb.pp("head"))?;
+                (Pool::Map(Box::new(map)), n, Some(emb.get(w, "patch_embedding.bias")?))
+            }
+        };
         Ok(Self {
-            class: emb.get(w, "class_embedding")?,
-            patches: Linear::new(&kernel, None)?,
-            positions: emb.get((config.grid().pow(2) + 1, w), "position_embedding.weight")?,
-            // The checkpoints' own spelling.
-            pre_norm: candle_nn::layer_norm(w, eps, rest.pp("pre_layrnorm"))?,
+            patches: Linear::new(&kernel, bias)?,
+            positions: emb.get((tokens, w), "position_embedding.weight")?,
             transformer: Transformer::load(config, false, vb.pp("encoder"))?,
             post_norm: candle_nn::layer_norm(w, eps, rest.pp("post_layernorm"))?,
-            projection,
+            pool,
             config: config.clone(),
         })
     }
@@ -91,10 +99,18 @@ impl VisionTower {
         let seen =
             seen.reshape((b, 3, g, p, g * p))?.reshape(vec![b, 3, g, p, g, p])?.permute(vec![0, 2, 4, 1, 3, 5])?;
         let patches = self.patches.run(&seen.reshape((b * g * g, 3 * p * p))?, None)?.reshape((b, g * g, w))?;
-        let class = self.class.reshape((1, 1, w))?.broadcast_as((b, 1, w))?;
-        let x = Tensor::cat(&[&class.contiguous()?, &patches], 1)?.broadcast_add(&self.positions)?;
-        let x = self.transformer.forward(self.pre_norm.forward(&x)?)?;
-        let class = x.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?;
-        self.projection.run(&self.post_norm.forward(&class)?, None)
+        match &self.pool {
+            Pool::Class { token, pre_norm, projection } => {
+                let class = token.reshape((1, 1, w))?.broadcast_as((b, 1, w))?;
+                let x = Tensor::cat(&[&class.contiguous()?, &patches], 1)?.broadcast_add(&self.positions)?;
+                let x = self.transformer.forward(pre_norm.forward(&x)?)?;
+                let class = x.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?;
+                projection.run(&self.post_norm.forward(&class)?, None)
+            }
+            Pool::Map(map) => {
+                let x = self.transformer.forward(patches.broadcast_add(&self.positions)?)?;
+                map.forward(&self.post_norm.forward(&x)?)
+            }
+        }
     }
 }

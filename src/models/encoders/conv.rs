@@ -12,6 +12,8 @@ pub struct Conv {
     bias: Array1<f32>,
     kernel: usize,
     stride: usize,
+    /// Zeros around the image.
+    pad: usize,
     groups: usize,
 }
 
@@ -38,6 +40,19 @@ impl Conv {
         Ok(conv)
     }
 
+    /// `name.{weight, bias}`, as they are.
+    pub fn biased(t: &Tensors, name: &str, channels: usize, stride: usize) -> Result<Self> {
+        let mut conv = Self::bare(t, name, channels, stride)?;
+        conv.bias = t.vector(&format!("{name}.bias"), conv.out())?;
+        Ok(conv)
+    }
+
+    /// The same over pieces beside each other, as large as its kernel; pixels beyond the last whole one are not seen.
+    pub fn patches(t: &Tensors, name: &str, channels: usize) -> Result<Self> {
+        let (shape, _) = t.get(&format!("{name}.weight"))?;
+        Self::biased(t, name, channels, shape.last().copied().unwrap_or(1))
+    }
+
     /// `name.weight` without a bias, followed by the batch norm `norm` (PyTorch's, eps 1e-5) with its running statistics.
     pub fn normed(t: &Tensors, name: &str, norm: &str, channels: usize, stride: usize) -> Result<Self> {
         let mut conv = Self::bare(t, name, channels, stride)?;
@@ -59,10 +74,17 @@ impl Conv {
             return Err(t.misfit(&weight_name, &shape, "[out, in, k, k]"));
         };
         let groups = channels / per_group;
-        if kernel != same || kernel % 2 == 0 || groups * per_group != channels || groups == 0 || out % groups != 0 {
+        let pieces = kernel == stride;
+        if kernel != same
+            || (kernel % 2 == 0 && !pieces)
+            || groups * per_group != channels
+            || groups == 0
+            || out % groups != 0
+        {
             return Err(t.misfit(&weight_name, &shape, &format!("an odd square kernel over {channels} channels")));
         }
-        Ok(Self { weight, bias: Array1::zeros(out), kernel, stride, groups })
+        let pad = if pieces { 0 } else { kernel / 2 };
+        Ok(Self { weight, bias: Array1::zeros(out), kernel, stride, pad, groups })
     }
 
     /// Number of output channels.
@@ -75,10 +97,11 @@ impl Conv {
         self.kernel
     }
 
-    /// `[in, h, w]` to `[out, h', w']`, padded by half the kernel.
+    /// `[in, h, w]` to `[out, h', w']`, padded by half the kernel, or not at all where it takes pieces.
     pub fn forward(&self, x: ArrayView3<'_, f32>) -> Array3<f32> {
         let (channels, height, width) = x.dim();
-        let (h, w) = (height.div_ceil(self.stride), width.div_ceil(self.stride));
+        let steps = |side: usize| (side + 2 * self.pad).saturating_sub(self.kernel) / self.stride + 1;
+        let (h, w) = (steps(height), steps(width));
         let mut out = Array2::zeros((self.out(), h * w));
         let (each_in, each_out) = (channels / self.groups, self.out() / self.groups);
         for group in 0..self.groups {
@@ -98,7 +121,7 @@ impl Conv {
         if (self.kernel, self.stride) == (1, 1) {
             return flat(x);
         }
-        let (k, pad) = (self.kernel, self.kernel / 2);
+        let (k, pad) = (self.kernel, self.pad);
         let mut columns = Array2::zeros((channels * k * k, h * w));
         for (row, mut column) in columns.rows_mut().into_iter().enumerate() {
             let (plane, dy, dx) = (x.index_axis(Axis(0), row / (k * k)), row / k % k, row % k);
@@ -133,6 +156,16 @@ fn shaped(x: Array2<f32>, h: usize, w: usize) -> Array3<f32> {
     let channels = x.nrows();
     let shaped = x.into_shape_with_order((channels, h, w));
     shaped.unwrap_or_else(|_| unreachable!("{channels} planes of {h} x {w}"))
+}
+
+/// `[channels, h, w]` as a row for each pixel, `[h · w, channels]`.
+pub fn rows(x: ArrayView3<'_, f32>) -> Array2<f32> {
+    flat(x).t().as_standard_layout().into_owned()
+}
+
+/// The way back from [`rows`].
+pub fn planes(rows: Array2<f32>, h: usize, w: usize) -> Array3<f32> {
+    shaped(rows.t().as_standard_layout().into_owned(), h, w)
 }
 
 /// `MaxPool2d(3, stride=2, padding=1)`.

@@ -6,6 +6,7 @@
 //! on its batch or on the number of threads.
 
 mod conv;
+mod convnext;
 mod mobilenet;
 mod nfnet;
 mod resnet;
@@ -75,6 +76,7 @@ enum Body {
     NormFree(nfnet::NormFreeNet),
     Resnet(resnet::Resnet),
     Mobilenet(mobilenet::Mobilenet),
+    ConvNext(convnext::ConvNext),
 }
 
 /// timm's hub configuration, as far as it matters here.
@@ -171,7 +173,7 @@ impl Encoder {
     }
 
     /// timm's names of what can be loaded; `*` stands for any ending.
-    pub const ARCHITECTURES: &str = "vit_*, deit_*, deit3_*, nf_resnet*, nf_regnet_b*, nfnet_l*, nfnet_f*, resnetN, resnetNd, mobilenetv2_*, mobilenetv3_*, efficientnet_b*, efficientnet_lite*";
+    pub const ARCHITECTURES: &str = "vit_*, deit_*, deit3_*, nf_resnet*, nf_regnet_b*, nfnet_l*, nfnet_f*, resnetN, resnetNd, mobilenetv2_*, mobilenetv3_*, efficientnet_b*, efficientnet_lite*, convnext_*, convnextv2_*";
 
     /// The same, shown images by `pixels`; [`Self::load`] shows them by the reference's.
     #[must_use]
@@ -263,6 +265,8 @@ impl Body {
         } else if mobilenet::knows(name) {
             plain()?;
             (Self::Mobilenet(mobilenet::Mobilenet::load(t, name)?), "classifier", "avg")
+        } else if convnext::knows(name) {
+            (Self::ConvNext(convnext::ConvNext::load(t, name, args, path)?), "head.fc", "avg")
         } else {
             let name = crate::fsio::printable(name);
             return Err(Error::input(path, format!("architecture `{name}`: expected {}", Encoder::ARCHITECTURES)));
@@ -283,6 +287,7 @@ impl Body {
             Self::NormFree(net) => net.width(),
             Self::Resnet(net) => net.width(),
             Self::Mobilenet(net) => net.width(),
+            Self::ConvNext(net) => net.width(),
         }
     }
 
@@ -292,6 +297,7 @@ impl Body {
             Self::NormFree(net) => net.pooled(image),
             Self::Resnet(net) => net.pooled(image),
             Self::Mobilenet(net) => net.pooled(image),
+            Self::ConvNext(net) => net.pooled(image),
         }
     }
 }

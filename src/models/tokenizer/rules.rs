@@ -38,7 +38,7 @@ pub(super) fn check(json: &[u8]) -> Result<(), String> {
         // The others' time can grow with the cube of a word's length.
         Some("BPE") => {}
         None if file.model.merges.is_some() => {}
-        _ => return Err("its model is no byte-pair encoding, which every CLIP's is".into()),
+        _ => return Err("its model is no byte-pair encoding, which CLIP's and SigLIP 2's are".into()),
     }
     let rules = flat(&file.normalizer, "normalizers");
     let splits = flat(&file.pre_tokenizer, "pretokenizers");

@@ -4,7 +4,9 @@
 use super::pair::DistilledPair;
 use crate::{
     about,
+    data::Split,
     error::{Error, Result},
+    pipeline::methods::Way,
 };
 use parquet::{
     basic::Compression,
@@ -18,7 +20,7 @@ use parquet::{
     schema::parser::parse_message_type,
 };
 use serde_json::json;
-use std::{str::FromStr, sync::Arc};
+use std::{collections::BTreeSet, str::FromStr, sync::Arc};
 
 /// Rows of a parquet file that a reader takes at once; images are large.
 const GROUP: usize = 100;
@@ -32,6 +34,8 @@ pub enum Form {
     Parquet,
     /// A table of `filepath` and `title`, the shard again, and how many samples it has, which open_clip asks for.
     OpenClip,
+    /// DataComp's names of the pictures that were chosen, as its tools take a subset.
+    Datacomp,
 }
 
 impl FromStr for Form {
@@ -42,8 +46,9 @@ impl FromStr for Form {
             "webdataset" => Ok(Self::Webdataset),
             "parquet" => Ok(Self::Parquet),
             "open_clip" => Ok(Self::OpenClip),
+            "datacomp" => Ok(Self::Datacomp),
             other => {
-                let message = format!("`{other}` is none of imagefolder, webdataset, parquet, open_clip");
+                let message = format!("`{other}` is none of imagefolder, webdataset, parquet, open_clip, datacomp");
                 Err(Error::setting("--format", message))
             }
         }
@@ -58,7 +63,21 @@ impl Form {
             Self::Webdataset => "webdataset/00000.tar",
             Self::Parquet => "parquet/00000.parquet",
             Self::OpenClip => "open_clip/pairs.csv",
+            Self::Datacomp => "datacomp/uids.npy",
         }
+    }
+
+    /// Whether sets that `way` makes of `train` can have it; asked before anything is computed.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] saying what it takes.
+    pub fn fits(self, way: Way, train: &Split) -> Result<()> {
+        let message = match self {
+            Self::Datacomp if way.draws() => "names real pictures, and drawn ones have no name: add `--pictures real`",
+            Self::Datacomp if train.uids.iter().all(Option::is_none) => "takes the source's `uid`s, and it has none",
+            _ => return Ok(()),
+        };
+        Err(Error::setting("--format", format!("datacomp {message}")))
     }
 
     /// Its files, by their paths below the set's folder: `pngs` are the pairs' images. Equal pairs give equal bytes.
@@ -76,6 +95,7 @@ impl Form {
                 ("open_clip/00000.tar", shard()?),
                 ("open_clip/sizes.json", json!({ "00000.tar": pairs.len() }).to_string().into_bytes()),
             ],
+            Self::Datacomp => vec![(self.file(), subset(pairs))],
         })
     }
 }
@@ -93,6 +113,19 @@ fn list(pairs: &[DistilledPair]) -> std::result::Result<Vec<u8>, csv::Error> {
         rows.write_record([&picture(i), &pair.caption])?;
     }
     rows.into_inner().map_err(|e| e.into_error().into())
+}
+
+/// A sorted array of `u8,u8`: the halves of each name, the upper one first (DataComp's `resharder.py`).
+fn subset(pairs: &[DistilledPair]) -> Vec<u8> {
+    let uids: BTreeSet<u128> = pairs.iter().filter_map(|pair| pair.uid).collect();
+    let about =
+        format!("{{'descr': [('f0', '<u8'), ('f1', '<u8')], 'fortran_order': False, 'shape': ({},), }}", uids.len());
+    // Magic, version and length take ten bytes; the numbers start at a multiple of 64, after a line's end.
+    let length = (10 + about.len() + 1).next_multiple_of(64) - 10;
+    let head = [b"\x93NUMPY\x01\x00", (length as u16).to_le_bytes().as_slice()].concat();
+    let halves = uids.iter().flat_map(|uid| [(uid >> 64) as u64, *uid as u64]);
+    let numbers: Vec<u8> = halves.flat_map(u64::to_le_bytes).collect();
+    [head, format!("{about:<0$}\n", length - 1).into_bytes(), numbers].concat()
 }
 
 fn shard(pairs: &[DistilledPair], pngs: &[Vec<u8>]) -> std::io::Result<Vec<u8>> {
@@ -196,6 +229,7 @@ mod tests {
             caption: format!("caption é {i}"),
             support: i as u32 + 1,
             similarity: i as f32 / 8.0,
+            uid: None,
         };
         let rows = || ndarray::Array2::zeros((m, 2));
         let pairs = (0..m).map(pair).collect();
@@ -229,6 +263,22 @@ mod tests {
         // A set that was written in more forms may be replaced by one in fewer.
         set(2).write(&out, &json!({})).unwrap();
         assert!(!out.join("parquet").exists());
+    }
+
+    /// As numpy writes `np.array([(1, 2), (0xffffffffffffffff, 3)], "u8,u8")`.
+    #[test]
+    fn chosen_names_are_a_sorted_array_of_pairs_each_once() {
+        let mut set = set(4);
+        let uid = |upper: u64, lower: u64| Some(u128::from(upper) << 64 | u128::from(lower));
+        for (pair, uid) in set.pairs.iter_mut().zip([uid(u64::MAX, 3), None, uid(1, 2), uid(1, 2)]) {
+            pair.uid = uid;
+        }
+        let about = "{'descr': [('f0', '<u8'), ('f1', '<u8')], 'fortran_order': False, 'shape': (2,), }";
+        let mut expected = [b"\x93NUMPY\x01\x00\x76\x00", about.as_bytes()].concat();
+        expected.resize(127, b' ');
+        expected.push(b'\n');
+        expected.extend([1, 2, u64::MAX, 3].iter().flat_map(|n: &u64| n.to_le_bytes()));
+        assert_eq!(bytes(Form::Datacomp, &set, &[]), expected);
     }
 
     #[test]

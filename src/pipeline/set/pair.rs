@@ -14,4 +14,6 @@ pub struct DistilledPair {
     pub support: u32,
     /// Cosine of the pair's two prototypes.
     pub similarity: f32,
+    /// DataComp's name of the picture, if it is a real one that has one.
+    pub uid: Option<u128>,
 }

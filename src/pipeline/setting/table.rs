@@ -58,7 +58,11 @@ pub const SETTINGS: &[Setting] = &[
         "What CLIP and the decoder read in the place of a caption: BLIP's pre_caption to 30 words, or the caption",
     ),
     s("data.licence", Note, "The licence of the data, as the hub names it; it goes into the card of each set"),
-    s("models.clip", Words, "A Hugging Face CLIPModel: demo, a folder, or a name on the hub"),
+    s(
+        "models.clip",
+        Words,
+        "A Hugging Face CLIPModel, or a SiglipModel to draw nothing: demo, a folder, or a name on the hub",
+    ),
     s("models.decoder", Words, "A diffusers StableUnCLIPImg2ImgPipeline for the same CLIP image space"),
     s("models.encoders", Words, "The folder with a timm model for each evaluation encoder"),
     s("prune.ratio", BELOW_ONE, "The share of pairs that clip-score drops").word("prune"),

@@ -41,6 +41,7 @@ impl Workbench {
             caption: pair.caption.clone(),
             support: 1,
             similarity: 1.0,
+            uid: None,
         };
         let set = DistilledSet {
             method: "given".into(),

@@ -266,6 +266,7 @@ impl Workbench {
                 caption: caption.clone(),
                 support: 1,
                 similarity,
+                uid: train.uids.get(image.index()).copied().flatten(),
             }
         };
         let images: Vec<Vec<f32>> = chosen.iter().map(image_row).collect();

@@ -1,6 +1,6 @@
 //! A data set, checkpoints and a store, and the stages in order. What was computed before is taken from the store.
 
-mod able;
+pub mod able;
 mod aim;
 mod choose;
 pub mod dry;

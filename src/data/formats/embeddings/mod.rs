@@ -14,7 +14,7 @@
 
 use crate::{
     data::{
-        fields::Names,
+        fields::{Names, UID, uid},
         files::{
             npy::{Matrix, Table},
             parquet, text,
@@ -228,6 +228,8 @@ fn metadata(file: &Path, roots: &Arc<Vec<PathBuf>>, rows: &mut Vec<Listed>) -> R
     let Some(captions) = texts(&["caption", "text"])? else {
         return Err(Error::input(file, "has no column \"caption\" or \"text\""));
     };
+    let uids = texts(&[UID])?.unwrap_or_default();
+    let named = |i: usize| uids.get(i)?.as_deref().and_then(uid);
     let list: Arc<Path> = file.into();
     rows.extend(captions.into_iter().zip(paths).enumerate().map(|(i, (caption, path))| Listed {
         image: path.unwrap_or_default(),
@@ -235,6 +237,7 @@ fn metadata(file: &Path, roots: &Arc<Vec<PathBuf>>, rows: &mut Vec<Listed>) -> R
         list: list.clone(),
         place: format!("row {}", i + 1),
         origin: Origin::Perhaps(roots.clone()),
+        uid: named(i),
     }));
     Ok(())
 }
@@ -283,6 +286,7 @@ fn captioned(place: &Place, _: &Names) -> Result<Listing> {
             list: list.clone(),
             place: format!("line {}", i + 1),
             origin: Origin::Perhaps(roots.clone()),
+            uid: None,
         };
         let mut rows: Vec<Listed> = text.lines().enumerate().map(row).collect();
         match &listing.features[part].image {

@@ -81,6 +81,9 @@ struct Line {
     /// What the source calls a picture that is not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+    /// DataComp's name of it, 32 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uid: Option<String>,
     text: String,
     prototype: usize,
     support: u32,
@@ -103,6 +106,7 @@ impl DistilledSet {
             caption,
             support: p.support,
             similarity: p.similarity,
+            uid: None,
         };
         let pairs = pairs.into_iter().map(pair).collect();
         let method = Method::Pds.name().to_owned();
@@ -199,8 +203,8 @@ impl DistilledSet {
                     (Some(picture(i)), None)
                 }
             };
-            let (support, similarity) = (pair.support, pair.similarity);
-            let line = Line { file_name, key, text: pair.caption.clone(), prototype: i, support, similarity };
+            let (support, similarity, uid) = (pair.support, pair.similarity, pair.uid.map(|uid| format!("{uid:032x}")));
+            let line = Line { file_name, key, uid, text: pair.caption.clone(), prototype: i, support, similarity };
             lines += &serde_json::to_string(&line).map_err(|e| Error::input(dir, e.to_string()))?;
             lines.push('\n');
         }
@@ -211,7 +215,7 @@ impl DistilledSet {
             None => arrays,
         };
         put(PROTOTYPES.into(), &arrays.to_bytes()?)?;
-        if pngs.len() < self.pairs.len() && !forms.is_empty() {
+        if pngs.len() < self.pairs.len() && forms.iter().any(|form| *form != Form::Datacomp) {
             return Err(Error::setting("format", "takes pictures, and the source has only features of them"));
         }
         for form in forms {
@@ -345,7 +349,8 @@ fn read_pairs(dir: &Path, files: &BTreeMap<String, Fingerprint>) -> Result<Vec<D
         if caption.trim().is_empty() {
             return Err(wrong("the caption is empty".into()));
         }
-        pairs.push(DistilledPair { image, caption, support: line.support, similarity: line.similarity });
+        let uid = line.uid.and_then(|uid| u128::from_str_radix(&uid, 16).ok());
+        pairs.push(DistilledPair { image, caption, support: line.support, similarity: line.similarity, uid });
     }
     let images = files.keys().filter(|name| name.starts_with("images/")).count();
     if images == shown {

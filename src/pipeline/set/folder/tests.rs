@@ -11,6 +11,7 @@ fn set(tint: u8) -> DistilledSet {
         caption: format!("caption {tint} {i}"),
         support: 1,
         similarity: 0.5,
+        uid: None,
     };
     let rows = || Array2::from_elem((2, 2), f32::from(tint));
     let pairs = vec![pair(0), pair(1)];

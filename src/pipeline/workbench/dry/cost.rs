@@ -46,6 +46,8 @@ impl Stage {
 pub struct Plan {
     /// Each once.
     pub stages: Vec<Stage>,
+    /// Why the checkpoints allow no method that draws, where that is so.
+    pub undrawn: Option<String>,
 }
 
 impl Plan {

@@ -56,6 +56,7 @@ impl Workbench {
     /// Whatever would stop the run at once: unreadable images, a broken checkpoint, settings out of range.
     pub fn plan(&self, recipe: &Recipe, plan: &mut Plan, ctx: &Ctx) -> Result<()> {
         self.can_draw(recipe.method)?;
+        plan.undrawn = self.undrawn();
         self.plan_embeddings(plan, ctx)?;
         let known = self.known(recipe.method, ctx)?;
         let pairs = self.dataset.train.pairs.len();
