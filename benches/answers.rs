@@ -59,7 +59,7 @@ impl Program {
         let (send, news) = mpsc::channel();
         let sink = Arc::new(move |event| drop(send.send(event)));
         let store = home.join("store");
-        let open: session::Open = Box::new(move |_| {
+        let open = session::Open::new(move |_, _| {
             let world = dataset(&WorldSpec { scenes: 2000, noise: 0.0, seed: DEFAULT_SEED })?;
             Ok(Workbench::new(
                 world,

@@ -2,7 +2,10 @@
 
 use super::{
     action::Action,
+    compare::{Compared, Side},
     decision::{Decision, Draft},
+    elsewhere::Told,
+    handoff::HandOff,
     key::Key,
     model::{Found, Measured, Picture, Protos, Rows, Score, Summary, Usage},
 };
@@ -55,6 +58,14 @@ pub enum Event {
     Pictures(String),
     /// A line for the log.
     Log(Level, String),
+    /// What another process tells that works in this session.
+    Elsewhere(Told),
+    /// What it decided.
+    Followed(Vec<Entry>),
+    /// It has ended: the session is this process's.
+    Owned,
+    /// Another process wants the session.
+    HandOver,
 }
 
 /// How much a log line matters.
@@ -134,6 +145,10 @@ pub enum News {
     Scored(Score),
     /// The set was written.
     Exported(PathBuf),
+    /// Two sets side by side.
+    Compared(Arc<Compared>),
+    /// What a command said of a set.
+    Answered(String),
     /// Nothing more will come.
     Ended(Outcome),
 }
@@ -198,6 +213,8 @@ pub enum Work {
         /// The settings that they were made by.
         draft: Box<Draft>,
     },
+    /// Lay two sets side by side.
+    Compare(Box<[Side; 2]>),
     /// Judge as many pairs got in another way.
     Yardstick {
         /// The way.
@@ -205,10 +222,19 @@ pub enum Work {
         /// The draft to take number and seed from.
         draft: Box<Draft>,
     },
+    /// Hand a written set on.
+    HandOff {
+        /// Its folder.
+        set: PathBuf,
+        /// To where.
+        to: HandOff,
+    },
     /// Write the set.
     Export {
         /// The clustering.
         basis: Fingerprint,
+        /// Names the set.
+        set: Fingerprint,
         /// Its pairs.
         pairs: Vec<Wanted>,
         /// The settings to write down.
@@ -283,6 +309,10 @@ pub enum Effect {
     Sbatch(PathBuf, Vec<String>),
     /// Leave, and carry out command lines in this session without a terminal.
     Detach(Vec<String>),
+    /// Leave the session, and what is undone in it, to the process that asked for it.
+    HandOver(Vec<String>),
+    /// Ask the process that owns the session to end.
+    TakeOver,
     /// Go to the shell for a while.
     Suspend,
     /// Paint everything anew.

@@ -36,6 +36,7 @@ impl State {
                 vec![]
             }
             Some(Modal::Tour(at)) => self.tour_key(at, key),
+            Some(Modal::TakeOver) => self.take_over_key(key),
             Some(Modal::Quit) => match key {
                 Key::Char('y' | 'Y' | 'q') | Key::Enter | Key::Ctrl('c') => vec![Effect::Quit],
                 Key::Char('d' | 'D') => self.detach(),
@@ -45,6 +46,7 @@ impl State {
                     vec![]
                 }
             },
+            Some(Modal::Upload { set, name, said }) => self.upload_key(key, (set, name, said)),
             Some(Modal::Palette(query, at)) => self.palette_key(query, at, key),
             Some(Modal::Ask(asks, field)) => self.ask_key(asks, field, key),
             Some(Modal::Line(field)) => self.line_key(field, key),

@@ -225,6 +225,9 @@ pub struct Score {
     /// Names the whole protocol it was judged by; none in sessions of version 0.1.3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Fingerprint>,
+    /// How many decisions of the session led to it, those taken back counted too; none in sessions of version 0.1.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<usize>,
     /// One entry per encoder.
     pub encoders: Vec<EncoderScore>,
     /// How it came about; none where a session of an earlier version did not note it.

@@ -140,6 +140,7 @@ pub fn score(set: &DistilledSet, name: Option<&Fingerprint>, dataset: &Dataset, 
         edited: 0,
         epochs: 0,
         protocol: None,
+        after: None,
         encoders: recalls.iter().map(encoder).collect(),
         curves: Vec::new(),
     }

@@ -1,7 +1,7 @@
 //! What each job does, in the pipeline's own functions.
 
 use super::{
-    Shared, find, lock,
+    Shared, child, compare, find, lock,
     pictures::{alike, distilled, recall, requests},
     translate,
 };
@@ -76,16 +76,19 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
         }
         Work::Yardstick { method, draft } => {
             let recipe = Recipe { method: method.parse()?, ..draft.config.recipe() };
-            let distilled = if recipe.method.method.start() == Start::Clusters {
-                // Those on screen: of the pairs that a person keeps, too.
-                shared.bench()?.of_prototypes(&recipe, &prototypes(shared, draft, ctx)?.1, ctx)?
-            } else {
-                shared.bench()?.distil(&recipe, ctx)?
-            };
+            let distilled = yardstick(shared, &recipe, draft, ctx)?;
             tell(News::Scored(score(shared, &distilled, None, &draft.config.evaluation, ctx)?));
             Ok(())
         }
-        Work::Export { basis, pairs, draft, dir } => {
+        Work::Compare(sides) => {
+            tell(News::Compared(Arc::new(compare::compare(shared, sides, ctx)?)));
+            Ok(())
+        }
+        Work::HandOff { set, to } => {
+            tell(News::Answered(child::hand_off(shared, set, to, ctx)?));
+            Ok(())
+        }
+        Work::Export { basis, pairs, draft, dir, .. } => {
             export(shared, basis, pairs, draft, dir, ctx)?;
             tell(News::Exported(dir.clone()));
             Ok(())
@@ -103,7 +106,7 @@ fn embed(shared: &Shared, ctx: &Ctx, tell: &Tell) -> Result<()> {
 /// Opens the data set, embeds it and ranks its pairs.
 pub fn open(shared: &Shared, ctx: &Ctx, opened: &dyn Fn(String, Arc<crate::app::Rows>)) -> Result<Arc<Measured>> {
     if lock(&shared.bench).is_none() {
-        let bench = Arc::new((shared.open)(ctx)?);
+        let bench = Arc::new((shared.open.workbench)(&shared.config, ctx)?);
         *lock(&shared.bench) = Some(bench);
     }
     let bench = shared.bench()?;
@@ -134,7 +137,7 @@ fn glimpse(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<Option<Prototype
 }
 
 /// Prototypes of the pairs that stay, and the name of what captions and pictures belong to.
-pub fn prototypes(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<(Fingerprint, Arc<Prototyped>)> {
+pub fn clustered(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<(Fingerprint, Arc<Prototyped>)> {
     let bench = shared.bench()?;
     let measured = lock(&shared.measured).clone().ok_or(Error::Cancelled)?;
     let kept = Kept(kept_rows(&measured, draft));
@@ -147,6 +150,12 @@ pub fn prototypes(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<(Fingerpr
     if start != Start::Clusters {
         basis = Fingerprint::of_content("choice", &(start, recipe.prune.method), &[&basis]);
     }
+    Ok((basis, found))
+}
+
+/// The same, kept for what is made of them.
+fn prototypes(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<(Fingerprint, Arc<Prototyped>)> {
+    let (basis, found) = clustered(shared, draft, ctx)?;
     shared.remember(basis.clone(), found.clone());
     Ok((basis, found))
 }
@@ -199,6 +208,15 @@ fn aimed(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], draft: &Draft, 
     };
     let rows: Vec<Option<u32>> = pairs.iter().map(rows).collect();
     shared.bench()?.aim(set, &rows, &found.kept, &draft.config.recipe(), ctx)
+}
+
+/// As many pairs got in another way.
+pub fn yardstick(shared: &Shared, recipe: &Recipe, draft: &Draft, ctx: &Ctx) -> Result<DistilledSet> {
+    if recipe.method.method.start() == Start::Clusters {
+        // Those on screen: of the pairs that a person keeps, too.
+        return shared.bench()?.of_prototypes(recipe, &clustered(shared, draft, ctx)?.1, ctx);
+    }
+    shared.bench()?.distil(recipe, ctx)
 }
 
 /// CLIP's cosine of each picture to its image prototype and to its caption.
@@ -278,10 +296,15 @@ pub fn real_picture(shared: &Shared, image: u32) -> Result<Picture> {
     let bench = shared.bench()?;
     let source = bench.dataset().train.images.get(image as usize);
     let picture = source.ok_or_else(|| Error::setting("image", format!("there is no image {image}")))?.decode()?;
-    if picture.width().max(picture.height()) <= SCREEN {
-        return Ok(Arc::new(picture));
-    }
+    Ok(Arc::new(shown(picture)))
+}
+
+/// A picture no larger than a screen needs.
+pub fn shown(picture: image::RgbImage) -> image::RgbImage {
     let (w, h) = (picture.width(), picture.height());
+    if w.max(h) <= SCREEN {
+        return picture;
+    }
     let scale = |v: u32| (v * SCREEN / w.max(h)).max(1);
-    Ok(Arc::new(image::imageops::thumbnail(&picture, scale(w), scale(h))))
+    image::imageops::thumbnail(&picture, scale(w), scale(h))
 }

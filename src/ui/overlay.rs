@@ -13,7 +13,9 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
         Some(Modal::Help(scroll)) => help(canvas, area, state, *scroll),
         Some(Modal::Palette(query, at)) => palette(canvas, area, state, query, *at),
         Some(Modal::Tour(at)) => tour(canvas, area, *at),
+        Some(Modal::TakeOver) => take_over(canvas, area),
         Some(Modal::Quit) => quit(canvas, area, state),
+        Some(Modal::Upload { name, said, .. }) => upload(canvas, area, name, said),
         Some(Modal::Line(field)) => line(canvas, area, state, field),
         Some(Modal::Ask(..)) | None => {}
     }
@@ -119,6 +121,33 @@ fn line(canvas: &mut Canvas, area: Rect, state: &State, field: &Field) {
     if over > 0 {
         canvas.right(inner.x, inner.bottom(), inner.width, &format!(" {over} more "), theme.dim);
     }
+}
+
+/// What an upload would take along, as `push` says it; the question stays in sight however long that is.
+fn upload(canvas: &mut Canvas, area: Rect, name: &str, said: &[String]) {
+    let theme = *canvas.theme;
+    let width = usize::from(area.width.saturating_sub(8).min(80));
+    let lines: Vec<String> = said.iter().flat_map(|line| super::text::wrap(line, width, 3)).collect();
+    let inner = canvas.dialog(centred(area, 84, lines.len() as u16 + 4), &format!("upload to {name}?"));
+    let (text, foot) = rows(inner, inner.height.saturating_sub(1));
+    for (line, y) in lines.iter().zip(text.y..text.bottom()) {
+        canvas.put(text.x, y, text.width, line, theme.text);
+    }
+    let keys = [("y", theme.accent), (" uploads it   ", theme.dim), ("n", theme.accent), (" leaves it", theme.dim)];
+    canvas.pieces(foot.x, foot.y, foot.width, &keys);
+}
+
+fn take_over(canvas: &mut Canvas, area: Rect) {
+    let theme = *canvas.theme;
+    let inner = canvas.dialog(centred(area, 60, 6), "another process works in this session");
+    let said =
+        ["Here it is looked at. To act, take it over:", "the other ends after its step, and its queue goes on here."];
+    for (words, y) in said.iter().zip(inner.y..) {
+        canvas.put(inner.x, y, inner.width, words, theme.text);
+    }
+    let keys =
+        [("y", theme.accent), (" take it over   ", theme.dim), ("n", theme.accent), (" keep looking", theme.dim)];
+    canvas.pieces(inner.x, inner.y + 3, inner.width, &keys);
 }
 
 fn quit(canvas: &mut Canvas, area: Rect, state: &State) {

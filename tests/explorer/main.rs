@@ -20,3 +20,4 @@ mod pty;
 mod server;
 mod sessions;
 mod view;
+mod walk;

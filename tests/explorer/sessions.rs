@@ -46,7 +46,7 @@ fn config(home: &Path) -> Config {
 
 fn open(home: &Path) -> Open {
     let store = home.join("store");
-    Box::new(move |_| {
+    Open::new(move |_, _| {
         let world =
             protostill::data::world::WorldSpec { scenes: 60, noise: 0.0, seed: protostill::data::world::DEFAULT_SEED };
         let checkpoints = Checkpoints::demo();
