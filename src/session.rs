@@ -1,6 +1,7 @@
 //! Carries out what the explorer decides: starts and stops jobs, keeps the journal, and is the only place where the
 //! pipeline's types and the explorer's meet.
 
+mod basis;
 mod child;
 mod compare;
 mod find;

@@ -3,68 +3,12 @@
 use super::{
     action::Pane,
     decision::Decision,
-    event::{Effect, Entry, Work},
+    event::{Effect, Entry, Side, Work},
     focus::Drill,
-    model::{EncoderScore, Picture, Score},
+    model::{Compared, Score},
     state::State,
 };
 use std::{path::PathBuf, sync::Arc};
-
-/// A set that is to be laid beside another one.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Side {
-    /// What it is called on screen.
-    pub name: String,
-    /// The session it is of; this one if none is named.
-    pub session: Option<PathBuf>,
-    /// The decisions of this session that lead to it.
-    pub entries: Vec<Entry>,
-    /// Real pairs got by this method; what the decisions come to if none is named.
-    pub method: Option<String>,
-    /// How it was judged, as far as it was.
-    pub encoders: Vec<EncoderScore>,
-}
-
-/// What there is to see of a set.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Laid {
-    /// What it is called.
-    pub name: String,
-    /// Its captions.
-    pub captions: Vec<String>,
-    /// Its pictures, as far as they were made.
-    pub pictures: Vec<Option<Picture>>,
-    /// How it was judged.
-    pub encoders: Vec<EncoderScore>,
-}
-
-/// Prototypes of two sets that correspond, or one that has no counterpart.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Twins {
-    /// Their numbers.
-    pub of: [Option<usize>; 2],
-    /// Cosine of their image embeddings, if there are two.
-    pub cosine: Option<f32>,
-    /// Whether captions and pictures are the same; none where there is nothing to compare.
-    pub same: [Option<bool>; 2],
-}
-
-/// Two sets side by side.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Compared {
-    /// Both.
-    pub sides: [Laid; 2],
-    /// Which of their prototypes correspond, the most different first, then those without a counterpart.
-    pub twins: Vec<Twins>,
-}
-
-impl Compared {
-    /// How many correspond, have the same caption, have the same picture.
-    pub fn counts(&self) -> [usize; 3] {
-        let count = |such: &dyn Fn(&Twins) -> bool| self.twins.iter().filter(|t| such(t)).count();
-        [count(&|t| t.cosine.is_some()), count(&|t| t.same[0] == Some(true)), count(&|t| t.same[1] == Some(true))]
-    }
-}
 
 impl State {
     /// Lays the marked sets of the runs pane side by side, or the selected one and that on screen.

@@ -4,35 +4,9 @@ use super::{
     asks::Modal,
     event::{Effect, Entry, Event, Level, Work},
     key::Key,
+    model::Told,
     state::State,
 };
-
-/// What the owner of the session tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// Its jobs, the one at work first.
-    Jobs(Vec<String>),
-    /// Stage of the one at work, units done and in all.
-    Step(String, usize, usize),
-    /// Command lines that it leaves undone.
-    Left(Vec<String>),
-    /// Nothing more: it has ended.
-    Gone,
-    /// Another owner.
-    Back,
-}
-
-/// What another process does in this session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Elsewhere {
-    /// Its jobs, the one at work first.
-    pub jobs: Vec<String>,
-    /// How far that one is.
-    pub step: Option<(String, usize, usize)>,
-    /// It has ended, and the session can be had.
-    pub gone: bool,
-    left: Vec<String>,
-}
 
 impl State {
     /// What another process tells.

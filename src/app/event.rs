@@ -2,12 +2,9 @@
 
 use super::{
     action::Action,
-    compare::{Compared, Side},
     decision::{Decision, Draft},
-    elsewhere::Told,
-    handoff::HandOff,
     key::Key,
-    model::{Found, Measured, Picture, Protos, Rows, Score, Summary, Usage},
+    model::{Compared, EncoderScore, Found, HandOff, Measured, Picture, Protos, Rows, Score, Summary, Told, Usage},
 };
 use crate::pipeline::draw::synthesize;
 use crate::{fingerprint::Fingerprint, pipeline::Embedded};
@@ -135,8 +132,8 @@ pub enum News {
     Measured(Arc<Measured>),
     /// The whole is described.
     Described(Summary),
-    /// Prototypes as they look at first; the true ones follow.
-    Glimpse(Arc<Protos>),
+    /// Prototypes as they look at first, and of how many pairs if not of all; the true ones follow.
+    Glimpse(Arc<Protos>, Option<usize>),
     /// Prototypes are known.
     Prototypes(Arc<Protos>),
     /// CLIP's cosine of pictures to their image prototype and to their caption.
@@ -242,6 +239,21 @@ pub enum Work {
         /// Where to.
         dir: PathBuf,
     },
+}
+
+/// A set that is to be laid beside another one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Side {
+    /// What it is called on screen.
+    pub name: String,
+    /// The session it is of; this one if none is named.
+    pub session: Option<PathBuf>,
+    /// The decisions of this session that lead to it.
+    pub entries: Vec<Entry>,
+    /// Real pairs got by this method; what the decisions come to if none is named.
+    pub method: Option<String>,
+    /// How it was judged, as far as it was.
+    pub encoders: Vec<EncoderScore>,
 }
 
 /// A line of the journal.

@@ -5,33 +5,11 @@ use super::{
     event::{Effect, Level, Work},
     job::Status,
     key::Key,
+    model::HandOff,
     state::State,
 };
 use crate::fingerprint::Fingerprint;
-use std::path::{Path, PathBuf};
-
-/// What becomes of a written set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HandOff {
-    /// A page in this file.
-    Report(PathBuf),
-    /// What an upload under this name would take along; nothing is uploaded.
-    Preview(String),
-    /// The upload, once somebody agreed to it.
-    Push(String),
-}
-
-impl HandOff {
-    /// What it does with `set`, in a few words.
-    pub fn title(&self, set: &Path) -> String {
-        let words = match self {
-            Self::Report(file) => format!("report on {} into {}", set.display(), file.display()),
-            Self::Preview(name) => format!("what {} would upload to {name}", set.display()),
-            Self::Push(name) => format!("upload {} to {name}", set.display()),
-        };
-        crate::fsio::printable(&words)
-    }
-}
+use std::path::PathBuf;
 
 impl State {
     /// Shows the set on a page of its own.

@@ -44,16 +44,13 @@ pub use action::{Action, Pane, Which};
 pub use album::Album;
 pub use asks::{Asks, Modal};
 pub use commands::{COMMANDS, Command, HelpLine, help, matching, on};
-pub use compare::{Compared, Laid, Side, Twins};
 pub use decision::{Caption, Decision, Draft, History, Synthesis, protocol_name};
-pub use elsewhere::{Elsewhere, Told};
-pub use event::{Effect, Entry, Event, JobId, Level, News, Outcome, Wanted, Work};
+pub use event::{Effect, Entry, Event, JobId, Level, News, Outcome, Side, Wanted, Work};
 pub use field::Field;
 pub use focus::{Drill, Focus, Reading};
 pub use format::{count, duration, percent};
 pub use gallery::{CELL, WIDE, gallery_columns, seed_name, version_words};
 pub use glossary::{GLOSSARY, TOUR};
-pub use handoff::HandOff;
 pub use job::{Job, Status};
 pub use kept::{below, keeps, kept_count, kept_images, kept_rows};
 pub use key::Key;
@@ -62,7 +59,8 @@ pub use line::{Entry as LineEntry, completions};
 pub use lists::{Cursor, SortBy};
 pub use marks::Marks;
 pub use model::{
-    Cloud, Curve, EncoderScore, Found, Measured, Near, Noise, Picture, Proto, Protos, Rows, Score, Summary, Usage,
+    Cloud, Compared, Curve, Elsewhere, EncoderScore, Found, HandOff, Laid, Measured, Near, Noise, Picture, Proto,
+    Protos, Rows, Score, Summary, Told, Twins, Usage,
 };
 pub use real::Real;
 pub use runs::{Line, Plot, chance, is_judging};

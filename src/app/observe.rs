@@ -54,8 +54,8 @@ impl State {
             // Pictures that are looked at later are no rows of the data.
             News::Embedded(more) if self.measured.is_none() => self.partial.extend(more),
             News::Described(summary) => self.summary = Some(summary),
-            News::Glimpse(protos) => {
-                self.glimpse = true;
+            News::Glimpse(protos, looked_at) => {
+                (self.glimpse, self.looked_at) = (true, looked_at);
                 self.show_prototypes(protos);
             }
             News::Preview { key, step, picture } => {

@@ -2,8 +2,8 @@
 
 use super::{
     event::{Effect, JobId, Outcome, Work},
-    handoff::HandOff,
     job::{Job, Status},
+    model::HandOff,
     state::State,
 };
 

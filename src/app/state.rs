@@ -4,9 +4,7 @@ use super::{
     action::Pane,
     album::Album,
     asks::Modal,
-    compare::Compared,
     decision::{Decision, Draft, History},
-    elsewhere::Elsewhere,
     event::{Effect, Entry, Event, JobId, Level, Wanted, Work},
     film::Film,
     focus::{Focus, Reading},
@@ -14,7 +12,7 @@ use super::{
     keys::Keys,
     lists::{Cursor, SortBy},
     marks::Marks,
-    model::{Found, Measured, Picture, Protos, Rows, Score, Summary, Usage},
+    model::{Compared, Elsewhere, Found, Measured, Picture, Protos, Rows, Score, Summary, Usage},
     real::Real,
 };
 use crate::{fingerprint::Fingerprint, pipeline::Embedded};
@@ -62,6 +60,8 @@ pub struct State {
     pub behind: bool,
     /// What is shown is a first look, which nothing is made of.
     pub glimpse: bool,
+    /// Pairs that the first look is of, if not of all.
+    pub looked_at: Option<usize>,
     /// Caption, seed and picture name of each prototype.
     pub pairs: Vec<Wanted>,
     /// Finished pictures.

@@ -20,6 +20,12 @@ pub fn run(global: &Global, args: &Push) -> Result<()> {
     let upload = |path: String| Upload { from: args.dir.join(&path), path };
     let files: Vec<Upload> = read.files(&args.dir).into_iter().map(upload).collect();
     let about = about(args, &hub, &name, &read, &files);
+    if args.dry_run && global.json {
+        let paths: Vec<&str> = files.iter().map(|f| f.path.as_str()).collect();
+        return print_json(
+            &json!({ "dataset": name.to_string(), "address": hub.dataset_address(&name), "files": paths }),
+        );
+    }
     if args.dry_run {
         return print(about);
     }

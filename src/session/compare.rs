@@ -1,7 +1,11 @@
 //! Two sets side by side: each is made again from its decisions, out of the store where that has it, and their prototypes
 //! are matched by their image embeddings.
 
-use super::{Shared, pictures, replay::rebuilt, work};
+use super::{
+    Shared,
+    basis::{rebuilt, shown, yardstick},
+    pictures,
+};
 use crate::{
     app::{Compared, Laid, Picture, Side, Twins},
     error::{Error, Result},
@@ -48,8 +52,8 @@ fn of(shared: &Arc<Shared>, side: &Side, entries: Vec<crate::app::Entry>, ctx: &
     let name = side.name.clone();
     if let Some(method) = &side.method {
         let recipe = Recipe { method: method.parse()?, ..state.draft.config.recipe() };
-        let set = work::yardstick(shared, &recipe, &state.draft, ctx)?;
-        let picture = |p: &crate::data::ImageSource| Ok(Some(Arc::new(work::shown(p.decode()?))));
+        let set = yardstick(shared, &recipe, &state.draft, ctx)?;
+        let picture = |p: &crate::data::ImageSource| Ok(Some(Arc::new(shown(p.decode()?))));
         let pictures = set.pairs.iter().map(|p| picture(&p.image)).collect::<Result<Vec<_>>>()?;
         let captions = set.pairs.iter().map(|p| p.caption.clone()).collect();
         return Ok((Laid { name, captions, pictures, encoders: side.encoders.clone() }, set.image_prototypes));

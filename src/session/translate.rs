@@ -38,6 +38,7 @@ pub fn rows(dataset: &Dataset, split: Measured) -> Rows {
         image_of: train.pairs.iter().map(|p| p.image.0).collect(),
         images: train.images.len(),
         judged_on: (judge.images.len(), judge.pairs.len()),
+        named: std::sync::OnceLock::new(),
     }
 }
 

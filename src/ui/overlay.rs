@@ -62,7 +62,10 @@ fn tour(canvas: &mut Canvas, area: Rect, at: usize) {
     let lines = super::text::wrap(words, usize::from(width).saturating_sub(4), 6);
     let height = lines.len() as u16 + 4;
     let (area, _) = rows(area, area.height.saturating_sub(FOOT));
-    let at_foot = Rect { x: (area.width - width) / 2, y: area.bottom().saturating_sub(height), width, height };
+    // The slider that it speaks of stands at the foot of the data.
+    let slider = if *pane == app::Pane::Data { 3 } else { 0 };
+    let y = area.bottom().saturating_sub(height + slider);
+    let at_foot = Rect { x: (area.width - width) / 2, y, width, height };
     let inner = canvas.dialog(at_foot, &format!("{} of {}: {}", at + 1, TOUR.len(), pane.title()));
     for (line, y) in lines.iter().zip(inner.y..inner.bottom()) {
         canvas.put(inner.x, y, inner.width, line, theme.text);

@@ -347,7 +347,8 @@ impl Loop {
         self.state.handle(Event::Tick(self.started.elapsed().as_millis() as u64));
         let mut cells = Buffer::empty(painter::area().map_err(Error::io("terminal"))?);
         self.frame = view::draw(&mut cells, &self.state, &self.look);
-        let mut frame = Frame { cells, again: Vec::new(), covered: Vec::new(), cursor: self.frame.cursor };
+        let mut frame =
+            Frame { cells, again: Vec::new(), covered: Vec::new(), under: Vec::new(), cursor: self.frame.cursor };
         let gone = self.overlay.frame(&mut frame, std::mem::take(&mut self.frame.placed));
         terminal::synchronised(|| {
             self.painter.draw(frame)?;

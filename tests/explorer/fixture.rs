@@ -28,6 +28,7 @@ pub fn rows() -> Rows {
         image_of: (0..40).map(|i| i / 5).collect(),
         images: 8,
         judged_on: (20, 100),
+        named: Default::default(),
     }
 }
 

@@ -223,8 +223,8 @@ fn photos(home: &Path) -> String {
     home.join("photos").to_str().unwrap().to_owned()
 }
 
-const KITTY: &[u8] = b"\x1b_Gi=31;OK\x1b\\\x1b[?62;22c";
-const SIXEL: &[u8] = b"\x1b[?62;4;22c";
+pub const KITTY: &[u8] = b"\x1b_Gi=31;OK\x1b\\\x1b[?62;22c";
+pub const SIXEL: &[u8] = b"\x1b[?62;4;22c";
 const PLAIN: &[u8] = b"\x1b[?62;22c";
 
 /// A preview of 40 by 20 cells may cost so many bytes.

@@ -275,7 +275,7 @@ fn a_first_look_is_shown_and_nothing_is_made_of_it() {
     let mut state = clustered();
     let id = job_of(&keys(&mut state, "2 +"), |w| matches!(w, Work::Prototypes(_))).unwrap();
     news(&mut state, id, News::Started);
-    news(&mut state, id, News::Glimpse(Arc::new(protos("look", 7))));
+    news(&mut state, id, News::Glimpse(Arc::new(protos("look", 7)), None));
     assert!(state.pairs.len() == 7 && state.behind);
     for press in ["s", "S", "E", "d", "3 Enter Enter", "i ! Enter"] {
         assert!(!keys(&mut state, press).iter().any(|e| matches!(e, Effect::Start(..) | Effect::Append(_))), "{press}");

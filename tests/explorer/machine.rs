@@ -172,7 +172,7 @@ impl Machine {
                 None => News::Started,
             },
             (Say::Preview, Work::Prototypes(draft)) => {
-                News::Glimpse(Arc::new(protos("look", draft.config.cluster.prototypes)))
+                News::Glimpse(Arc::new(protos("look", draft.config.cluster.prototypes)), None)
             }
             (Say::Preview, Work::Embed) => News::Opened { name: "world".into(), rows: Arc::new(rows()) },
             (Say::Result, Work::Embed) => News::Measured(Arc::new(measured())),

@@ -1,7 +1,10 @@
 //! A walk through all of it in a real terminal, as somebody new would go: at the three sizes that people have.
 
 use super::pty::Term;
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 /// Few prototypes and few steps, so that the walk is about the screen.
 const SMALL: &str = r#"
@@ -68,6 +71,9 @@ fn draw_and_judge(term: &mut Term, home: &Path) {
     let plot = home.join("plot.svg");
     term.press_until(&format!(":save-plot {}\r", plot.display()), "written to");
     assert!(std::fs::read_to_string(&plot).unwrap().ends_with("</svg>\n"));
+    let page = home.join("page.html");
+    term.press_until(&format!(":report {}\r", page.display()), "a browser opens it");
+    assert!(std::fs::read_to_string(&page).unwrap().contains("a red circle by hand"));
 }
 
 fn walk(home: &Path, (width, height): (u16, u16)) {
@@ -100,6 +106,10 @@ fn attach(home: &Path, (width, height): (u16, u16)) {
         assert!(start.elapsed().as_secs() < 30, "nobody lets look on");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
+    // Nobody else may look on.
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let socket = std::fs::read_dir(&live).unwrap().next().unwrap().unwrap().path();
+    assert_eq!((mode(&live), mode(&socket)), (0o700, 0o600));
     let args = ["explore", "--session", session.to_str().unwrap()];
     let mut term = Term::start_over(SMALL, home, &args, &[], b"");
     term.resize(width, height);
