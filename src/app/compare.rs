@@ -23,13 +23,15 @@ impl State {
             [Some(one), None] | [None, Some(one)] => [Some(one), other(one)],
             [None, None] => [self.scores.get(selected).map(|_| selected), None],
         };
+        if let [Some(one), None] = pair
+            && self.scores.get(one).map(|s| &s.set) == self.set().as_ref()
+        {
+            return Err("that is the set on screen: Space marks another one".into());
+        }
         let sides = match pair {
             [Some(a), b] => [self.side(a)?, b.map_or_else(|| self.on_screen(), |b| self.side(b))?],
             _ => return Err("nothing was judged yet; `compare FILE` takes another session".into()),
         };
-        if sides[0].entries == sides[1].entries && sides[0].method == sides[1].method {
-            return Err("both are the same set: Space marks another one".into());
-        }
         Ok(vec![self.spawn(Work::Compare(Box::new(sides)))])
     }
 

@@ -13,6 +13,9 @@ use super::{
     state::State,
 };
 
+/// Lines of help that are shown at once.
+const HELP: usize = 36;
+
 impl State {
     /// A key while something lies on top.
     pub(super) fn modal_key(&mut self, key: Key) -> Vec<Effect> {
@@ -148,8 +151,8 @@ impl State {
 
     /// Lines of the help that the terminal has room for.
     pub fn help_room(&self) -> usize {
-        // The screen's rim and the dialog's own.
-        usize::from(self.size.1.saturating_sub(4))
+        // The screen's rim and the dialog's own; more lines cost a remote link more than a glance is worth.
+        usize::from(self.size.1.saturating_sub(4)).min(HELP)
     }
 
     /// Characters that a meaning takes in a line of the help.

@@ -31,6 +31,9 @@ pub fn open(shared: &Shared, ctx: &Ctx, opened: &dyn Fn(String, Arc<Rows>)) -> R
     let rows = Arc::new(translate::rows(bench.dataset(), shared.config.evaluation.split));
     let _ = shared.rows.set(rows.fingerprint());
     opened(bench.dataset().name.clone(), rows);
+    if let Some(measured) = lock(&shared.measured).clone() {
+        return Ok(measured);
+    }
     let embedded = bench.embeddings(ctx)?;
     let noise = match shared.config.prune.method {
         PruneMethod::Trust => Some(translate::noise(&*bench.trust(ctx)?)),

@@ -121,19 +121,16 @@ impl Teller {
         });
     }
 
-    /// How a job gets on, as `--progress json` says it.
+    /// How far a job is, as `--progress json` says it; not every number of every series, which would flood who looks on.
     pub fn report(&self, report: &Report) {
-        let last = matches!(report, Report::Step { done, total, .. } if done >= total);
-        let step = matches!(report, Report::Step { .. });
+        let Report::Step { done, total, .. } = report else { return };
         self.with(|shown| {
-            if step && !last && shown.told.is_some_and(|at| at.elapsed() < GAP) {
+            if done < total && shown.told.is_some_and(|at| at.elapsed() < GAP) {
                 return;
             }
             let Some(line) = report.json().map(|value| value.to_string()) else { return };
             shown.send(&line);
-            if step {
-                (shown.step, shown.told) = (Some(line), Some(Instant::now()));
-            }
+            (shown.step, shown.told) = (Some(line), Some(Instant::now()));
         });
     }
 
@@ -150,7 +147,14 @@ impl Shown {
     }
 
     fn send(&mut self, line: &str) {
-        self.viewers.retain_mut(|viewer| writeln!(viewer, "{line}").is_ok());
+        self.viewers.retain_mut(|viewer| {
+            let heard = writeln!(viewer, "{line}").is_ok();
+            if !heard {
+                // It notices, and comes again.
+                let _ = viewer.shutdown(std::net::Shutdown::Both);
+            }
+            heard
+        });
     }
 }
 

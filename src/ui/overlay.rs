@@ -33,7 +33,7 @@ fn keys(state: &State, command: &Command) -> String {
 fn help(canvas: &mut Canvas, area: Rect, state: &State, scroll: usize) {
     let theme = *canvas.theme;
     let lines = app::help(state.pane, state.help_width());
-    let inner = canvas.dialog(centred(area, 84, lines.len() as u16 + 2), "keys and words");
+    let inner = canvas.dialog(centred(area, 84, lines.len().min(state.help_room()) as u16 + 2), "keys and words");
     let room = usize::from(inner.height);
     let top = scroll.min(lines.len().saturating_sub(room));
     for (y, line) in (inner.y..inner.bottom()).zip(lines.iter().skip(top)) {
@@ -142,7 +142,7 @@ fn upload(canvas: &mut Canvas, area: Rect, name: &str, said: &[String]) {
 
 fn take_over(canvas: &mut Canvas, area: Rect) {
     let theme = *canvas.theme;
-    let inner = canvas.dialog(centred(area, 60, 6), "another process works in this session");
+    let inner = canvas.dialog(centred(area, 64, 6), "another process works in this session");
     let said =
         ["Here it is looked at. To act, take it over:", "the other ends after its step, and its queue goes on here."];
     for (words, y) in said.iter().zip(inner.y..) {

@@ -1,7 +1,9 @@
 //! What jobs say, and when it counts.
 
 use super::fixture::*;
-use protostill::app::{Decision, Effect, Entry, Event, ImageState, JobId, Level, News, Outcome, State, Status, Work};
+use protostill::app::{
+    Decision, Effect, Entry, Event, ImageState, JobId, Level, News, Outcome, Score, State, Status, Work,
+};
 use std::sync::Arc;
 
 #[test]
@@ -132,7 +134,7 @@ fn a_score_is_kept_in_the_journal_and_an_edit_makes_it_old() {
     let id = job_of(&keys(&mut state, "5 Enter"), |w| matches!(w, Work::Evaluate { .. })).unwrap();
     let found = score("pds", &state.set().unwrap());
     let effects = news(&mut state, id, News::Scored(found.clone()));
-    assert_eq!(effects, [Effect::Append(Entry::Score(found.clone()))]);
+    assert_eq!(effects, [Effect::Append(Entry::Score(Score { after: Some(0), ..found.clone() }))]);
     assert_eq!(state.set().unwrap(), found.set);
     keys(&mut state, "3 Enter j Enter");
     assert_ne!(state.set().unwrap(), found.set);

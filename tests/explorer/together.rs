@@ -114,7 +114,7 @@ fn looking_on() -> State {
 fn whoever_looks_on_may_look_at_everything_and_is_asked_before_anything_changes() {
     let mut state = looking_on();
     assert!(keys(&mut state, "1 j 2 j Enter Esc 4 l z z 5 j ? Esc").iter().all(|e| !matches!(e, Effect::Append(_))));
-    for act in ["1 x", "2 +", "3 i ! Enter", "4 r", "5 T", "5 c", "u"] {
+    for act in ["1 x", "2 +", "3 i ! Enter", "4 r", "5 T", "5 c"] {
         let before = (state.history.clone(), state.jobs.len(), state.draft.clone());
         keys(&mut state, act);
         assert_eq!(state.modal, Some(Modal::TakeOver), "{act}");

@@ -69,7 +69,13 @@ fn table(canvas: &mut Canvas, area: Rect, state: &State, compared: &Compared) {
     for (x, width, words) in [(0, 4, "A"), (5, 4, "B"), (10, 6, "cosine")] {
         canvas.right(area.x + x, area.y, width, words, theme.dim);
     }
-    canvas.put(area.x + 18, area.y, area.width.saturating_sub(18), "caption, the most different first", theme.dim);
+    canvas.put(
+        area.x + 18,
+        area.y,
+        area.width.saturating_sub(18),
+        "caption, the most different first; * another picture",
+        theme.dim,
+    );
     let room = usize::from(area.height.saturating_sub(1));
     let top = at.top(compared.twins.len(), room);
     for (i, (y, twins)) in (area.y + 1..area.bottom()).zip(compared.twins.iter().skip(top)).enumerate() {
@@ -112,7 +118,9 @@ fn one(canvas: &mut Canvas, area: Rect, (name, n): (&str, Option<usize>), side: 
     let words = side.captions.get(n).map_or("", String::as_str);
     let lines = text::wrap(words, area.width.into(), 2);
     let inner = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    let (picture, below) = rows(inner, inner.height.saturating_sub(lines.len() as u16));
+    // The words stand under the picture, which is about as high as wide.
+    let high = inner.height.saturating_sub(lines.len() as u16).min(inner.width / 2);
+    let (picture, below) = rows(inner, high);
     canvas.picture(picture, side.pictures.get(n).and_then(Option::as_ref));
     for (line, y) in lines.iter().zip(below.y..below.bottom()) {
         canvas.put(below.x, y, below.width, line, theme.text);
