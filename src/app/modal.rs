@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Lines of help that are shown at once.
-const HELP: usize = 36;
+const HELP: usize = 32;
 
 impl State {
     /// A key while something lies on top.

@@ -261,6 +261,7 @@ fn kitty_gets_each_picture_once_and_loses_it_under_dialogs_and_on_quitting() {
     let dialog = dialog(&term);
     wait(&term, "the dialog to be free", |g, _| g.placed.values().all(|at| !meets(*at, dialog)).then_some(()));
     term.press("\x1b");
+    term.until("no dialog", |text| !text.contains("keys and words"));
     wait(&term, "the picture again", |g, _| (g.placed.len() == 1).then_some(()));
     assert_eq!(sent(&term), before, "an unchanged picture went over the wire twice");
     term.press("j");
@@ -277,6 +278,7 @@ fn kitty_gets_each_picture_once_and_loses_it_under_dialogs_and_on_quitting() {
 
 /// The cells of the dialog on screen.
 fn dialog(term: &Term) -> At {
+    term.sees("╯");
     let text = term.text();
     let lines: Vec<Vec<char>> = text.lines().map(|l| l.chars().collect()).collect();
     let place = |corner: char| {

@@ -59,8 +59,8 @@ fn what_cannot_be_compared_is_told() {
     let mut state = clustered();
     assert!(asked(&keys(&mut state, "5 =")).is_none() && said(&state).contains("nothing was judged yet"));
     let mut state = judged();
-    state.scores[0].after = None;
-    assert!(asked(&keys(&mut state, "g =")).is_none() && said(&state).contains("judge it again"), "{}", said(&state));
+    state.scores[1].after = None;
+    assert!(asked(&keys(&mut state, "G =")).is_none() && said(&state).contains("judge it again"), "{}", said(&state));
     let (_, sides) = asked(&line(&mut state, "compare /elsewhere/other.jsonl")).unwrap();
     assert_eq!((sides[1].name.as_str(), sides[1].session.is_some()), ("other", true));
 }
