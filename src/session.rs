@@ -46,12 +46,15 @@ const KEPT_CLUSTERINGS: usize = 12;
 /// Where events go.
 pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
 
+/// Opens the data set and checkpoints that a configuration names.
+pub type Opener = dyn Fn(&Config, &Ctx) -> Result<Workbench> + Send + Sync;
+
 /// What opens sessions, this one's data set and checkpoints and those of others.
 #[derive(Clone)]
 pub struct Open {
     /// Fetches checkpoints and opens them and the data set that a configuration names; called in the first job, so that the
     /// screen does not wait for it.
-    pub workbench: Arc<dyn Fn(&Config, &Ctx) -> Result<Workbench> + Send + Sync>,
+    pub workbench: Arc<Opener>,
     /// Flags that a further process of this program needs to find the same store and device.
     pub flags: Vec<String>,
 }
