@@ -1,8 +1,13 @@
 //! How soon the explorer answers while embedding, clustering and synthesis keep all cores busy: from a key to its frame,
-//! inside the program and through a pseudo-terminal. `cargo bench --bench answers`
+//! inside the program and through a pseudo-terminal. `cargo bench --bench answers`; on a million pairs of ready features with
+//! `-- million` (3 GB of disk, 6 GB of memory).
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+#[path = "answers/million.rs"]
+mod million;
+#[path = "answers/terminal.rs"]
+mod terminal;
+
 use protostill::{
     app::{Event, Key, State},
     config::Config,
@@ -21,11 +26,12 @@ use protostill::{
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 use std::{
-    io::{Read, Write},
+    io::Write,
     path::Path,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
+use terminal::Terminal;
 
 const SIZE: (u16, u16) = (120, 40);
 
@@ -35,6 +41,9 @@ fn main() {
         return;
     }
     let home = tempfile::tempdir().unwrap();
+    if std::env::args().any(|a| a == "million") {
+        return million::million(home.path());
+    }
     inside(home.path());
     let home = tempfile::tempdir().unwrap();
     through_a_terminal(home.path());
@@ -59,7 +68,7 @@ impl Program {
         let (send, news) = mpsc::channel();
         let sink = Arc::new(move |event| drop(send.send(event)));
         let store = home.join("store");
-        let open: session::Open = Box::new(move |_| {
+        let open = session::Open::new(move |_, _| {
             let world = dataset(&WorldSpec::new(2000, 0.0, DEFAULT_SEED))?;
             Ok(Workbench::new(
                 world,
@@ -134,67 +143,35 @@ fn inside(home: &Path) {
 }
 
 fn through_a_terminal(home: &Path) {
-    let size = PtySize { cols: SIZE.0, rows: SIZE.1, pixel_width: 0, pixel_height: 0 };
-    let pair = native_pty_system().openpty(size).unwrap();
-    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_protostill"));
-    command.env_clear();
-    for (name, value) in [("TERM", "xterm-256color"), ("COLORTERM", "truecolor")] {
-        command.env(name, value);
-    }
-    command.env("HOME", home);
-    let start = Instant::now();
-    let mut child = pair.slave.spawn_command(command).unwrap();
-    drop(pair.slave);
-    let (mut out, mut keys) = (pair.master.try_clone_reader().unwrap(), pair.master.take_writer().unwrap());
-    let (send, frames) = mpsc::channel::<(Instant, Vec<u8>)>();
-    std::thread::spawn(move || {
-        let mut bytes = [0; 1 << 16];
-        while let Ok(n @ 1..) = out.read(&mut bytes) {
-            if send.send((Instant::now(), bytes[..n].to_vec())).is_err() {
-                break;
-            }
-        }
-    });
-    let mut screen = vt100::Parser::new(SIZE.1.try_into().unwrap(), SIZE.0.try_into().unwrap(), 0);
-    let mut until = |words: &str, keys: &mut dyn Write| -> Instant {
-        loop {
-            let (at, bytes) = frames.recv_timeout(Duration::from_secs(300)).unwrap();
-            if bytes.windows(3).any(|w| w == b"\x1b[c") {
-                keys.write_all(b"\x1b[?62c").unwrap();
-            }
-            screen.process(&bytes);
-            if screen.screen().contents().contains(words) {
-                return at;
-            }
-        }
-    };
-    println!("{:<44} {:10.1} ms", "first frame", (until("protostill", &mut keys) - start).as_secs_f64() * 1e3);
+    let mut term = Terminal::start(home, SIZE, &[]);
+    let first = term.until("protostill");
+    println!("{:<44} {:10.1} ms", "first frame", first.as_secs_f64() * 1e3);
     // Each press is answered by a pane that cannot be mistaken.
     let panes = [("6", "embed the data:"), ("2", "kept pairs"), ("5", "Jobs")];
-    until("pairs stay", &mut keys);
-    until("· set", &mut keys);
-    let mut press = |key: &str, words: &str, keys: &mut dyn Write| {
-        let start = Instant::now();
-        keys.write_all(key.as_bytes()).unwrap();
-        until(words, keys) - start
-    };
-    press("2", "prototypes ", &mut keys);
+    term.until("pairs stay");
+    term.until("· set");
+    term.press("2", "prototypes ");
     let slider: Vec<Duration> = (0..8)
         .map(|i| {
-            let time = press("+", "a first look", &mut keys);
-            press("k", &format!("{} prototypes · set", 51 + i), &mut keys);
+            let time = term.press("+", "a first look");
+            term.press("k", &format!("{} prototypes · set", 51 + i));
             time
         })
         .collect();
     report("terminal, slider to new prototypes", slider);
-    keys.write_all(b"4S").unwrap();
+    report("terminal, at rest", panes_in_turn(&mut term, &panes));
+    term.rest();
+    term.keys.write_all(b"4S").unwrap();
     std::thread::sleep(Duration::from_secs(2));
-    let times = (0..300).map(|i| {
+    report("terminal, panes while synthesising", panes_in_turn(&mut term, &panes));
+    term.leave();
+}
+
+fn panes_in_turn(term: &mut Terminal, panes: &[(&str, &str); 3]) -> Vec<Duration> {
+    let press = |i: usize| {
         std::thread::sleep(Duration::from_millis(20));
         let (key, words) = panes[i % 3];
-        press(key, words, &mut keys)
-    });
-    report("terminal, panes while synthesising", times.collect());
-    keys.write_all(b"qy").unwrap();
-    child.wait().unwrap();
+        term.press(key, words)
+    };
+    (0..300).map(press).collect()
 }

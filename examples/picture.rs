@@ -30,6 +30,10 @@ fn main() {
         command.env(name, value);
     }
     command.env("HOME", home.path());
+    // Somebody who was shown around before: the tour lies over no picture.
+    let state = home.path().join(".local/state/protostill");
+    std::fs::create_dir_all(&state).unwrap();
+    std::fs::write(state.join("toured"), "").unwrap();
     let mut child = pair.slave.spawn_command(command).unwrap();
     let parser = vt100::Parser::new(SIZE.1.try_into().unwrap(), SIZE.0.try_into().unwrap(), 0);
     let screen = Arc::new(Mutex::new(parser));
@@ -67,6 +71,9 @@ fn main() {
     until("kcenter");
     until("this set is measured");
     save("runs.svg");
+    keys.write_all(b"gj=").unwrap();
+    until("that correspond");
+    save("compared.svg");
     keys.write_all(b"q").unwrap();
     child.wait().unwrap();
 }

@@ -10,7 +10,7 @@ use protostill::{
     fsio::{printable, try_place},
     journal,
     pipeline::set::folder::replaceable,
-    session::{self, Open},
+    session::{self, Hold, Open},
     ui::{
         self,
         canvas::Cells,
@@ -36,37 +36,40 @@ fn open(global: &Global, args: &Explore) -> Result<()> {
     let given = config.clone();
     let opener = move |config: &Config| {
         agree(global, &given, config)?;
-        let config = config.clone();
-        let open: Open = Box::new(move |ctx| workbench(&config, ctx));
-        Ok(open)
+        Ok(Open { flags: flags(global), ..Open::new(workbench) })
     };
     if !args.run.is_empty() {
         return headless(config, opener, args);
     }
-    let options = ui::Options {
-        tour: args.session.is_none() && config.data.source == "world",
-        again: again(global),
-        ..options(args)
-    };
+    let options = ui::Options { tour: args.session.is_none() && config.data.source == "world", ..options(args) };
     let left = ui::run(config, opener, &options)?;
     let path = printable(&left.session.display().to_string());
-    // Standard output may be gone with the terminal.
-    let _ = if left.waits.is_empty() {
-        writeln!(std::io::stdout(), "the session is kept: protostill explore --session {path}")
-    } else {
-        let log = go_on(&left, &options.again)?;
-        let log = printable(&log.display().to_string());
-        writeln!(
-            std::io::stdout(),
-            "it goes on without a terminal, and says how in {log}\nwhen it is through: protostill explore --session {path}"
-        )
+    let told = match &left.way {
+        ui::Way::Quit => format!("the session is kept: protostill explore --session {path}"),
+        ui::Way::Taken => format!("another process goes on with the session: protostill explore --session {path}"),
+        ui::Way::GoOn(lines) => {
+            let log = go_on(&left, lines)?;
+            let log = printable(&log.display().to_string());
+            format!(
+                "it goes on without a terminal, and says how in {log}\nlook on, or take it over: protostill explore --session {path}"
+            )
+        }
     };
+    // Standard output may be gone with the terminal.
+    let _ = writeln!(std::io::stdout(), "{told}");
     Ok(())
 }
 
 /// Carries out command lines without a terminal.
 fn headless(config: Config, open: impl FnOnce(&Config) -> Result<Open>, args: &Explore) -> Result<()> {
-    let (config, entries, broken, journal) = ui::begin(config, args.session.as_deref())?;
+    let ui::Begun { config, entries, broken, hold } = ui::begin(config, args.session.as_deref())?;
+    let journal = match hold {
+        Hold::Own(journal) => journal,
+        Hold::Look(path, _) => {
+            let way = "look on and take it over without --run, or wait until it is through";
+            return Err(Error::input(path, "another process works in this session").or(way));
+        }
+    };
     let say = |line: &str| drop(writeln!(std::io::stderr(), "{}", printable(line)));
     broken.iter().for_each(|line| say(line));
     let path = journal.path().to_owned();
@@ -79,7 +82,7 @@ fn headless(config: Config, open: impl FnOnce(&Config) -> Result<Open>, args: &E
 }
 
 /// Flags that a process needs to go on with a session elsewhere.
-fn again(global: &Global) -> Vec<String> {
+fn flags(global: &Global) -> Vec<String> {
     let mut all = Vec::new();
     let mut flag = |name: &str, value: Option<String>| all.extend(value.into_iter().flat_map(|v| [name.to_owned(), v]));
     flag("--device", (global.device != "cpu").then(|| global.device.clone()));
@@ -91,14 +94,14 @@ fn again(global: &Global) -> Vec<String> {
 }
 
 /// Starts a process of its own that carries out what waits; returns where it says how it goes.
-fn go_on(left: &ui::Left, again: &[String]) -> Result<std::path::PathBuf> {
+fn go_on(left: &ui::Left, lines: &[String]) -> Result<std::path::PathBuf> {
     let log = left.session.with_added_extension("out");
     let out = std::fs::File::create(&log).map_err(Error::io(&log))?;
     let both = out.try_clone().map_err(Error::io(&log))?;
     let program = std::env::current_exe().map_err(Error::io("protostill"))?;
     let mut command = std::process::Command::new(program);
-    command.arg("explore").arg("--session").arg(&left.session).args(again);
-    command.args(left.waits.iter().flat_map(|line| ["--run", line]));
+    command.arg("explore").arg("--session").arg(&left.session).args(&left.flags);
+    command.args(lines.iter().flat_map(|line| ["--run", line]));
     command.stdin(std::process::Stdio::null()).stdout(out).stderr(both);
     // A group of its own: what ends the terminal's does not end it.
     #[cfg(unix)]
@@ -144,6 +147,7 @@ fn difference(a: &Config, b: &Config) -> Option<(String, String, String)> {
 fn options(args: &Explore) -> ui::Options {
     ui::Options {
         session: args.session.clone(),
+        todo: args.compare.iter().map(|other| format!("compare {}", other.display())).collect(),
         depth: args.color.map(|c| match c {
             Color::True => Depth::True,
             Color::Indexed => Depth::Ansi256,
@@ -180,9 +184,7 @@ fn replay(global: &Global, args: &Replay) -> Result<()> {
     try_place(&args.out)?;
     let held = journal::read(&args.session)?;
     held.broken.iter().for_each(|line| drop(writeln!(std::io::stderr(), "protostill: {line}")));
-    let config = held.header.config.clone();
-    let open: Open = Box::new(move |ctx| workbench(&config, ctx));
-    let pairs = session::replay(held, open, &args.out, &cli::watched(global))?;
+    let pairs = session::replay(held, Open::new(workbench), &args.out, &cli::watched(global))?;
     let out = printable(&args.out.display().to_string());
     cli::print(format_args!("{pairs} pairs rebuilt in {out}"))
 }

@@ -1,15 +1,23 @@
 //! Carries out what the explorer decides: starts and stops jobs, keeps the journal, and is the only place where the
 //! pipeline's types and the explorer's meet.
 
+mod basis;
+mod child;
+mod compare;
 mod find;
 mod headless;
+mod live;
 mod pictures;
 mod replay;
+mod seat;
 mod translate;
+mod watch;
 mod work;
 
 pub use headless::headless;
 pub use replay::replay;
+pub use seat::Hold;
+pub use watch::is_open;
 
 use crate::{
     app::{Draft, Effect, Entry, Event, JobId, Level, Measured, News, Outcome, Work},
@@ -17,13 +25,14 @@ use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
     job::{self, End, Handle, Lane},
-    journal::Journal,
     pipeline::{
         Ctx, Report,
         methods::{Method, Way},
         workbench::{Prototyped, Workbench},
     },
 };
+use live::{Live, Teller};
+use seat::Seat;
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
@@ -37,9 +46,25 @@ const KEPT_CLUSTERINGS: usize = 12;
 /// Where events go.
 pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
 
-/// What fetches checkpoints and opens them and the data set; called in the first job, so that the screen does not wait
-/// for it.
-pub type Open = Box<dyn Fn(&Ctx) -> Result<Workbench> + Send + Sync>;
+/// Opens the data set and checkpoints that a configuration names.
+pub type Opener = dyn Fn(&Config, &Ctx) -> Result<Workbench> + Send + Sync;
+
+/// What opens sessions, this one's data set and checkpoints and those of others.
+#[derive(Clone)]
+pub struct Open {
+    /// Fetches checkpoints and opens them and the data set that a configuration names; called in the first job, so that the
+    /// screen does not wait for it.
+    pub workbench: Arc<Opener>,
+    /// Flags that a further process of this program needs to find the same store and device.
+    pub flags: Vec<String>,
+}
+
+impl Open {
+    /// Without flags.
+    pub fn new(workbench: impl Fn(&Config, &Ctx) -> Result<Workbench> + Send + Sync + 'static) -> Self {
+        Self { workbench: Arc::new(workbench), flags: Vec::new() }
+    }
+}
 
 /// What jobs share.
 struct Shared {
@@ -116,6 +141,8 @@ pub enum Then {
     Sbatch(PathBuf, Vec<String>),
     /// Leave, and carry out these command lines without a terminal.
     Detach(Vec<String>),
+    /// Leave: another process goes on.
+    HandOver,
     /// Go to the shell for a while.
     Suspend,
     /// Paint everything anew.
@@ -133,7 +160,7 @@ pub struct Session {
     lane: Lane,
     /// Decodes pictures and looks for finished ones.
     reader: Lane,
-    journal: Journal,
+    seat: Seat,
 }
 
 impl Session {
@@ -141,18 +168,28 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Io`] if the system gives no threads.
-    pub fn new(config: Config, open: Open, journal: Journal, sink: Sink) -> Result<Self> {
+    pub fn new(config: Config, open: Open, hold: impl Into<Hold>, sink: Sink) -> Result<Self> {
         let (lane, reader) = (Lane::new("device")?, Lane::new("reader")?);
-        let tell = sink.clone();
-        journal.on_failure(move |e| {
-            tell(Event::Log(Level::Error, format!("the latest decisions may not be on disk: {e}")))
-        });
-        Ok(Self { shared: Arc::new(Shared::new(config, open)), sink, jobs: BTreeMap::new(), lane, reader, journal })
+        let seat = Seat::new(hold.into(), &sink);
+        Ok(Self { shared: Arc::new(Shared::new(config, open)), sink, jobs: BTreeMap::new(), lane, reader, seat })
     }
 
     /// Where decisions are written.
     pub fn journal(&self) -> &std::path::Path {
-        self.journal.path()
+        self.seat.path()
+    }
+
+    /// Of one that is only looked at: what its owner decided since the last time. Once that is `gone`, this process owns it.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn follow(&mut self, gone: bool) -> Result<Vec<Event>> {
+        self.seat.follow(gone, &self.sink)
+    }
+
+    /// Flags that a further process needs to go on with this session.
+    pub fn flags(&self) -> &[String] {
+        &self.shared.open.flags
     }
 
     /// Carries out an effect.
@@ -167,7 +204,15 @@ impl Session {
             Effect::Suspend => return Then::Suspend,
             Effect::Mouse(on) => return Then::Mouse(on),
             Effect::Redraw => return Then::Redraw,
-            Effect::Cancel(id) => drop(self.jobs.remove(&id)),
+            Effect::Cancel(id) => {
+                self.jobs.remove(&id);
+                self.teller().iter().for_each(|teller| teller.end(id.0));
+            }
+            Effect::TakeOver => self.seat.ask(),
+            Effect::HandOver(lines) => {
+                self.seat.live().into_iter().for_each(|live| live.bequeath(&lines));
+                return Then::HandOver;
+            }
             Effect::Append(entry) => self.append(&entry),
             Effect::Start(id, work) => self.start(id, work),
             Effect::Picture(image) => {
@@ -195,28 +240,40 @@ impl Session {
     }
 
     fn append(&mut self, entry: &Entry) {
-        if let Err(e) = self.journal.append(entry) {
+        // Whoever looks on decides nothing.
+        let Seat::Owner { journal, .. } = &mut self.seat else { return };
+        if let Err(e) = journal.append(entry) {
             (self.sink)(Event::Log(Level::Error, format!("not on disk yet, and written with the next decision: {e}")));
         }
     }
 
+    fn teller(&self) -> Option<Teller> {
+        self.seat.live().map(Live::teller)
+    }
+
     fn start(&mut self, id: JobId, work: Work) {
-        let handle = Handle::new();
+        let (handle, teller) = (Handle::new(), self.teller());
+        teller.iter().for_each(|teller| teller.begin(id.0, work.title()));
         let (shared, sink) = (self.shared.clone(), self.sink.clone());
         let tell: work::Tell = Arc::new(move |news| sink(Event::Job(id, news)));
         let reports = tell.clone();
-        let ctx = handle.ctx(move |report| match report {
-            Report::Step { stage, done, total } => reports(News::Step { stage, done, total }),
-            Report::Point { series, x, y } => reports(News::Point { series, x, y }),
-            Report::Embedded(some) => reports(News::Embedded(some)),
-            // Previews are numbered by request; the synthesis job tells them with their names.
-            Report::Preview { .. } => {}
+        let told = teller.clone();
+        let ctx = handle.ctx(move |report| {
+            told.iter().for_each(|teller| teller.report(&report));
+            match report {
+                Report::Step { stage, done, total } => reports(News::Step { stage, done, total }),
+                Report::Point { series, x, y } => reports(News::Point { series, x, y }),
+                Report::Embedded(some) => reports(News::Embedded(some)),
+                // Previews are numbered by request; the synthesis job tells them with their names.
+                Report::Preview { .. } => {}
+            }
         });
         self.jobs.insert(id, handle);
-        let beside = matches!(work, Work::Prototypes(_) | Work::Find { .. });
+        let beside = matches!(work, Work::Prototypes(_) | Work::Find { .. } | Work::Compare(_));
         let task = move || {
             tell(News::Started);
             let end = job::run(&ctx, |ctx| work::carry_out(&shared, &work, ctx, &tell));
+            teller.iter().for_each(|teller| teller.end(id.0));
             tell(News::Ended(match end {
                 End::Done => Outcome::Done,
                 End::Cancelled => Outcome::Cancelled,

@@ -122,6 +122,8 @@ pub enum Action {
     PinRun,
     /// A logarithmic scale, or a plain one.
     LogScale,
+    /// Two sets side by side.
+    Compare,
     /// Reads the plot some places back or on.
     Read(i32),
     Evaluate,
@@ -141,4 +143,6 @@ pub enum Action {
     /// A row behind the opened prototype.
     PickMember(usize),
     PickRun(usize),
+    /// A line of two sets side by side.
+    PickTwins(usize),
 }

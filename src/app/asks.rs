@@ -1,6 +1,7 @@
 //! What lies over a pane and takes the keys first: help, palette, a question, a line to type.
 
 use super::field::Field;
+use std::path::PathBuf;
 
 /// What a typed line is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,11 @@ pub enum Modal {
     Tour(usize),
     /// A query and the chosen line of what it finds.
     Palette(Field, usize),
+    /// Whether to upload a set under this name, and what that would take along.
+    #[allow(missing_docs, reason = "as said")]
+    Upload { set: PathBuf, name: String, said: Vec<String> },
+    /// Whether to take the session over from another process.
+    TakeOver,
     /// Whether to leave although a job runs.
     Quit,
     /// The answer to a question, being typed.

@@ -217,6 +217,15 @@ pub const COMMANDS: &[Command] = &[
         "Show all others as differences from this line, or plain numbers",
         A::PinRun,
     ),
+    c("runs.mark", &[Char(' ')], RUNS, "", "Mark a set to compare it with another one, or unmark it", A::Mark),
+    c(
+        "runs.compare",
+        &[Char('=')],
+        RUNS,
+        "compare",
+        "Lay two marked sets side by side, or the selected one and that on screen",
+        A::Compare,
+    ),
     c("runs.log", &[Char('L')], RUNS, "", "Plot on a logarithmic scale, or a plain one", A::LogScale),
     c("runs.read.back", &[Char('h'), Key::Left], RUNS, "", "Read the plot one place to the left", A::Read(-1)),
     c(

@@ -191,7 +191,9 @@ impl State {
             return vec![];
         };
         self.tell(format!("{}: {words}", if back { "undone" } else { "redone" }));
-        let mut effects = vec![Effect::Append(if back { Entry::Undo } else { Entry::Redo })];
+        let entry = if back { Entry::Undo } else { Entry::Redo };
+        self.decided.push(entry.clone());
+        let mut effects = vec![Effect::Append(entry)];
         effects.extend(self.settle());
         effects
     }

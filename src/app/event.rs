@@ -4,7 +4,7 @@ use super::{
     action::Action,
     decision::{Decision, Draft},
     key::Key,
-    model::{Found, Measured, Picture, Protos, Rows, Score, Summary, Usage},
+    model::{Compared, EncoderScore, Found, HandOff, Measured, Picture, Protos, Rows, Score, Summary, Told, Usage},
 };
 use crate::pipeline::draw::synthesize;
 use crate::{fingerprint::Fingerprint, pipeline::Embedded};
@@ -55,6 +55,14 @@ pub enum Event {
     Pictures(String),
     /// A line for the log.
     Log(Level, String),
+    /// What another process tells that works in this session.
+    Elsewhere(Told),
+    /// What it decided.
+    Followed(Vec<Entry>),
+    /// It has ended: the session is this process's.
+    Owned,
+    /// Another process wants the session.
+    HandOver,
 }
 
 /// How much a log line matters.
@@ -124,8 +132,8 @@ pub enum News {
     Measured(Arc<Measured>),
     /// The whole is described.
     Described(Summary),
-    /// Prototypes as they look at first; the true ones follow.
-    Glimpse(Arc<Protos>),
+    /// Prototypes as they look at first, and of how many pairs if not of all; the true ones follow.
+    Glimpse(Arc<Protos>, Option<usize>),
     /// Prototypes are known.
     Prototypes(Arc<Protos>),
     /// CLIP's cosine of pictures to their image prototype and to their caption.
@@ -134,6 +142,10 @@ pub enum News {
     Scored(Score),
     /// The set was written.
     Exported(PathBuf),
+    /// Two sets side by side.
+    Compared(Arc<Compared>),
+    /// What a command said of a set.
+    Answered(String),
     /// Nothing more will come.
     Ended(Outcome),
 }
@@ -198,6 +210,8 @@ pub enum Work {
         /// The settings that they were made by.
         draft: Box<Draft>,
     },
+    /// Lay two sets side by side.
+    Compare(Box<[Side; 2]>),
     /// Judge as many pairs got in another way.
     Yardstick {
         /// The way.
@@ -205,10 +219,19 @@ pub enum Work {
         /// The draft to take number and seed from.
         draft: Box<Draft>,
     },
+    /// Hand a written set on.
+    HandOff {
+        /// Its folder.
+        set: PathBuf,
+        /// To where.
+        to: HandOff,
+    },
     /// Write the set.
     Export {
         /// The clustering.
         basis: Fingerprint,
+        /// Names the set.
+        set: Fingerprint,
         /// Its pairs.
         pairs: Vec<Wanted>,
         /// The settings to write down.
@@ -216,6 +239,21 @@ pub enum Work {
         /// Where to.
         dir: PathBuf,
     },
+}
+
+/// A set that is to be laid beside another one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Side {
+    /// What it is called on screen.
+    pub name: String,
+    /// The session it is of; this one if none is named.
+    pub session: Option<PathBuf>,
+    /// The decisions of this session that lead to it.
+    pub entries: Vec<Entry>,
+    /// Real pairs got by this method; what the decisions come to if none is named.
+    pub method: Option<String>,
+    /// How it was judged, as far as it was.
+    pub encoders: Vec<EncoderScore>,
 }
 
 /// A line of the journal.
@@ -283,6 +321,10 @@ pub enum Effect {
     Sbatch(PathBuf, Vec<String>),
     /// Leave, and carry out command lines in this session without a terminal.
     Detach(Vec<String>),
+    /// Leave the session, and what is undone in it, to the process that asked for it.
+    HandOver(Vec<String>),
+    /// Ask the process that owns the session to end.
+    TakeOver,
     /// Go to the shell for a while.
     Suspend,
     /// Paint everything anew.

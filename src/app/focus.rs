@@ -38,6 +38,8 @@ pub struct Reading {
     pub log: bool,
     /// The place that values are read at, among those that the plot has.
     pub at: Option<usize>,
+    /// Scores marked to be laid side by side.
+    pub marked: [Option<usize>; 2],
     /// The user chose a line: its curve is shown although something runs.
     pub chosen: bool,
 }

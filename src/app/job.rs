@@ -32,15 +32,17 @@ pub struct Job {
     since: (u64, usize),
     /// When it started and ended.
     pub times: (u64, u64),
+    /// Decisions of the session when it was asked for.
+    pub after: usize,
     /// Metric points.
     pub series: Series,
 }
 
 impl Job {
-    /// Asked for at `now`.
-    pub fn new(id: JobId, work: Work, now: u64) -> Self {
+    /// Asked for at `now`, after so many decisions.
+    pub fn new(id: JobId, work: Work, (now, after): (u64, usize)) -> Self {
         let (status, series) = (Status::Queued, Series::new());
-        Self { id, work, status, step: None, since: (now, 0), times: (now, now), series }
+        Self { id, work, status, step: None, since: (now, 0), times: (now, now), after, series }
     }
 
     /// Queued or running.
@@ -87,18 +89,7 @@ impl Job {
 
     /// What it does, in a few words.
     pub fn title(&self) -> String {
-        match &self.work {
-            Work::Embed => "embed the data".into(),
-            Work::Describe => "describe the embeddings".into(),
-            Work::Prototypes(draft) => format!("{} prototypes", draft.config.cluster.prototypes),
-            Work::Synthesise { wanted, .. } if wanted.len() == 1 => "synthesise 1 picture".into(),
-            Work::Synthesise { wanted, .. } => format!("synthesise {} pictures", wanted.len()),
-            Work::Find { words, .. } => format!("find \"{}\"", crate::fsio::printable(words)),
-            Work::Look { pairs, .. } => format!("look at {} pictures", pairs.len()),
-            Work::Evaluate { pairs, set, .. } => format!("evaluate {} pairs {}", pairs.len(), &set.as_str()[..8]),
-            Work::Yardstick { method, draft } => format!("evaluate {} × {method}", draft.config.cluster.prototypes),
-            Work::Export { dir, .. } => format!("export to {}", dir.display()),
-        }
+        self.work.title()
     }
 
     /// The way of the set it judges, or the name of a yardstick; empty if it judges none.
@@ -115,6 +106,26 @@ impl Job {
         match &self.work {
             Work::Synthesise { wanted, .. } => wanted,
             _ => &[],
+        }
+    }
+}
+
+impl Work {
+    /// What it does, in a few words.
+    pub fn title(&self) -> String {
+        match self {
+            Self::Embed => "embed the data".into(),
+            Self::Describe => "describe the embeddings".into(),
+            Self::Prototypes(draft) => format!("{} prototypes", draft.config.cluster.prototypes),
+            Self::Synthesise { wanted, .. } if wanted.len() == 1 => "synthesise 1 picture".into(),
+            Self::Synthesise { wanted, .. } => format!("synthesise {} pictures", wanted.len()),
+            Self::Find { words, .. } => format!("find \"{}\"", crate::fsio::printable(words)),
+            Self::Look { pairs, .. } => format!("look at {} pictures", pairs.len()),
+            Self::Evaluate { pairs, set, .. } => format!("evaluate {} pairs {}", pairs.len(), &set.as_str()[..8]),
+            Self::Yardstick { method, draft } => format!("evaluate {} × {method}", draft.config.cluster.prototypes),
+            Self::Compare(sides) => format!("compare {} with {}", sides[0].name, sides[1].name),
+            Self::HandOff { set, to } => to.title(set),
+            Self::Export { dir, .. } => format!("export to {}", dir.display()),
         }
     }
 }

@@ -102,6 +102,11 @@ const OWN: &[Entry] = &[
         Ok(Decision::many(all).map_or(vec![], |d| state.decide(d)))
     }),
     s("export", "DIR", "Write the set into a folder", |state, v| Ok(state.export(v))),
+    s("compare", "[SESSION]", "Lay two marked sets side by side, or another session beside this one", |state, v| {
+        if v.is_empty() { state.compare() } else { state.compare_with(v) }
+    }),
+    s("report", "[FILE]", "Show the set on a page for a browser [report.html]", |state, v| Ok(state.report(v))),
+    s("push", "ORG/NAME", "Upload the set to the Hugging Face hub, private, after asking", |state, v| state.push(v)),
 ];
 
 /// All that takes a value: settings by their words, those of the line, then the other settings by their full names.
@@ -180,7 +185,7 @@ impl State {
         match (command, entry) {
             _ if word.is_empty() => vec![],
             (Some(command), _) => self.update(command.action),
-            (None, Some(s)) if value.is_empty() && s.value != "WORDS" => {
+            (None, Some(s)) if value.is_empty() && s.value != "WORDS" && !s.value.starts_with('[') => {
                 self.tell(format!("{word} takes a value: {word} {}", s.value));
                 vec![]
             }

@@ -5,9 +5,11 @@ mod action;
 mod album;
 mod asks;
 mod commands;
+mod compare;
 mod decide;
 mod decision;
 mod drill;
+mod elsewhere;
 mod event;
 mod field;
 mod film;
@@ -16,6 +18,7 @@ mod focus;
 mod format;
 mod gallery;
 mod glossary;
+mod handoff;
 mod job;
 mod judge;
 mod kept;
@@ -42,7 +45,7 @@ pub use album::Album;
 pub use asks::{Asks, Modal};
 pub use commands::{COMMANDS, Command, HelpLine, help, matching, on};
 pub use decision::{Caption, Decision, Draft, History, Synthesis, protocol_name};
-pub use event::{Effect, Entry, Event, JobId, Level, News, Outcome, Wanted, Work};
+pub use event::{Effect, Entry, Event, JobId, Level, News, Outcome, Side, Wanted, Work};
 pub use field::Field;
 pub use focus::{Drill, Focus, Reading};
 pub use format::{count, duration, percent};
@@ -56,7 +59,8 @@ pub use line::{Entry as LineEntry, completions};
 pub use lists::{Cursor, SortBy};
 pub use marks::Marks;
 pub use model::{
-    Cloud, Curve, EncoderScore, Found, Measured, Near, Noise, Picture, Proto, Protos, Rows, Score, Summary, Usage,
+    Cloud, Compared, Curve, Elsewhere, EncoderScore, Found, HandOff, Laid, Measured, Near, Noise, Picture, Proto,
+    Protos, Rows, Score, Summary, Told, Twins, Usage,
 };
 pub use real::Real;
 pub use runs::{Line, Plot, chance, is_judging};

@@ -13,6 +13,9 @@ use super::{
     state::State,
 };
 
+/// Lines of help that are shown at once.
+const HELP: usize = 32;
+
 impl State {
     /// A key while something lies on top.
     pub(super) fn modal_key(&mut self, key: Key) -> Vec<Effect> {
@@ -36,6 +39,7 @@ impl State {
                 vec![]
             }
             Some(Modal::Tour(at)) => self.tour_key(at, key),
+            Some(Modal::TakeOver) => self.take_over_key(key),
             Some(Modal::Quit) => match key {
                 Key::Char('y' | 'Y' | 'q') | Key::Enter | Key::Ctrl('c') => vec![Effect::Quit],
                 Key::Char('d' | 'D') => self.detach(),
@@ -45,6 +49,7 @@ impl State {
                     vec![]
                 }
             },
+            Some(Modal::Upload { set, name, said }) => self.upload_key(key, (set, name, said)),
             Some(Modal::Palette(query, at)) => self.palette_key(query, at, key),
             Some(Modal::Ask(asks, field)) => self.ask_key(asks, field, key),
             Some(Modal::Line(field)) => self.line_key(field, key),
@@ -146,8 +151,8 @@ impl State {
 
     /// Lines of the help that the terminal has room for.
     pub fn help_room(&self) -> usize {
-        // The screen's rim and the dialog's own.
-        usize::from(self.size.1.saturating_sub(4))
+        // The screen's rim and the dialog's own; more lines cost a remote link more than a glance is worth.
+        usize::from(self.size.1.saturating_sub(4)).min(HELP)
     }
 
     /// Characters that a meaning takes in a line of the help.

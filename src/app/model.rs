@@ -2,7 +2,11 @@
 
 use crate::{fingerprint::Fingerprint, pipeline::methods::Way};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
 
 /// A decoded picture, shared rather than copied.
 pub type Picture = Arc<image::RgbImage>;
@@ -18,12 +22,14 @@ pub struct Rows {
     pub images: usize,
     /// Images and captions of the split that recall is measured on.
     pub judged_on: (usize, usize),
+    /// Their name, once it was asked for: of a million rows it takes a while.
+    pub named: OnceLock<Fingerprint>,
 }
 
 impl Rows {
     /// Names what row numbers stand for, wherever the data set lies: captions, and which images they share.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of_content("rows", &(&self.captions, &self.image_of), &[])
+        self.named.get_or_init(|| Fingerprint::of_content("rows", &(&self.captions, &self.image_of), &[])).clone()
     }
 }
 
@@ -225,6 +231,9 @@ pub struct Score {
     /// Names the whole protocol it was judged by; none in sessions of version 0.1.3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Fingerprint>,
+    /// How many decisions of the session led to it, those taken back counted too; none in sessions of version 0.1.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<usize>,
     /// One entry per encoder.
     pub encoders: Vec<EncoderScore>,
     /// How it came about; none where a session of an earlier version did not note it.
@@ -271,4 +280,95 @@ impl Score {
         }
         out
     }
+}
+
+/// What there is to see of a set.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Laid {
+    /// What it is called.
+    pub name: String,
+    /// Its captions.
+    pub captions: Vec<String>,
+    /// Its pictures, as far as they were made.
+    pub pictures: Vec<Option<Picture>>,
+    /// How it was judged.
+    pub encoders: Vec<EncoderScore>,
+}
+
+/// Prototypes of two sets that correspond, or one that has no counterpart.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Twins {
+    /// Their numbers.
+    pub of: [Option<usize>; 2],
+    /// Cosine of their image embeddings, if there are two.
+    pub cosine: Option<f32>,
+    /// Whether captions and pictures are the same; none where there is nothing to compare.
+    pub same: [Option<bool>; 2],
+}
+
+/// Two sets side by side.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Compared {
+    /// Both.
+    pub sides: [Laid; 2],
+    /// Which of their prototypes correspond, the most different first, then those without a counterpart.
+    pub twins: Vec<Twins>,
+}
+
+impl Compared {
+    /// How many correspond, have the same caption, have the same picture.
+    pub fn counts(&self) -> [usize; 3] {
+        let count = |such: &dyn Fn(&Twins) -> bool| self.twins.iter().filter(|t| such(t)).count();
+        [count(&|t| t.cosine.is_some()), count(&|t| t.same[0] == Some(true)), count(&|t| t.same[1] == Some(true))]
+    }
+}
+
+/// What becomes of a written set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HandOff {
+    /// A page in this file.
+    Report(PathBuf),
+    /// What an upload under this name would take along; nothing is uploaded.
+    Preview(String),
+    /// The upload, once somebody agreed to it.
+    Push(String),
+}
+
+impl HandOff {
+    /// What it does with `set`, in a few words.
+    pub fn title(&self, set: &Path) -> String {
+        let words = match self {
+            Self::Report(file) => format!("report on {} into {}", set.display(), file.display()),
+            Self::Preview(name) => format!("what {} would upload to {name}", set.display()),
+            Self::Push(name) => format!("upload {} to {name}", set.display()),
+        };
+        crate::fsio::printable(&words)
+    }
+}
+
+/// What the owner of the session tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Its jobs, the one at work first.
+    Jobs(Vec<String>),
+    /// Stage of the one at work, units done and in all.
+    Step(String, usize, usize),
+    /// Command lines that it leaves undone.
+    Left(Vec<String>),
+    /// Nothing more: it has ended.
+    Gone,
+    /// Another owner.
+    Back,
+}
+
+/// What another process does in this session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Its jobs, the one at work first.
+    pub jobs: Vec<String>,
+    /// How far that one is.
+    pub step: Option<(String, usize, usize)>,
+    /// It has ended, and the session can be had.
+    pub gone: bool,
+    pub(super) left: Vec<String>,
 }

@@ -26,13 +26,21 @@ impl State {
             News::Measured(measured) => self.take_measured(measured),
             News::Prototypes(protos) => self.take_prototypes(protos),
             News::Scored(score) => {
-                let curves = self.jobs.iter().find(|j| j.id == id).map(|j| runs::curves(&j.series));
-                let score = Score { curves: curves.unwrap_or_default(), ..score };
+                let job = self.jobs.iter().find(|j| j.id == id);
+                let curves = job.map(|j| runs::curves(&j.series)).unwrap_or_default();
+                let score = Score { curves, after: job.map(|j| j.after), ..score };
                 let known = self.scores.contains(&score);
                 self.take_score(score.clone());
                 if known { vec![] } else { vec![Effect::Append(Entry::Score(score))] }
             }
             News::Ended(outcome) => self.ended(id, &outcome),
+            News::Answered(said) => {
+                let work = self.jobs.iter().find(|j| j.id == id).map(|j| j.work.clone());
+                if let Some(Work::HandOff { set, to }) = work {
+                    self.take_answer(set, to, said);
+                }
+                vec![]
+            }
             news => {
                 self.show_news(news);
                 vec![]
@@ -46,8 +54,8 @@ impl State {
             // Pictures that are looked at later are no rows of the data.
             News::Embedded(more) if self.measured.is_none() => self.partial.extend(more),
             News::Described(summary) => self.summary = Some(summary),
-            News::Glimpse(protos) => {
-                self.glimpse = true;
+            News::Glimpse(protos, looked_at) => {
+                (self.glimpse, self.looked_at) = (true, looked_at);
                 self.show_prototypes(protos);
             }
             News::Preview { key, step, picture } => {
@@ -55,6 +63,7 @@ impl State {
                 self.forming.insert(key, (step, picture));
             }
             News::Made { key, picture } => self.keep_made(key, picture),
+            News::Compared(compared) => self.take_compared(compared),
             News::Remarks(remarks) => self.remarks = remarks,
             News::Found(found) => self.take_found(found),
             News::Looked(fits) => {

@@ -3,6 +3,7 @@
 use super::{
     event::{Effect, JobId, Outcome, Work},
     job::{Job, Status},
+    model::HandOff,
     state::State,
 };
 
@@ -14,7 +15,7 @@ impl State {
     pub(super) fn spawn(&mut self, work: Work) -> Effect {
         let id = JobId(self.next_job);
         self.next_job += 1;
-        self.jobs.push(Job::new(id, work.clone(), self.now));
+        self.jobs.push(Job::new(id, work.clone(), (self.now, self.decided.len())));
         let over = self.jobs.len().saturating_sub(KEPT_JOBS);
         let mut dropped = 0;
         self.jobs.retain(|j| {
@@ -67,12 +68,14 @@ impl State {
                     other => format!("judge {other}"),
                 },
                 Work::Export { dir, .. } => format!("export {}", dir.display()),
+                Work::HandOff { to: HandOff::Report(file), .. } => format!("report {}", file.display()),
                 _ => continue,
             };
             if !lines.contains(&line) {
                 lines.push(line);
             }
         }
+        lines.extend(self.todo.iter().filter(|line| !lines.contains(line)).cloned().collect::<Vec<_>>());
         lines
     }
 

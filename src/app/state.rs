@@ -12,7 +12,7 @@ use super::{
     keys::Keys,
     lists::{Cursor, SortBy},
     marks::Marks,
-    model::{Found, Measured, Picture, Protos, Rows, Score, Summary, Usage},
+    model::{Compared, Elsewhere, Found, Measured, Picture, Protos, Rows, Score, Summary, Usage},
     real::Real,
 };
 use crate::{fingerprint::Fingerprint, pipeline::Embedded};
@@ -60,6 +60,8 @@ pub struct State {
     pub behind: bool,
     /// What is shown is a first look, which nothing is made of.
     pub glimpse: bool,
+    /// Pairs that the first look is of, if not of all.
+    pub looked_at: Option<usize>,
     /// Caption, seed and picture name of each prototype.
     pub pairs: Vec<Wanted>,
     /// Finished pictures.
@@ -142,6 +144,14 @@ pub struct State {
     pub notice: Option<(Level, String)>,
     /// How pictures are shown, and why.
     pub shown_as: String,
+    /// Another process that works in this session, while this one looks on.
+    pub elsewhere: Option<Elsewhere>,
+    /// Two sets side by side.
+    pub compared: Option<Arc<Compared>>,
+    /// Every decision, and those taken back or brought back again, as the journal has them.
+    pub(super) decided: Vec<Entry>,
+    /// Command lines that wait until nothing is at work.
+    pub todo: VecDeque<String>,
     pub(super) next_job: u64,
     /// Name and rows of the data set that the decisions are about.
     pub(super) about: Option<(String, Fingerprint)>,
@@ -160,7 +170,15 @@ impl State {
 
     /// Takes up what a journal holds, before anything runs.
     pub fn restore(&mut self, entries: Vec<Entry>) {
+        self.take_up(entries);
+        self.draft = self.history.draft();
+    }
+
+    pub(super) fn take_up(&mut self, entries: Vec<Entry>) {
         for entry in entries {
+            if matches!(entry, Entry::Do(_) | Entry::Undo | Entry::Redo) {
+                self.decided.push(entry.clone());
+            }
             match entry {
                 Entry::Do(decision) => {
                     // Version 0.1.3 did not note the data set.
@@ -179,7 +197,6 @@ impl State {
                 Entry::Data { name, rows } => self.about = Some((name, rows)),
             }
         }
-        self.draft = self.history.draft();
     }
 
     /// The first effects: the data set is read and embedded in a job.
@@ -189,6 +206,13 @@ impl State {
 
     /// Changes by one event.
     pub fn handle(&mut self, event: Event) -> Vec<Effect> {
+        match (&self.elsewhere, &event) {
+            (Some(_), Event::Key(_) | Event::Do(_) | Event::Paste(_)) => self.look_on(event),
+            _ => self.react(event),
+        }
+    }
+
+    pub(super) fn react(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = match event {
             Event::Key(key) => self.key(key),
             Event::Do(action) => self.point(action),
@@ -227,7 +251,18 @@ impl State {
                 self.say(level, text);
                 vec![]
             }
+            Event::Elsewhere(told) => {
+                self.hear(told);
+                vec![]
+            }
+            Event::Followed(entries) => self.follow(entries),
+            Event::Owned => {
+                self.own();
+                vec![]
+            }
+            Event::HandOver => vec![Effect::HandOver(self.lines_of_queue())],
         };
+        effects.extend(self.carry_on());
         effects.extend(self.ask_for_pictures());
         effects.extend(self.look());
         effects
@@ -236,6 +271,7 @@ impl State {
     /// Records a decision and what follows from it.
     pub(super) fn decide(&mut self, decision: Decision) -> Vec<Effect> {
         self.history.push(decision.clone());
+        self.decided.push(Entry::Do(decision.clone()));
         let mut effects = vec![Effect::Append(Entry::Do(decision))];
         effects.extend(self.settle());
         effects

@@ -30,11 +30,17 @@ impl State {
     /// Carries out an action.
     pub fn update(&mut self, action: Action) -> Vec<Effect> {
         match action {
-            Action::Quit if self.is_busy() => self.modal = Some(Modal::Quit),
+            Action::Quit if self.is_busy() && self.elsewhere.is_none() => self.modal = Some(Modal::Quit),
             Action::Quit => return vec![Effect::Quit],
             Action::Redraw => return vec![Effect::Redraw],
             Action::Suspend => return vec![Effect::Suspend],
             Action::Detach => return self.detach(),
+            Action::Compare => {
+                return self.compare().unwrap_or_else(|why| {
+                    self.tell(why);
+                    vec![]
+                });
+            }
             Action::Mouse => return self.hand_over_the_mouse(),
             Action::Copy => return self.copied().map_or(vec![], |words| vec![Effect::Copy(words)]),
             Action::CopySeed => {
@@ -126,6 +132,7 @@ impl State {
             Action::PickCandidate(n) => (self.inside, self.candidate.0) = (true, n),
             Action::PickMember(n) => self.focus.member.0 = n.min(self.members().len().saturating_sub(1)),
             Action::PickRun(n) => self.pick_run(n),
+            Action::PickTwins(n) => self.focus.member.0 = n,
             Action::Sort => {
                 self.sort = self.sort.next();
                 self.refresh();
@@ -206,6 +213,10 @@ impl State {
                     self.across(by.saturating_mul(columns));
                 }
             }
+            Pane::Runs if self.is_drilled() => {
+                let n = self.compared.as_ref().map_or(0, |c| c.twins.len());
+                self.focus.member.step(by, n);
+            }
             Pane::Runs => self.step_run(by),
             Pane::Log => {
                 let most = self.log.len().saturating_sub(1) as i64;
@@ -228,6 +239,7 @@ impl State {
                 self.step(1);
             }
             Pane::Captions if self.inside => {}
+            Pane::Runs => self.mark_run(),
             _ if range => self.marked.range(&self.arranged, place),
             _ => {
                 self.arranged.get(place).into_iter().for_each(|i| self.marked.toggle(*i));
@@ -238,7 +250,11 @@ impl State {
 
     /// Takes the marks of the pane's list away; whether there were any.
     fn unmark(&mut self) -> bool {
-        if self.pane == Pane::Data { self.marked_rows.clear() } else { self.marked.clear() }
+        match self.pane {
+            Pane::Data => self.marked_rows.clear(),
+            Pane::Runs => std::mem::take(&mut self.reading.marked) != [None; 2],
+            _ => self.marked.clear(),
+        }
     }
 
     /// Pins what is chosen; lets it go if all of it is pinned.
@@ -334,9 +350,9 @@ impl State {
     }
 
     pub(super) fn export(&mut self, dir: &str) -> Vec<Effect> {
-        let Some(basis) = self.whole() else { return vec![] };
+        let (Some(basis), Some(set)) = (self.whole(), self.set()) else { return vec![] };
         let (pairs, draft) = (self.pairs.clone(), Box::new(self.draft.clone()));
-        vec![self.spawn(Work::Export { basis, pairs, draft, dir: dir.into() })]
+        vec![self.spawn(Work::Export { basis, set, pairs, draft, dir: dir.into() })]
     }
 
     /// Shows only lines with these words.

@@ -263,6 +263,9 @@ pub struct Push {
     /// Upload without asking
     #[arg(long, short)]
     pub yes: bool,
+    /// Say what would be uploaded and where; upload nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Options of `compare`.

@@ -81,12 +81,7 @@ impl Shown {
 }
 
 fn json_line(report: &Report) {
-    let value = match report {
-        Report::Step { stage, done, total } => serde_json::json!({"stage": stage, "done": done, "total": total}),
-        Report::Point { series, x, y } => serde_json::json!({"series": series, "x": x, "y": y}),
-        Report::Preview { index, step, .. } => serde_json::json!({"preview": index, "step": step}),
-        // The statistics tell all of them at the end.
-        Report::Embedded(_) => return,
-    };
-    let _ = writeln!(std::io::stderr(), "{value}");
+    if let Some(value) = report.json() {
+        let _ = writeln!(std::io::stderr(), "{value}");
+    }
 }

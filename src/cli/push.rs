@@ -19,8 +19,18 @@ pub fn run(global: &Global, args: &Push) -> Result<()> {
     let (read, hub) = (DistilledSet::read(&args.dir)?, hub());
     let upload = |path: String| Upload { from: args.dir.join(&path), path };
     let files: Vec<Upload> = read.files(&args.dir).into_iter().map(upload).collect();
+    let about = about(args, &hub, &name, &read, &files);
+    if args.dry_run && global.json {
+        let paths: Vec<&str> = files.iter().map(|f| f.path.as_str()).collect();
+        return print_json(
+            &json!({ "dataset": name.to_string(), "address": hub.dataset_address(&name), "files": paths }),
+        );
+    }
+    if args.dry_run {
+        return print(about);
+    }
     if !args.yes {
-        agree(args, &hub, &name, &read, &files)?;
+        agree(&about)?;
     }
     let ctx = progress::ctx(global.progress);
     let message = format!("{} pairs distilled by {}", read.set.pairs.len(), read.set.method);
@@ -35,11 +45,8 @@ pub fn run(global: &Global, args: &Push) -> Result<()> {
     print(format_args!("{} files in {address}; load them with: load_dataset(\"{name}\")", files.len()))
 }
 
-/// Says what would be uploaded and where, and asks.
-fn agree(args: &Push, hub: &Hub, name: &Name, read: &ReadSet, files: &[Upload]) -> Result<()> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Error::setting("--yes", "nobody is there to be asked; this uploads without asking"));
-    }
+/// What would be uploaded and where.
+fn about(args: &Push, hub: &Hub, name: &Name, read: &ReadSet, files: &[Upload]) -> String {
     let bytes: u64 = files.iter().filter_map(|f| std::fs::metadata(&f.from).ok()).map(|about| about.len()).sum();
     let seen = if args.public { "PUBLIC, for everybody to see" } else { "private" };
     let source = read.manifest.pointer("/config/data/source").and_then(|s| s.as_str()).unwrap_or("unknown");
@@ -48,13 +55,20 @@ fn agree(args: &Push, hub: &Hub, name: &Name, read: &ReadSet, files: &[Upload]) 
         text += &format!("  {}\n", file.path);
     }
     text += &format!(
-        "  images/, {} files\n{} files, {:.1} MB. manifest.json and README.md name your data as \"{source}\".\nUpload? [y/N] ",
+        "  images/, {} files\n{} files, {:.1} MB. manifest.json and README.md name your data as \"{source}\".",
         files.iter().filter(|f| f.path.starts_with("images/")).count(),
         files.len(),
         bytes as f64 / 1e6
     );
-    let shown = text.lines().map(printable).collect::<Vec<_>>().join("\n");
-    let _ = write!(std::io::stderr(), "{shown} ");
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// Says so, and asks.
+fn agree(about: &str) -> Result<()> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::setting("--yes", "nobody is there to be asked; this uploads without asking"));
+    }
+    let _ = write!(std::io::stderr(), "{about}\nUpload? [y/N] ");
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(Error::io("stdin"))?;
     match answer.trim() {

@@ -40,6 +40,20 @@ pub enum Report {
     },
 }
 
+impl Report {
+    /// As a line of JSON says it; none for what the statistics tell at the end.
+    pub fn json(&self) -> Option<serde_json::Value> {
+        match self {
+            Self::Step { stage, done, total } => {
+                Some(serde_json::json!({"stage": stage, "done": done, "total": total}))
+            }
+            Self::Point { series, x, y } => Some(serde_json::json!({"series": series, "x": x, "y": y})),
+            Self::Preview { index, step, .. } => Some(serde_json::json!({"preview": index, "step": step})),
+            Self::Embedded(_) => None,
+        }
+    }
+}
+
 /// What is known of rows as they are embedded, in any order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Embedded {

@@ -2,18 +2,15 @@
 
 use super::{Open, Session, Then, draft};
 use crate::{
-    app::{Action, Entry, Level, Pane, State},
+    app::{Entry, Level, State},
     config::Config,
     error::{Error, Result},
     journal::Journal,
 };
-use std::{
-    collections::VecDeque,
-    sync::{Arc, mpsc},
-};
+use std::sync::{Arc, mpsc};
 
 /// Opens the session as the explorer does, carries out each of `lines` once the one before is done with, and ends when
-/// nothing is left; `tell` gets every line of the log.
+/// nothing is left, or another process wants the session; `tell` gets every line of the log.
 ///
 /// # Errors
 /// Those of opening; [`Error::Setting`] with what went wrong in a job, after all lines were tried.
@@ -28,14 +25,18 @@ pub fn headless(
     let mut state = State::new(draft(&config));
     state.restore(entries);
     let mut session = Session::new(config, open, journal, Arc::new(move |event| drop(sender.send(event))))?;
-    let (mut left, mut told, mut wrong): (VecDeque<&String>, u64, Option<String>) = (lines.iter().collect(), 0, None);
+    let (mut told, mut wrong): (u64, Option<String>) = (0, None);
+    state.todo = lines.iter().cloned().collect();
     let mut effects = state.start();
-    // Where every line has its meaning, and no picture is looked at for nobody.
-    effects.extend(state.update(Action::Show(Pane::Prototypes)));
     loop {
         for effect in effects.drain(..) {
-            if let Then::Quit | Then::Detach(_) = session.perform(effect) {
-                left.clear();
+            match session.perform(effect) {
+                Then::HandOver => {
+                    tell("another process goes on with this session");
+                    return Ok(());
+                }
+                Then::Quit | Then::Detach(_) => state.todo.clear(),
+                _ => {}
             }
         }
         let new = state.said.saturating_sub(std::mem::replace(&mut told, state.said));
@@ -45,21 +46,12 @@ pub fn headless(
                 wrong.get_or_insert_with(|| line.text.clone());
             }
         }
-        effects = match (state.is_busy(), left.front()) {
-            (false, Some(_)) => {
-                let line = left.pop_front().map_or("", String::as_str);
-                tell(&format!(": {line}"));
-                let effects = state.carry_out(line);
-                if let Some((_, words)) = &state.notice {
-                    tell(words);
-                }
-                effects
-            }
-            (false, None) => return wrong.map_or(Ok(()), |why| Err(Error::setting("session", why))),
-            (true, _) => match news.recv() {
-                Ok(event) => state.handle(event),
-                Err(_) => return Err(Error::setting("session", "its jobs are gone")),
-            },
+        if !state.is_busy() && state.todo.is_empty() {
+            return wrong.map_or(Ok(()), |why| Err(Error::setting("session", why)));
+        }
+        effects = match news.recv() {
+            Ok(event) => state.handle(event),
+            Err(_) => return Err(Error::setting("session", "its jobs are gone")),
         };
     }
 }

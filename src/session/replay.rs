@@ -1,8 +1,7 @@
 //! The set a journal comes to, rebuilt without a terminal.
 
-use super::{Open, Shared, draft, translate, work};
+use super::{Open, Shared, basis, work};
 use crate::{
-    app::{Event, JobId, News, State},
     error::{Error, Result},
     journal::Held,
     pipeline::Ctx,
@@ -18,19 +17,9 @@ pub fn replay(held: Held, open: Open, out: &Path, ctx: &Ctx) -> Result<usize> {
     // Nobody sees previews here, and each costs a decoding.
     config.synthesis.preview_every = 0;
     let shared = Arc::new(Shared::new(config, open));
-    let mut state = State::new(draft(&shared.config));
-    state.restore(held.entries);
-    state.start();
-    let rows = std::sync::Mutex::new(None);
-    let measured = work::open(&shared, ctx, &|name, found| *super::lock(&rows) = Some((name, found)))?;
-    if let Some((name, rows)) = super::lock(&rows).take() {
-        state.handle(Event::Job(JobId(0), News::Opened { name, rows }));
-    }
-    state.handle(Event::Job(JobId(0), News::Measured(measured)));
-    let (basis, found) = work::prototypes(&shared, &state.draft, ctx)?;
-    let bench = shared.bench()?;
-    let protos = translate::protos(&found, None, &bench.embeddings(ctx)?.0, basis.clone());
-    state.handle(Event::Job(JobId(0), News::Prototypes(Arc::new(protos))));
+    let (state, found) = basis::rebuilt(&shared, held.entries, ctx)?;
+    let Some(basis) = state.protos.as_ref().map(|p| p.basis.clone()) else { return Err(Error::Cancelled) };
+    shared.remember(basis.clone(), found);
     if state.pairs.is_empty() {
         return Err(Error::setting("prototypes", "the decisions leave none"));
     }

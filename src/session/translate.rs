@@ -38,6 +38,7 @@ pub fn rows(dataset: &Dataset, split: Measured) -> Rows {
         image_of: train.pairs.iter().map(|p| p.image.0).collect(),
         images: train.images.len(),
         judged_on: (judge.images.len(), judge.pairs.len()),
+        named: std::sync::OnceLock::new(),
     }
 }
 
@@ -140,6 +141,7 @@ pub fn score(set: &DistilledSet, name: Option<&Fingerprint>, dataset: &Dataset, 
         edited: 0,
         epochs: 0,
         protocol: None,
+        after: None,
         encoders: recalls.iter().map(encoder).collect(),
         curves: Vec::new(),
     }

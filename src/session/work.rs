@@ -1,12 +1,14 @@
 //! What each job does, in the pipeline's own functions.
 
 use super::{
-    Shared, find, lock,
+    Shared,
+    basis::{clustered, open, shown, yardstick},
+    child, compare, find, lock,
     pictures::{alike, distilled, recall, requests},
     translate,
 };
 use crate::{
-    app::{Draft, Measured, News, Picture, Score, Synthesis, Wanted, Work, kept_rows, protocol_name},
+    app::{Draft, News, Picture, Score, Synthesis, Wanted, Work, kept_rows, protocol_name},
     data::ImageSource,
     error::{Error, Result},
     fingerprint::Fingerprint,
@@ -14,13 +16,11 @@ use crate::{
     pipeline::{
         Ctx, Report,
         draw::synthesize,
-        methods::Start,
         prototypes::caption::CaptionChoice,
         recipe::Recipe,
         score::evaluate,
         set::folder::DistilledSet,
         space::{embed, embeddings::Kept, stats},
-        trust::prune::PruneMethod,
         workbench::Prototyped,
     },
 };
@@ -32,9 +32,6 @@ use std::{
 
 /// Passes news to whoever watches a job.
 pub type Tell = Arc<dyn Fn(News) + Send + Sync>;
-
-/// Largest side of a real picture kept for the screen, in pixels.
-const SCREEN: u32 = 512;
 
 pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> Result<()> {
     match work {
@@ -49,9 +46,9 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
         Work::Prototypes(draft) => {
             let bench = shared.bench()?;
             let embedded = bench.embeddings(ctx)?;
-            if let Some(found) = glimpse(shared, draft, ctx)? {
+            if let Some((found, looked_at)) = glimpse(shared, draft, ctx)? {
                 let basis = found.fingerprint.clone();
-                tell(News::Glimpse(Arc::new(translate::protos(&found, None, &embedded.0, basis))));
+                tell(News::Glimpse(Arc::new(translate::protos(&found, None, &embedded.0, basis)), looked_at));
             }
             let (basis, found) = prototypes(shared, draft, ctx)?;
             let sure = bench.certificates(&found, &shared.config.prune, ctx)?;
@@ -76,16 +73,19 @@ pub fn carry_out(shared: &Arc<Shared>, work: &Work, ctx: &Ctx, tell: &Tell) -> R
         }
         Work::Yardstick { method, draft } => {
             let recipe = Recipe { method: method.parse()?, ..draft.config.recipe() };
-            let distilled = if recipe.method.method.start() == Start::Clusters {
-                // Those on screen: of the pairs that a person keeps, too.
-                shared.bench()?.of_prototypes(&recipe, &prototypes(shared, draft, ctx)?.1, ctx)?
-            } else {
-                shared.bench()?.distil(&recipe, ctx)?
-            };
+            let distilled = yardstick(shared, &recipe, draft, ctx)?;
             tell(News::Scored(score(shared, &distilled, None, &draft.config.evaluation, ctx)?));
             Ok(())
         }
-        Work::Export { basis, pairs, draft, dir } => {
+        Work::Compare(sides) => {
+            tell(News::Compared(Arc::new(compare::compare(shared, sides, ctx)?)));
+            Ok(())
+        }
+        Work::HandOff { set, to } => {
+            tell(News::Answered(child::hand_off(shared, set, to, ctx)?));
+            Ok(())
+        }
+        Work::Export { basis, pairs, draft, dir, .. } => {
             export(shared, basis, pairs, draft, dir, ctx)?;
             tell(News::Exported(dir.clone()));
             Ok(())
@@ -100,53 +100,25 @@ fn embed(shared: &Shared, ctx: &Ctx, tell: &Tell) -> Result<()> {
     Ok(())
 }
 
-/// Opens the data set, embeds it and ranks its pairs.
-pub fn open(shared: &Shared, ctx: &Ctx, opened: &dyn Fn(String, Arc<crate::app::Rows>)) -> Result<Arc<Measured>> {
-    if lock(&shared.bench).is_none() {
-        let bench = Arc::new((shared.open)(ctx)?);
-        *lock(&shared.bench) = Some(bench);
-    }
-    let bench = shared.bench()?;
-    let rows = Arc::new(translate::rows(bench.dataset(), shared.config.evaluation.split));
-    let _ = shared.rows.set(rows.fingerprint());
-    opened(bench.dataset().name.clone(), rows);
-    let embedded = bench.embeddings(ctx)?;
-    let noise = match shared.config.prune.method {
-        PruneMethod::Trust => Some(translate::noise(&*bench.trust(ctx)?)),
-        PruneMethod::ClipScore => None,
-    };
-    let measured = Arc::new(Measured::new(stats::similarities(&embedded.0, ctx)?, noise));
-    *lock(&shared.measured) = Some(measured.clone());
-    Ok(measured)
-}
-
-/// A first look at other prototypes, from the latest ones; none if there are no earlier ones, or these are known already.
-fn glimpse(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<Option<Prototyped>> {
+/// A first look at other prototypes, and how many pairs were looked at if not all; none if these are known already.
+fn glimpse(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<Option<(Prototyped, Option<usize>)>> {
     let (bench, measured) = (shared.bench()?, lock(&shared.measured).clone().ok_or(Error::Cancelled)?);
     let (kept, recipe) = (Kept(kept_rows(&measured, draft)), draft.config.recipe());
     let before = {
         let all = lock(&shared.found);
         let many = |f: &Prototyped| f.clusters.as_ref().map(|c| c.images.0.centroids.nrows());
         let known = |f: &Prototyped| f.kept == kept && many(f) == Some(draft.config.cluster.prototypes);
-        if all.iter().any(|(_, f)| known(f)) { None } else { all.back().map(|(_, f)| f.clone()) }
+        if all.iter().any(|(_, f)| known(f)) {
+            return Ok(None);
+        }
+        all.back().map(|(_, f)| f.clone())
     };
-    before.map_or(Ok(None), |before| bench.glimpse(kept, &before, &recipe, ctx))
+    bench.glimpse(kept, before.as_deref(), &recipe, ctx)
 }
 
-/// Prototypes of the pairs that stay, and the name of what captions and pictures belong to.
-pub fn prototypes(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<(Fingerprint, Arc<Prototyped>)> {
-    let bench = shared.bench()?;
-    let measured = lock(&shared.measured).clone().ok_or(Error::Cancelled)?;
-    let kept = Kept(kept_rows(&measured, draft));
-    let recipe = draft.config.recipe();
-    let found = Arc::new(bench.prototypes_of(kept, &recipe, ctx)?);
-    let rows = shared.rows.get().ok_or(Error::Cancelled)?;
-    let of = (&found.kept, &recipe.cluster, &recipe.prototype);
-    let mut basis = Fingerprint::of_content("clustering", &of, &[rows, &bench.origin(ctx)?]);
-    let start = recipe.method.method.start();
-    if start != Start::Clusters {
-        basis = Fingerprint::of_content("choice", &(start, recipe.prune.method), &[&basis]);
-    }
+/// The same, kept for what is made of them.
+fn prototypes(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<(Fingerprint, Arc<Prototyped>)> {
+    let (basis, found) = clustered(shared, draft, ctx)?;
     shared.remember(basis.clone(), found.clone());
     Ok((basis, found))
 }
@@ -278,10 +250,5 @@ pub fn real_picture(shared: &Shared, image: u32) -> Result<Picture> {
     let bench = shared.bench()?;
     let source = bench.dataset().train.images.get(image as usize);
     let picture = source.ok_or_else(|| Error::setting("image", format!("there is no image {image}")))?.decode()?;
-    if picture.width().max(picture.height()) <= SCREEN {
-        return Ok(Arc::new(picture));
-    }
-    let (w, h) = (picture.width(), picture.height());
-    let scale = |v: u32| (v * SCREEN / w.max(h)).max(1);
-    Ok(Arc::new(image::imageops::thumbnail(&picture, scale(w), scale(h))))
+    Ok(Arc::new(shown(picture)))
 }

@@ -11,6 +11,8 @@ pub struct Placed {
     pub area: Rect,
     /// It.
     pub picture: Picture,
+    /// Its cells that something lies over.
+    pub under: Vec<Rect>,
 }
 
 /// How pictures are shown.
@@ -138,7 +140,7 @@ impl Canvas<'_> {
             (Some(picture), cells) => {
                 halfblock::draw(self.buf, area, picture, self.theme.depth, cells == Cells::Ascii);
                 let area = halfblock::fitted(area, picture);
-                self.placed.push(Placed { area, picture: picture.clone() });
+                self.placed.push(Placed { area, picture: picture.clone(), under: Vec::new() });
             }
             (None, _) => {
                 let width = (area.height * 2).min(area.width);
@@ -185,7 +187,10 @@ impl Canvas<'_> {
         Clear.render(area, self.buf);
         self.hits.retain(|(hit, _)| !hit.intersects(area));
         // Real pixels would lie over it.
-        self.placed.retain(|p| !p.area.intersects(area));
+        self.placed.retain(|p| p.area.intersection(area) != p.area);
+        for placed in self.placed.iter_mut().filter(|p| p.area.intersects(area)) {
+            placed.under.push(placed.area.intersection(area));
+        }
         area
     }
 

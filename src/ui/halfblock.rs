@@ -29,13 +29,13 @@ pub fn draw(buf: &mut Buffer, area: Rect, picture: &RgbImage, depth: Depth, asci
     }
     let (w, h) = (u32::from(area.width), u32::from(area.height) * 2);
     let small = imageops::resize(picture, w, h, imageops::FilterType::Triangle);
+    let off = tolerance(&small);
     for y in 0..area.height {
         // A cell that looks as the one before costs three bytes on the wire instead of forty.
         let mut before: Option<[[u8; 3]; 2]> = None;
         for x in 0..area.width {
-            let at = |dy| small.get_pixel(u32::from(x), u32::from(y) * 2 + dy).0;
-            let own = [at(0), at(1)];
-            let seen = before.filter(|b| alike(b[0], own[0]) && alike(b[1], own[1])).unwrap_or(own);
+            let own = pixels(&small, x.into(), y.into());
+            let seen = before.filter(|b| alike(*b, own, off)).unwrap_or(own);
             before = Some(seen);
             let Some(cell) = buf.cell_mut((area.x + x, area.y + y)) else { continue };
             if ascii || depth == Depth::None {
@@ -47,11 +47,43 @@ pub fn draw(buf: &mut Buffer, area: Rect, picture: &RgbImage, depth: Depth, asci
     }
 }
 
-/// Most that a channel may be off, of 255, where a cell takes the colours of the one before.
-const OFF: u8 = 6;
+/// How far a channel may be off, of 255, where a cell takes the colours of the one before: the first is seen by nobody, the
+/// others only where a picture would cost a remote link more than [`dear`] otherwise.
+const OFF: [u8; 7] = [6, 10, 16, 24, 36, 54, 80];
+/// Bytes of a cell whose colours differ from those of the one before, and of one that has the same.
+const COST: (usize, usize) = (39, 3);
 
-fn alike(a: [u8; 3], b: [u8; 3]) -> bool {
-    a.iter().zip(b).all(|(a, b)| a.abs_diff(b) <= OFF)
+/// Bytes that a picture of so many cells may cost.
+fn dear(cells: usize) -> usize {
+    (10 * cells).max(2600)
+}
+
+/// The two pixels of a cell.
+fn pixels(small: &RgbImage, x: u32, y: u32) -> [[u8; 3]; 2] {
+    [0, 1].map(|below| small.get_pixel(x, y * 2 + below).0)
+}
+
+fn tolerance(small: &RgbImage) -> u8 {
+    let (width, height) = (small.width(), small.height() / 2);
+    let cost = |off: u8| {
+        let mut bytes = 0;
+        for y in 0..height {
+            let mut before: Option<[[u8; 3]; 2]> = None;
+            for x in 0..width {
+                let own = pixels(small, x, y);
+                let same = before.is_some_and(|b| alike(b, own, off));
+                bytes += if same { COST.1 } else { COST.0 };
+                before = before.filter(|_| same).or(Some(own));
+            }
+        }
+        bytes
+    };
+    let most = dear((width * height) as usize);
+    OFF.into_iter().find(|off| cost(*off) <= most).unwrap_or(OFF[OFF.len() - 1])
+}
+
+fn alike(a: [[u8; 3]; 2], b: [[u8; 3]; 2], off: u8) -> bool {
+    a.iter().flatten().zip(b.iter().flatten()).all(|(a, b)| a.abs_diff(*b) <= off)
 }
 
 fn letter(top: [u8; 3], bottom: [u8; 3]) -> char {
@@ -103,7 +135,18 @@ mod tests {
         };
         let seen: Vec<u8> = (0..16).map(shade).collect();
         assert_eq!(seen[..4], [0, 0, 0, 9]);
-        assert!(seen.iter().enumerate().all(|(x, v)| (x as u8 * 3).abs_diff(*v) <= OFF), "{seen:?}");
+        assert!(seen.iter().enumerate().all(|(x, v)| (x as u8 * 3).abs_diff(*v) <= OFF[0]), "{seen:?}");
+    }
+
+    #[test]
+    fn a_restless_picture_is_told_in_fewer_colours_the_larger_it_is() {
+        let noise =
+            |x: u32, y: u32| (x.wrapping_mul(0x9e37_79b9) ^ y.wrapping_mul(0x85eb_ca6b)).wrapping_mul(0xc2b2_ae35);
+        let grain = |side: u32, most: u32| {
+            RgbImage::from_fn(side, side, |x, y| image::Rgb([128 + (noise(x, y) >> 13) as u8 % most as u8; 3]))
+        };
+        assert_eq!([tolerance(&grain(14, 60)), tolerance(&grain(64, 5))], [24, 6]);
+        assert!(tolerance(&grain(64, 60)) >= 36);
     }
 
     #[test]

@@ -5,31 +5,25 @@
 
 pub mod ask;
 mod kitty;
+mod overlay;
 mod sixel;
 
-use super::{canvas::Placed, painter::Frame, terminal};
+use super::canvas::Placed;
 use crate::app::Picture;
+pub use overlay::Overlay;
+
 use ask::Answer;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use crossterm::{cursor::MoveTo, queue};
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
 use ratatui::layout::Rect;
-use std::{
-    io::{self, Write},
-    sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
-};
+use std::{io, time::Duration};
 
-/// How long a picture stands still before its pixels are sent.
-const STILL: Duration = Duration::from_millis(150);
 /// Pixels sent per cell, at most: more would cost a remote link more than eyes gain.
 const DENSITY: (u16, u16) = (8, 16);
 /// Bytes on the wire for a picture, at most.
 pub const MOST: usize = 80 * 1024;
 /// Pixels of a cell where the terminal does not say: smaller than any there is, so that no neighbour is painted over.
 const SMALL: (u16, u16) = (6, 12);
-/// Pictures a terminal keeps for us.
-const KEPT: usize = 96;
 
 /// How pixels reach a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +53,8 @@ pub enum Wish {
 pub struct Agreed {
     /// None for cells alone.
     pub protocol: Option<Protocol>,
+    /// It is spoken through tmux.
+    pub through: bool,
     /// `kitty graphics: the terminal says that it knows them`
     pub why: String,
     /// What the user typed meanwhile.
@@ -106,6 +102,7 @@ pub fn settle(wish: Wish, answer: io::Result<Vec<u8>>, var: impl Fn(&str) -> Opt
             let lack = "it is not among the terminal's attributes";
             (Some(Protocol::Sixel), format!("sixel: as asked{}", unless(sixel, lack)))
         }
+        _ if kitty && inside => (Some(Protocol::Kitty), THROUGH.into()),
         _ if kitty => (Some(Protocol::Kitty), KITTY.into()),
         _ if iterm2 && !inside => {
             (Some(Protocol::Iterm2), "iTerm2's protocol: the environment names such a terminal".into())
@@ -115,11 +112,14 @@ pub fn settle(wish: Wish, answer: io::Result<Vec<u8>>, var: impl Fn(&str) -> Opt
         _ if whole => (None, "half-blocks: the terminal names no picture protocol".into()),
         _ => (None, "half-blocks: the terminal has not answered".into()),
     };
-    Agreed { protocol, why, typed: answer.rest, cell, light }
+    Agreed { protocol, through: kitty && inside, why, typed: answer.rest, cell, light }
 }
 
 /// Why kitty graphics, if the terminal was asked.
 pub const KITTY: &str = "kitty graphics: the terminal says that it knows them";
+
+/// The same, if tmux passed question and answer on.
+pub const THROUGH: &str = "kitty graphics: the terminal knows them, and tmux passes them on";
 
 /// A picture made ready for a protocol, off the loop.
 #[derive(Debug)]
@@ -197,157 +197,4 @@ fn scaled(picture: &Picture, (width, height): (u32, u32)) -> RgbImage {
         return picture.as_ref().clone();
     }
     imageops::resize(picture.as_ref(), width.max(1), height.max(1), imageops::FilterType::Triangle)
-}
-
-/// A picture on screen.
-#[derive(Debug)]
-struct Shown {
-    placed: Placed,
-    /// kitty's numbers of the picture and of the placement.
-    ids: (u32, u32),
-}
-
-/// The pixels on screen, and those that should be.
-#[derive(Debug, Default)]
-pub struct Overlay {
-    protocol: Option<Protocol>,
-    wanted: Vec<Placed>,
-    shown: Vec<Shown>,
-    /// Pictures kitty has, with the size they were sent for, the latest last.
-    sent: Vec<(Picture, (u16, u16), u32)>,
-    due: Option<Instant>,
-    last: u32,
-    /// Pixels of a cell, as the terminal answered.
-    cell: Option<(u16, u16)>,
-}
-
-fn same(a: &Placed, b: &Placed) -> bool {
-    a.area == b.area && Arc::ptr_eq(&a.picture, &b.picture)
-}
-
-impl Overlay {
-    /// Speaks `protocol` from now on; a cell has so many pixels if the system does not know better.
-    pub fn speak(&mut self, protocol: Option<Protocol>, cell: Option<(u16, u16)>) {
-        (self.protocol, self.cell) = (protocol, cell.or(self.cell));
-        self.due = Some(Instant::now());
-    }
-
-    /// What it speaks.
-    pub fn protocol(&self) -> Option<Protocol> {
-        self.protocol
-    }
-
-    /// Takes note of a frame and the pictures in it. Returns what takes the others off the screen.
-    pub fn frame(&mut self, frame: &mut Frame, placed: Vec<Placed>) -> String {
-        let mut out = String::new();
-        let Some(protocol) = self.protocol else {
-            self.wanted = placed;
-            return out;
-        };
-        self.shown.retain(|shown| {
-            let stays = placed.iter().any(|p| same(p, &shown.placed));
-            if !stays && protocol == Protocol::Kitty {
-                out.push_str(&kitty::remove(shown.ids.0, shown.ids.1));
-            } else if !stays {
-                // Its pixels lie over cells that may not have changed.
-                frame.again.push(shown.placed.area);
-            }
-            stays
-        });
-        frame.covered = self.shown.iter().map(|s| s.placed.area).collect();
-        let moved = placed.len() != self.wanted.len() || !placed.iter().zip(&self.wanted).all(|(a, b)| same(a, b));
-        if moved {
-            self.due = Some(Instant::now() + STILL);
-        }
-        self.wanted = placed;
-        out
-    }
-
-    /// When pixels are to be sent, if any are.
-    pub fn due(&self) -> Option<Instant> {
-        self.due.filter(|_| self.protocol.is_some())
-    }
-
-    /// The screen has been still: what is to be prepared, on whatever thread.
-    pub fn prepare(&mut self) -> Vec<impl FnOnce() -> io::Result<Ready> + Send + 'static> {
-        self.due = None;
-        let Some(protocol) = self.protocol else { return Vec::new() };
-        let cell = terminal::cell().or(self.cell).unwrap_or(SMALL);
-        let missing = self.wanted.iter().filter(|w| !self.shown.iter().any(|s| same(w, &s.placed)));
-        missing.cloned().map(|placed| move || prepare(placed, protocol, cell)).collect()
-    }
-
-    /// Sends a picture that is ready, unless the screen has moved on.
-    ///
-    /// # Errors
-    /// If the terminal is gone.
-    pub fn show(&mut self, ready: Ready) -> io::Result<()> {
-        let is_there = |s: &Shown| same(&s.placed, &ready.placed);
-        if !self.wanted.iter().any(|w| same(w, &ready.placed)) || self.shown.iter().any(is_there) {
-            return Ok(());
-        }
-        let area = ready.placed.area;
-        let mut ids = (0, 0);
-        match ready.form {
-            Form::Png(png) => ids = self.send_to_kitty(&ready.placed, &png)?,
-            Form::Code(code) => {
-                let mut out = io::stdout();
-                // The cursor of a line being typed stays where it was.
-                write!(out, "\x1b7")?;
-                queue!(out, MoveTo(area.x, area.y))?;
-                write!(out, "{code}\x1b8")?;
-            }
-            Form::Plain(picture) => {
-                let config = viuer::Config {
-                    x: area.x,
-                    y: area.y as i16,
-                    width: Some(area.width.into()),
-                    height: Some(area.height.into()),
-                    restore_cursor: true,
-                    use_kitty: false,
-                    ..viuer::Config::default()
-                };
-                viuer::print(&picture, &config).map_err(io::Error::other)?;
-            }
-        }
-        self.shown.push(Shown { placed: ready.placed, ids });
-        Ok(())
-    }
-
-    fn send_to_kitty(&mut self, placed: &Placed, png: &[u8]) -> io::Result<(u32, u32)> {
-        let mut out = io::stdout();
-        let cells = (placed.area.width, placed.area.height);
-        let known = self.sent.iter().position(|(p, size, _)| *size == cells && Arc::ptr_eq(p, &placed.picture));
-        let entry = match known {
-            Some(at) => self.sent.remove(at),
-            None => {
-                self.last += 1;
-                write!(out, "{}", kitty::transmit(self.last, png))?;
-                terminal::IN_KITTY.store(true, Ordering::SeqCst);
-                (placed.picture.clone(), cells, self.last)
-            }
-        };
-        let id = entry.2;
-        self.sent.push(entry);
-        if self.sent.len() > KEPT {
-            write!(out, "{}", kitty::forget(self.sent.remove(0).2))?;
-        }
-        self.last += 1;
-        // The cursor of a line being typed stays where it was.
-        write!(out, "\x1b7")?;
-        queue!(out, MoveTo(placed.area.x, placed.area.y))?;
-        write!(out, "{}\x1b8", kitty::place(id, self.last, cells))?;
-        Ok((id, self.last))
-    }
-
-    /// The screen was wiped: whatever was shown is gone, and comes again.
-    pub fn wiped(&mut self) -> String {
-        let gone: String = match self.protocol {
-            Some(Protocol::Kitty) => self.shown.iter().map(|s| kitty::remove(s.ids.0, s.ids.1)).collect(),
-            _ => String::new(),
-        };
-        self.shown.clear();
-        self.due = Some(Instant::now() + STILL);
-        gone
-    }
 }

@@ -18,4 +18,4 @@ pub mod text;
 pub mod theme;
 pub mod view;
 
-pub use run::{Left, Options, begin, keys_path, run};
+pub use run::{Begun, Left, Options, Way, begin, keys_path, run};

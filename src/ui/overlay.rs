@@ -13,7 +13,9 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
         Some(Modal::Help(scroll)) => help(canvas, area, state, *scroll),
         Some(Modal::Palette(query, at)) => palette(canvas, area, state, query, *at),
         Some(Modal::Tour(at)) => tour(canvas, area, *at),
+        Some(Modal::TakeOver) => take_over(canvas, area),
         Some(Modal::Quit) => quit(canvas, area, state),
+        Some(Modal::Upload { name, said, .. }) => upload(canvas, area, name, said),
         Some(Modal::Line(field)) => line(canvas, area, state, field),
         Some(Modal::Ask(..)) | None => {}
     }
@@ -31,7 +33,7 @@ fn keys(state: &State, command: &Command) -> String {
 fn help(canvas: &mut Canvas, area: Rect, state: &State, scroll: usize) {
     let theme = *canvas.theme;
     let lines = app::help(state.pane, state.help_width());
-    let inner = canvas.dialog(centred(area, 84, lines.len() as u16 + 2), "keys and words");
+    let inner = canvas.dialog(centred(area, 84, lines.len().min(state.help_room()) as u16 + 2), "keys and words");
     let room = usize::from(inner.height);
     let top = scroll.min(lines.len().saturating_sub(room));
     for (y, line) in (inner.y..inner.bottom()).zip(lines.iter().skip(top)) {
@@ -60,7 +62,10 @@ fn tour(canvas: &mut Canvas, area: Rect, at: usize) {
     let lines = super::text::wrap(words, usize::from(width).saturating_sub(4), 6);
     let height = lines.len() as u16 + 4;
     let (area, _) = rows(area, area.height.saturating_sub(FOOT));
-    let at_foot = Rect { x: (area.width - width) / 2, y: area.bottom().saturating_sub(height), width, height };
+    // The slider that it speaks of stands at the foot of the data.
+    let slider = if *pane == app::Pane::Data { 3 } else { 0 };
+    let y = area.bottom().saturating_sub(height + slider);
+    let at_foot = Rect { x: (area.width - width) / 2, y, width, height };
     let inner = canvas.dialog(at_foot, &format!("{} of {}: {}", at + 1, TOUR.len(), pane.title()));
     for (line, y) in lines.iter().zip(inner.y..inner.bottom()) {
         canvas.put(inner.x, y, inner.width, line, theme.text);
@@ -119,6 +124,33 @@ fn line(canvas: &mut Canvas, area: Rect, state: &State, field: &Field) {
     if over > 0 {
         canvas.right(inner.x, inner.bottom(), inner.width, &format!(" {over} more "), theme.dim);
     }
+}
+
+/// What an upload would take along, as `push` says it; the question stays in sight however long that is.
+fn upload(canvas: &mut Canvas, area: Rect, name: &str, said: &[String]) {
+    let theme = *canvas.theme;
+    let width = usize::from(area.width.saturating_sub(8).min(80));
+    let lines: Vec<String> = said.iter().flat_map(|line| super::text::wrap(line, width, 3)).collect();
+    let inner = canvas.dialog(centred(area, 84, lines.len() as u16 + 4), &format!("upload to {name}?"));
+    let (text, foot) = rows(inner, inner.height.saturating_sub(1));
+    for (line, y) in lines.iter().zip(text.y..text.bottom()) {
+        canvas.put(text.x, y, text.width, line, theme.text);
+    }
+    let keys = [("y", theme.accent), (" uploads it   ", theme.dim), ("n", theme.accent), (" leaves it", theme.dim)];
+    canvas.pieces(foot.x, foot.y, foot.width, &keys);
+}
+
+fn take_over(canvas: &mut Canvas, area: Rect) {
+    let theme = *canvas.theme;
+    let inner = canvas.dialog(centred(area, 64, 6), "another process works in this session");
+    let said =
+        ["Here it is looked at. To act, take it over:", "the other ends after its step, and its queue goes on here."];
+    for (words, y) in said.iter().zip(inner.y..) {
+        canvas.put(inner.x, y, inner.width, words, theme.text);
+    }
+    let keys =
+        [("y", theme.accent), (" take it over   ", theme.dim), ("n", theme.accent), (" keep looking", theme.dim)];
+    canvas.pieces(inner.x, inner.y + 3, inner.width, &keys);
 }
 
 fn quit(canvas: &mut Canvas, area: Rect, state: &State) {

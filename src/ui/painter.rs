@@ -8,6 +8,7 @@ use ratatui::{
     backend::{Backend, CrosstermBackend},
     buffer::{Buffer, Cell},
     layout::Rect,
+    style::{Modifier, Style},
 };
 use std::io::{self, Write};
 
@@ -26,6 +27,8 @@ pub struct Frame {
     pub again: Vec<Rect>,
     /// Pixels lie over these: no neighbour's width is a reason to draw them.
     pub covered: Vec<Rect>,
+    /// Pixels hide these: they are not drawn until nothing hides them any more.
+    pub under: Vec<Rect>,
     /// Where the cursor stands, if it is seen.
     pub cursor: Option<(u16, u16)>,
 }
@@ -45,7 +48,11 @@ impl<W: Write> Painter<W> {
     ///
     /// # Errors
     /// If the terminal is gone.
-    pub fn draw(&mut self, frame: Frame) -> io::Result<()> {
+    pub fn draw(&mut self, mut frame: Frame) -> io::Result<()> {
+        for area in std::mem::take(&mut frame.under) {
+            let hidden = area.intersection(frame.cells.area);
+            hidden.positions().for_each(|at| frame.cells[at] = hides());
+        }
         queue!(self.to, cursor::Hide)?;
         if frame.cells.area != self.shown.area {
             queue!(self.to, crossterm::terminal::Clear(ClearType::All))?;
@@ -113,7 +120,16 @@ fn changed(shown: &Buffer, frame: &Frame, y: u16) -> Vec<bool> {
     };
     spread(shown);
     spread(next);
+    let hidden = hides();
+    (0..width).for_each(|x| all[usize::from(x)] &= next[(x, y)] != hidden);
     all
+}
+
+/// Stands for a cell that pixels hide: like none that a pane draws.
+fn hides() -> Cell {
+    let mut cell = Cell::new("\u{2400}");
+    cell.set_style(Style::new().add_modifier(Modifier::HIDDEN));
+    cell
 }
 
 /// The largest window that is drawn; the rest of a larger one stays empty. No screen there is shows more letters.
@@ -174,7 +190,7 @@ mod tests {
             cells[(x, 0)].set_symbol(cluster);
             x += text::width(cluster) as u16;
         }
-        Frame { cells, again: Vec::new(), covered, cursor: None }
+        Frame { cells, again: Vec::new(), covered, under: Vec::new(), cursor: None }
     }
 
     const WRITINGS: [&str; 6] =

@@ -3,6 +3,7 @@
 
 mod files;
 mod meter;
+mod opening;
 mod options;
 mod pictures;
 mod signals;
@@ -20,13 +21,14 @@ use super::{
     view::{self, Drawn, Look},
 };
 use crate::{
-    app::{Entry, Event, Level, State},
+    app::{Event, Level, State},
     config::Config,
     error::{Error, Result},
     job::Lane,
-    journal::{self, Journal},
-    session::{self, Open, Session, Then},
+    session::{self, Hold, Open, Session, Then},
 };
+pub use opening::{Begun, begin};
+use opening::{log_to, toured};
 use options::keys;
 pub use options::{Options, keys_path};
 use pictures::{Asked, heard};
@@ -34,7 +36,7 @@ use ratatui::buffer::Buffer;
 use signals::{Signals, any};
 use std::{
     io::{Stdout, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -54,14 +56,20 @@ const DRAIN: usize = 4096;
 pub fn run(config: Config, open: impl FnOnce(&Config) -> Result<Open>, options: &Options) -> Result<Left> {
     terminal::check(|name| std::env::var(name).ok())?;
     let keys = keys()?;
-    let (config, entries, broken, journal) = begin(config, options.session.as_deref())?;
+    let Begun { config, entries, broken, hold } = begin(config, options.session.as_deref())?;
     let open = open(&config)?;
-    let path = journal.path().to_owned();
+    let flags = open.flags.clone();
+    let (path, looks_on) = match &hold {
+        Hold::Own(journal) => (journal.path().to_owned(), false),
+        Hold::Look(path, _) => (path.clone(), true),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::io("runtime"))?;
     let mut state = State::new(session::draft(&config));
     state.keys = keys;
     state.restore(entries);
+    state.todo = options.todo.iter().cloned().collect();
+    state.elsewhere = looks_on.then(Default::default);
     if options.tour && toured() {
         state.guide();
     }
@@ -69,7 +77,7 @@ pub fn run(config: Config, open: impl FnOnce(&Config) -> Result<Open>, options: 
     let (sender, news) = mpsc::unbounded_channel();
     log_to(&sender);
     let sink = Arc::new(move |event| drop(sender.send(event)));
-    let session = Session::new(config, open, journal, sink)?;
+    let session = Session::new(config, open, hold, sink)?;
     let left = runtime.block_on(async {
         // Before the terminal is taken: from then on no signal may end the program without giving it back.
         let signals = Signals::new()?;
@@ -81,57 +89,8 @@ pub fn run(config: Config, open: impl FnOnce(&Config) -> Result<Open>, options: 
     // Jobs that ignore their cancellation must not keep the shell waiting.
     runtime.shutdown_background();
     // A terminal that is gone is no defect: every decision is in the journal.
-    let waits = left.or_else(|e| if terminal::is_gone() { Ok(Vec::new()) } else { Err(e) })?;
-    Ok(Left { session: path, waits })
-}
-
-/// A session's settings, what was decided in it, lines that could not be read, and its journal; a new one if there is none.
-///
-/// # Errors
-/// [`Error::Input`] for a file that is no session, [`Error::Io`].
-pub fn begin(config: Config, session: Option<&Path>) -> Result<(Config, Vec<Entry>, Vec<String>, Journal)> {
-    match session {
-        Some(path) if path.exists() => {
-            let (held, journal) = Journal::reopen(path)?;
-            let mut own = held.header.config;
-            // How often one looks makes no set: it is the reader's, not the session's.
-            own.synthesis.preview_every = config.synthesis.preview_every;
-            Ok((own, held.entries, held.broken, journal))
-        }
-        given => {
-            let path = given.map_or_else(journal::fresh_path, |path| Ok(path.to_owned()))?;
-            let journal = Journal::create(&path, &config)?;
-            Ok((config, Vec::new(), Vec::new(), journal))
-        }
-    }
-}
-
-/// Notes that somebody was shown around; false if that was so before, or cannot be noted.
-fn toured() -> bool {
-    let note = |folder: PathBuf| {
-        let path = folder.join("toured");
-        !path.exists() && std::fs::create_dir_all(&folder).is_ok() && crate::fsio::write_atomic(&path, b"").is_ok()
-    };
-    journal::state_folder().is_ok_and(note)
-}
-
-/// Library logs go to the log pane, never to the screen.
-fn log_to(sender: &mpsc::UnboundedSender<Event>) {
-    struct Lines(mpsc::UnboundedSender<Event>);
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            let text = String::from_utf8_lossy(bytes).trim_end().to_owned();
-            let _ = self.0.send(Event::Log(Level::Info, text));
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let sender = sender.clone();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(crate::log::filter()).with_ansi(false).without_time();
-    // A test may have set one already.
-    let _ = subscriber.with_writer(move || Lines(sender.clone())).try_init();
+    let way = left.or_else(|e| if terminal::is_gone() { Ok(Way::Quit) } else { Err(e) })?;
+    Ok(Left { session: path, way, flags })
 }
 
 struct Loop {
@@ -162,10 +121,7 @@ struct Loop {
     /// When the next frame is due, if anything changed.
     due: Option<Instant>,
     left: bool,
-    /// Command lines that go on without a terminal.
-    waits: Vec<String>,
-    /// Flags that a further process needs to go on with this session.
-    again: Vec<String>,
+    way: Way,
     meter: meter::Meter,
 }
 
@@ -174,8 +130,21 @@ struct Loop {
 pub struct Left {
     /// The session's journal.
     pub session: PathBuf,
-    /// Command lines that are to be carried out without a terminal.
-    pub waits: Vec<String>,
+    /// How it was left.
+    pub way: Way,
+    /// Flags that a process needs to go on with it.
+    pub flags: Vec<String>,
+}
+
+/// How a session is left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Nothing goes on.
+    Quit,
+    /// These command lines are to be carried out without a terminal.
+    GoOn(Vec<String>),
+    /// Another process took it over.
+    Taken,
 }
 
 impl Loop {
@@ -208,13 +177,12 @@ impl Loop {
             drawn: started,
             due: None,
             left: false,
-            waits: Vec::new(),
-            again: options.again.clone(),
+            way: Way::Quit,
             meter: meter::Meter::default(),
         })
     }
 
-    async fn run(mut self, mut signals: Signals) -> Result<Vec<String>> {
+    async fn run(mut self, mut signals: Signals) -> Result<Way> {
         let area = painter::area().map_err(Error::io("terminal"))?;
         self.apply(Event::Resize(area.width, area.height))?;
         self.draw()?;
@@ -224,6 +192,7 @@ impl Loop {
         self.ask()?;
         let mut clock = time::interval(Duration::from_millis(500));
         clock.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        let mut dropped = false;
         while !self.left {
             let (frame, still) = (at(self.due), at(self.overlay.due()));
             let busy = self.state.is_busy();
@@ -241,6 +210,7 @@ impl Loop {
                 }
                 _ = signals.stop.recv() => self.suspend()?,
                 () = any(&mut signals.end) => self.left = true,
+                _ = signals.hangup.recv() => (self.left, dropped) = (true, true),
                 // Whoever reads keys is not told that there will be none.
                 _ = clock.tick() => if terminal::is_gone() {
                     self.left = true;
@@ -250,14 +220,18 @@ impl Loop {
             }
         }
         // A link that dropped stops nothing that was asked for.
-        if terminal::is_gone() {
-            self.waits = self.state.lines_of_queue();
-        }
-        Ok(self.waits)
+        let waits = if dropped || terminal::is_gone() { self.state.lines_of_queue() } else { Vec::new() };
+        Ok(if waits.is_empty() { self.way } else { Way::GoOn(waits) })
     }
 
     /// Times that pass on screen, and what the machine does, are told only while something runs.
     fn tick(&mut self, busy: bool) -> Result<()> {
+        if let Some(there) = &self.state.elsewhere {
+            for event in self.session.follow(there.gone)? {
+                self.apply(event)?;
+                self.changed(FRAME);
+            }
+        }
         if busy {
             if let Some(usage) = self.meter.read() {
                 self.apply(Event::Usage(Some(usage)))?;
@@ -336,7 +310,8 @@ impl Loop {
                 Then::Copy(words) => self.copy(&words)?,
                 Then::SavePlot(path) => self.save_plot(&path)?,
                 Then::Sbatch(path, lines) => self.sbatch(&path, &lines)?,
-                Then::Detach(lines) => (self.left, self.waits) = (true, lines),
+                Then::Detach(lines) => (self.left, self.way) = (true, Way::GoOn(lines)),
+                Then::HandOver => (self.left, self.way) = (true, Way::Taken),
                 Then::Suspend => self.suspend()?,
                 Then::Redraw => self.repaint()?,
                 Then::Quit => self.left = true,
@@ -372,7 +347,8 @@ impl Loop {
         self.state.handle(Event::Tick(self.started.elapsed().as_millis() as u64));
         let mut cells = Buffer::empty(painter::area().map_err(Error::io("terminal"))?);
         self.frame = view::draw(&mut cells, &self.state, &self.look);
-        let mut frame = Frame { cells, again: Vec::new(), covered: Vec::new(), cursor: self.frame.cursor };
+        let mut frame =
+            Frame { cells, again: Vec::new(), covered: Vec::new(), under: Vec::new(), cursor: self.frame.cursor };
         let gone = self.overlay.frame(&mut frame, std::mem::take(&mut self.frame.placed));
         terminal::synchronised(|| {
             self.painter.draw(frame)?;

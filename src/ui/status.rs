@@ -1,8 +1,12 @@
 //! The two lines at the foot: what runs, or what was said, or the line being typed; and the keys of the pane.
 
 use super::{canvas::Canvas, text};
-use crate::app::{
-    Action, COMMANDS, Command, Drill, Field, Job, Level, Modal, Pane, State, Status, Which, count, duration,
+use crate::{
+    app::{
+        Action, COMMANDS, Command, Drill, Elsewhere, Field, Job, Level, Modal, Pane, State, Status, Which, count,
+        duration,
+    },
+    fsio::printable,
 };
 use ratatui::layout::Rect;
 
@@ -34,7 +38,10 @@ pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) -> Option<(u16, u16)
     match (running.or(state.jobs.iter().find(|j| j.is_alive())), &state.notice) {
         (_, Some((level, words))) => notice(canvas, upper, *level, words),
         (Some(job), None) => progress(canvas, upper, job, alive - 1, state.now),
-        (None, None) => at_rest(canvas, upper, state),
+        (None, None) => match &state.elsewhere {
+            Some(there) if !there.jobs.is_empty() => elsewhere(canvas, upper, there),
+            _ => at_rest(canvas, upper, state),
+        },
     }
     keys(canvas, lower, state);
     None
@@ -70,29 +77,45 @@ fn notice(canvas: &mut Canvas, area: Rect, level: Level, words: &str) {
 }
 
 fn progress(canvas: &mut Canvas, area: Rect, job: &Job, more: usize, now: u64) {
-    let theme = *canvas.theme;
-    let (stage, numbers, share) = match job.step {
-        Some((stage, done, total)) => {
-            let share = done as f64 / total.max(1) as f64;
-            (stage, format!("{} of {}", count(done), count(total)), share)
-        }
-        None => ("", String::new(), 0.0),
-    };
-    let mut tail = match (job.eta(now), job.rate(now)) {
+    let left = match (job.eta(now), job.rate(now)) {
         (Some(left), Some(rate)) => format!("{rate:.0}/s · {} left", duration(left)),
         _ => String::new(),
+    };
+    working(canvas, area, &job.title(), (job.step, more), left);
+}
+
+/// What another process does in this session.
+fn elsewhere(canvas: &mut Canvas, area: Rect, there: &Elsewhere) {
+    let Some(title) = there.jobs.first() else { return };
+    let step = there.step.as_ref().map(|(stage, done, total)| (stage.as_str(), *done, *total));
+    working(canvas, area, &format!("elsewhere: {}", printable(title)), (step, there.jobs.len() - 1), String::new());
+}
+
+fn working(
+    canvas: &mut Canvas,
+    area: Rect,
+    title: &str,
+    (step, more): (Option<(&str, usize, usize)>, usize),
+    mut tail: String,
+) {
+    let theme = *canvas.theme;
+    let (words, numbers, share) = match step {
+        Some((stage, done, total)) => {
+            let share = done as f64 / total.max(1) as f64;
+            (format!("{title} · {}", printable(stage)), format!("{} of {}", count(done), count(total)), share)
+        }
+        None => (title.to_owned(), String::new(), 0.0),
     };
     if more > 0 {
         tail.push_str(&format!("{}{more} more waiting", if tail.is_empty() { "" } else { " · " }));
     }
-    let words = if stage.is_empty() { job.title() } else { format!("{} · {stage}", job.title()) };
     let tail_width = text::columns(&tail) as u16;
     let number_width = (text::columns(&numbers) as u16).max(15);
     let bar = if canvas.narrow() { 0 } else { area.width.saturating_sub(46 + number_width + 30).clamp(8, 40) };
     let left = area.width.saturating_sub(number_width + bar + tail_width.max(20) + 4);
     canvas.put(area.x, area.y, left, &words, theme.text);
     canvas.right(area.x + left + 1, area.y, number_width, &numbers, theme.dim);
-    if job.step.is_some() && bar > 0 {
+    if step.is_some() && bar > 0 {
         canvas.bar(area.x + left + number_width + 2, area.y, bar, share);
     }
     canvas.right(area.x, area.y, area.width, &tail, theme.dim);
@@ -186,6 +209,7 @@ fn opened(state: &State) -> Vec<Entry> {
             ("h/l", "next prototype", Action::Prototypes(1)),
             ("i", "caption", Action::EditCaption),
         ],
+        (Pane::Runs, _) => &[("j/k", "next", Action::Move(1)), ("g/G", "first, last", Action::First)],
         (Pane::Prototypes, _) => &[("j/k", "next", Action::Move(1)), ("x", "drop it", Action::Drop)],
         _ => &[
             ("h/l", "next", Action::Across(1)),

@@ -15,13 +15,20 @@ use std::{
     thread::ThreadId,
 };
 
-/// Whether kitty holds pictures that must go when the program does.
-pub static IN_KITTY: AtomicBool = AtomicBool::new(false);
+/// Whether kitty holds pictures that must go when the program does, and whether it is reached through tmux.
+static IN_KITTY: [AtomicBool; 2] = [AtomicBool::new(false), AtomicBool::new(false)];
 /// Takes every picture off the screen and out of the terminal's memory.
 const WIPE: &str = "\x1b_Gq=2,a=d,d=A\x1b\\";
+/// The same through tmux.
+const WIPE_THROUGH: &str = "\x1bPtmux;\x1b\x1b_Gq=2,a=d,d=A\x1b\x1b\\\x1b\\";
 
 /// Whether there is something to restore.
 static ENTERED: AtomicBool = AtomicBool::new(false);
+
+/// Notes that kitty holds pictures, perhaps through tmux: they go when the terminal is given back.
+pub fn pictures_are_in_kitty(through: bool) {
+    IN_KITTY[usize::from(through)].store(true, Ordering::SeqCst);
+}
 
 /// Takes the terminal; it is given back when this is dropped.
 pub struct Screen(());
@@ -161,7 +168,8 @@ pub fn restore() {
     }
     // A terminal that is gone needs no restoring.
     let mut out = io::stdout();
-    let _ = write!(out, "{MOUSE_OFF}{}", if IN_KITTY.swap(false, Ordering::SeqCst) { WIPE } else { "" });
+    let [direct, through] = [0, 1].map(|i: usize| IN_KITTY[i].swap(false, Ordering::SeqCst));
+    let _ = write!(out, "{MOUSE_OFF}{}{}", if direct { WIPE } else { "" }, if through { WIPE_THROUGH } else { "" });
     let _ = queue!(out, EndSynchronizedUpdate, event::DisableFocusChange, event::DisableBracketedPaste);
     let _ = out.flush();
     // Motions of the mouse and late answers that are on their way are not for the shell.

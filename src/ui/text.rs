@@ -43,7 +43,7 @@ fn certain(c: char) -> bool {
     matches!(c, ' '..='~' | '\u{a0}'..='\u{2ff}' | '\u{370}'..='\u{482}' | '\u{48a}'..='\u{556}' | '\u{1e00}'..='\u{20cf}')
         || matches!(c, '\u{2100}'..='\u{22ff}' | '\u{2400}'..='\u{259f}' | '\u{25a0}'..='\u{25fc}' | '\u{2800}'..='\u{28ff}')
         || matches!(c, '\u{3001}'..='\u{3029}' | '\u{3041}'..='\u{3096}' | '\u{309b}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}')
-        || matches!(c, '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | '\u{ff01}'..='\u{ff60}')
+        || matches!(c, '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | '\u{ff01}'..='\u{ff60}' | '\u{10eeee}')
 }
 
 /// Cells that a terminal may use for `cluster` at most, if it may use others than [`clusters`] gives it.

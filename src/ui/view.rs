@@ -81,7 +81,10 @@ fn pane(canvas: &mut Canvas, area: Rect, state: &State) {
         },
         Pane::Captions => panels::captions::draw(canvas, area, state),
         Pane::Gallery => panels::gallery::draw(canvas, area, state),
-        Pane::Runs => panels::runs::draw(canvas, area, state),
+        Pane::Runs => match state.comparison() {
+            Some(compared) => panels::compared::draw(canvas, area, state, compared),
+            None => panels::runs::draw(canvas, area, state),
+        },
         Pane::Log => panels::log::draw(canvas, area, state),
     }
 }
@@ -108,7 +111,8 @@ fn header(canvas: &mut Canvas, area: Rect, state: &State) {
 
 /// `50 prototypes · set 3f2a91bc · 12 pictures stale`
 fn set_words(state: &State) -> String {
-    let mut words = format!("{} prototypes", count(state.draft.config.cluster.prototypes));
+    let looks_on = if state.elsewhere.is_some() { "looking on · " } else { "" };
+    let mut words = format!("{looks_on}{} prototypes", count(state.draft.config.cluster.prototypes));
     if state.behind {
         let works = state.latest(|w| matches!(w, Work::Prototypes(_))).is_some_and(Job::is_alive);
         words.push_str(if works { " · clustering" } else { " · not clustered" });

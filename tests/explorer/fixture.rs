@@ -3,8 +3,8 @@
 use image::{Rgb, RgbImage};
 use protostill::{
     app::{
-        Cloud, Draft, Effect, EncoderScore, Event, JobId, Key, Measured, Near, News, Outcome, Pane, Proto, Protos,
-        Rows, Score, State, Summary, Work,
+        Cloud, Compared, Draft, Effect, EncoderScore, Event, JobId, Key, Laid, Measured, Near, News, Outcome, Pane,
+        Proto, Protos, Rows, Score, State, Summary, Twins, Work,
     },
     config::Config,
     fingerprint::Fingerprint,
@@ -28,6 +28,7 @@ pub fn rows() -> Rows {
         image_of: (0..40).map(|i| i / 5).collect(),
         images: 8,
         judged_on: (20, 100),
+        named: Default::default(),
     }
 }
 
@@ -92,8 +93,33 @@ pub fn score(method: &str, set: &Fingerprint) -> Score {
         edited: 0,
         epochs: 60,
         protocol: None,
+        after: None,
         encoders,
         curves: vec![],
+    }
+}
+
+/// Six prototypes beside five: one as it was, one with another caption, one drawn anew, one gone.
+pub fn compared() -> Compared {
+    let rows = rows();
+    let laid = |name: &str, n: usize, base: f64| Laid {
+        name: name.into(),
+        captions: (0..n).map(|i| rows.captions[i * 6].clone()).collect(),
+        pictures: (0..n).map(|i| (i != 3).then(|| picture(i as u8 * 40))).collect(),
+        encoders: score("pds", &Fingerprint::of_bytes(&[base as u8])).encoders,
+    };
+    let twins = |of, cosine, same| Twins { of, cosine, same };
+    let both = |a, b, cosine, same| twins([Some(a), Some(b)], Some(cosine), same);
+    Compared {
+        sides: [laid("pds · 6 pairs · set 3f2a91bc", 6, 6.8), laid("on screen: pds · 5 pairs", 5, 7.4)],
+        twins: vec![
+            both(4, 2, 0.412, [Some(false), Some(false)]),
+            both(2, 4, 0.733, [Some(true), Some(false)]),
+            both(3, 3, 0.951, [Some(true), None]),
+            both(0, 0, 1.0, [Some(true), Some(true)]),
+            both(1, 1, 1.0, [Some(true), Some(true)]),
+            twins([Some(5), None], None, [None; 2]),
+        ],
     }
 }
 

@@ -83,7 +83,7 @@ fn painted(state: &mut State, panes: &[Pane], (width, height): (u16, u16)) -> Ve
     for &pane in panes {
         show(state, pane);
         let cells = view::draw(state, (width, height), &view::look());
-        painter.draw(Frame { cells, again: Vec::new(), covered: Vec::new(), cursor: None }).unwrap();
+        painter.draw(Frame { cells, again: Vec::new(), covered: Vec::new(), under: Vec::new(), cursor: None }).unwrap();
     }
     drop(painter);
     screen.process(&bytes);

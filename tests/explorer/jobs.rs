@@ -1,7 +1,9 @@
 //! What jobs say, and when it counts.
 
 use super::fixture::*;
-use protostill::app::{Decision, Effect, Entry, Event, ImageState, JobId, Level, News, Outcome, State, Status, Work};
+use protostill::app::{
+    Decision, Effect, Entry, Event, ImageState, JobId, Level, News, Outcome, Score, State, Status, Work,
+};
 use std::sync::Arc;
 
 #[test]
@@ -132,7 +134,7 @@ fn a_score_is_kept_in_the_journal_and_an_edit_makes_it_old() {
     let id = job_of(&keys(&mut state, "5 Enter"), |w| matches!(w, Work::Evaluate { .. })).unwrap();
     let found = score("pds", &state.set().unwrap());
     let effects = news(&mut state, id, News::Scored(found.clone()));
-    assert_eq!(effects, [Effect::Append(Entry::Score(found.clone()))]);
+    assert_eq!(effects, [Effect::Append(Entry::Score(Score { after: Some(0), ..found.clone() }))]);
     assert_eq!(state.set().unwrap(), found.set);
     keys(&mut state, "3 Enter j Enter");
     assert_ne!(state.set().unwrap(), found.set);
@@ -275,7 +277,7 @@ fn a_first_look_is_shown_and_nothing_is_made_of_it() {
     let mut state = clustered();
     let id = job_of(&keys(&mut state, "2 +"), |w| matches!(w, Work::Prototypes(_))).unwrap();
     news(&mut state, id, News::Started);
-    news(&mut state, id, News::Glimpse(Arc::new(protos("look", 7))));
+    news(&mut state, id, News::Glimpse(Arc::new(protos("look", 7)), None));
     assert!(state.pairs.len() == 7 && state.behind);
     for press in ["s", "S", "E", "d", "3 Enter Enter", "i ! Enter"] {
         assert!(!keys(&mut state, press).iter().any(|e| matches!(e, Effect::Start(..) | Effect::Append(_))), "{press}");

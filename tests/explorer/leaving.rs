@@ -185,3 +185,22 @@ fn why_pictures_are_no_pixels_is_said_as_it_is() {
         term.left();
     }
 }
+
+#[test]
+fn a_link_that_drops_stops_nothing_that_was_asked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let session = home.path().join("s.jsonl");
+    let mut term = Term::start_as(home.path(), &["explore", "--session", "s.jsonl"], &[], b"");
+    term.sees("4 prototypes · set");
+    term.press_until("E", "waiting");
+    term.signal("HUP");
+    assert_eq!(term.left(), 0);
+    assert!(term.is_restored());
+    let start = Instant::now();
+    let judged = |entry: &protostill::app::Entry| matches!(entry, protostill::app::Entry::Score(_));
+    while !protostill::journal::read(&session).unwrap().entries.iter().any(judged) {
+        let said = std::fs::read_to_string(home.path().join("s.jsonl.out")).unwrap_or_default();
+        assert!(start.elapsed() < Duration::from_secs(120), "it did not go on: {said}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}

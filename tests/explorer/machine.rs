@@ -49,6 +49,10 @@ fn step() -> impl Strategy<Value = Step> {
         "epochs 9",
         "sweep 2 3",
         "find red",
+        "compare",
+        "compare other.jsonl",
+        "report",
+        "push org/name",
         "x",
     ];
     let say = prop_oneof![
@@ -168,7 +172,7 @@ impl Machine {
                 None => News::Started,
             },
             (Say::Preview, Work::Prototypes(draft)) => {
-                News::Glimpse(Arc::new(protos("look", draft.config.cluster.prototypes)))
+                News::Glimpse(Arc::new(protos("look", draft.config.cluster.prototypes)), None)
             }
             (Say::Preview, Work::Embed) => News::Opened { name: "world".into(), rows: Arc::new(rows()) },
             (Say::Result, Work::Embed) => News::Measured(Arc::new(measured())),
@@ -196,6 +200,8 @@ impl Machine {
             })),
             (Say::Result, Work::Yardstick { method, .. }) => News::Scored(score(method, &Fingerprint::of_bytes(b"y"))),
             (Say::Result, Work::Export { dir, .. }) => News::Exported(dir.clone()),
+            (Say::Result, Work::Compare(_)) => News::Compared(Arc::new(compared())),
+            (Say::Result, Work::HandOff { .. }) => News::Answered("to the hub:\n  one\n\x1b[2J".into()),
             (Say::Done, _) => News::Ended(Outcome::Done),
             (Say::Failed, _) => News::Ended(Outcome::Failed("a disk is full".into())),
             (Say::Preview, _) => News::Started,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bulk;
+mod bytes;
 #[path = "../common/mod.rs"]
 mod common;
 mod drill;
@@ -19,4 +20,6 @@ mod pty;
 #[path = "../common/server.rs"]
 mod server;
 mod sessions;
+mod together;
 mod view;
+mod walk;

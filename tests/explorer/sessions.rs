@@ -46,7 +46,7 @@ fn config(home: &Path) -> Config {
 
 fn open(home: &Path) -> Open {
     let store = home.join("store");
-    Box::new(move |_| {
+    Open::new(move |_, _| {
         let world = protostill::data::world::WorldSpec::new(60, 0.0, protostill::data::world::DEFAULT_SEED);
         let checkpoints = Checkpoints::demo();
         Ok(Workbench::new(
@@ -174,4 +174,44 @@ fn a_cancelled_job_stops_and_the_next_one_runs() {
     assert!(!it.state.is_busy());
     it.keys("s");
     it.until("one picture", |s| s.outdated().len() == 3 && !s.is_busy());
+}
+
+#[test]
+fn two_sessions_are_laid_side_by_side_and_what_is_alike_corresponds() {
+    let home = tempfile::tempdir().unwrap();
+    let (a, b) = (home.path().join("a.jsonl"), home.path().join("b.jsonl"));
+    let mut other = Headless::new(home.path(), &b);
+    other.settled("the other session");
+    other.keys("3 i Ctrl-U m y Space w o r d s Enter");
+    drop(other);
+    let mut own = Headless::new(home.path(), &a);
+    own.settled("this session");
+    own.keys("4 S");
+    own.until("synthesis", |s| s.outdated().is_empty() && !s.is_busy());
+    let first = own.state.set();
+    for path in [&b, &home.path().join("none.jsonl")] {
+        own.keys(":");
+        own.handle(Event::Paste(format!("compare {}", path.display())));
+        own.keys("Enter");
+        own.until("the comparison", |s| !s.is_busy());
+    }
+    // The last one found no session, and left what was there.
+    assert!(own.state.log.iter().any(|l| l.text.contains("none.jsonl")));
+    let compared = own.state.comparison().unwrap();
+    assert_eq!(compared.sides.each_ref().map(|s| s.captions.len()), [4, 4]);
+    assert!(compared.twins.iter().all(|t| t.of[0] == t.of[1] && t.cosine > Some(0.9999)), "the same clustering");
+    assert_eq!(compared.counts(), [4, 3, 3], "a caption was written by hand, and its picture was never made");
+    assert!(compared.sides[1].captions[0] == "my words" && compared.sides[1].pictures[0].is_none());
+    // Another number, judged: a line of this session beside what is on screen.
+    own.keys("5 E");
+    own.until("recall", |s| !s.scores.is_empty() && !s.is_busy());
+    own.keys("2 -");
+    own.settled("one less");
+    own.keys("5 g =");
+    own.until("the comparison", |s| !s.is_busy());
+    let compared = own.state.comparison().unwrap();
+    assert_eq!(compared.sides.each_ref().map(|s| s.captions.len()), [4, 3]);
+    assert_eq!(compared.twins.iter().filter(|t| t.of[1].is_none()).count(), 1, "one has no counterpart");
+    assert!(compared.sides[0].pictures.iter().all(Option::is_some) && compared.sides[0].encoders.len() == 1);
+    assert_ne!(own.state.set(), first);
 }

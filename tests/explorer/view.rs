@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use protostill::{
-    app::{Effect, Embedded, Event, News, Outcome, Pane, State, Work},
+    app::{Effect, Embedded, Event, HandOff, News, Outcome, Pane, State, Told, Work},
     ui::{
         canvas::Cells,
         theme::{Depth, Theme},
@@ -50,11 +50,26 @@ pub fn text(buf: &Buffer) -> String {
     (0..buf.area.height).map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// All sizes of a screen in one file, and whether on a light ground every cell is as legible as on a dark one.
 fn picture_of(name: &str, state: &mut State) {
+    let mut all = String::new();
     for size in SIZES {
-        let drawn = text(&draw(state, size, &look()));
-        insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), drawn);
+        let dark = draw(state, size, &look());
+        let ground = Look { theme: Theme::new(Depth::True, true), ..look() };
+        let light = draw(state, size, &ground);
+        assert_eq!(text(&dark), text(&light), "{name}: the ground changes colours alone");
+        all.push_str(&format!("== {}x{}\n{}\n", size.0, size.1, text(&dark)));
+        all.push_str(&format!("== {}x{}, colours on dark and on light\n{}", size.0, size.1, colours(&dark, &light)));
     }
+    insta::assert_snapshot!(name, all);
+}
+
+/// The colours of words and grounds on a dark screen, and what they are on a light one; pictures apart.
+fn colours(dark: &Buffer, light: &Buffer) -> String {
+    let of = |cell: &ratatui::buffer::Cell| format!("{} on {} {:?}", cell.fg, cell.bg, cell.modifier);
+    let cells = dark.content.iter().zip(&light.content).filter(|(a, _)| a.symbol() != "▀");
+    let all: std::collections::BTreeSet<String> = cells.map(|(a, b)| format!("{:<34} {}\n", of(a), of(b))).collect();
+    all.into_iter().collect()
 }
 
 fn running() -> State {
@@ -208,6 +223,29 @@ fn runs_filling_pinned_read_and_swept() {
 }
 
 #[test]
+fn two_sets_side_by_side() {
+    let mut state = judged();
+    let id = job_of(&keys(&mut state, "="), |w| matches!(w, Work::Compare(_))).unwrap();
+    news(&mut state, id, News::Started);
+    news(&mut state, id, News::Compared(Arc::new(compared())));
+    end(&mut state, id, Outcome::Done);
+    picture_of("compared", &mut state);
+    keys(&mut state, "G");
+    picture_of("compared_alone", &mut state);
+}
+
+#[test]
+fn a_session_that_another_process_works_in() {
+    let mut state = judged();
+    state.elsewhere = Some(Default::default());
+    state.handle(Event::Elsewhere(Told::Jobs(vec!["evaluate 6 pairs 3f2a91bc".into(), "evaluate 6 × kcenter".into()])));
+    state.handle(Event::Elsewhere(Told::Step("evaluate".into(), 30, 120)));
+    picture_of("looking_on", &mut state);
+    keys(&mut state, "c");
+    picture_of("take_over", &mut state);
+}
+
+#[test]
 fn found_by_meaning_in_every_list() {
     let mut state = synthesised();
     let id = job_of(&keys(&mut state, "1 f r e d Enter"), |w| matches!(w, Work::Find { .. })).unwrap();
@@ -258,6 +296,13 @@ fn what_lies_on_top() {
     let mut state = running();
     keys(&mut state, "q");
     picture_of("quit", &mut state);
+    let mut state = synthesised();
+    let effects = keys(&mut state, ": p u s h Space o / s Enter");
+    let id = job_of(&effects, |w| matches!(w, Work::HandOff { to: HandOff::Preview(_), .. })).unwrap();
+    let said = "to https://huggingface.co/datasets/o/s (private, if it is not there yet):\n  README.md\n  images/, 6 files\n\
+                9 files, 0.1 MB. manifest.json and README.md name your data as \"world\".\n";
+    news(&mut state, id, News::Answered(said.into()));
+    picture_of("upload", &mut state);
     let mut state = running();
     state.guide();
     picture_of("tour", &mut state);

@@ -148,6 +148,10 @@ fn nothing_leaves_without_a_yes_a_token_or_a_network() {
     let hub = Server::start(|_| Reply::status(500));
     let said = complaint(push(home.path(), &hub.url(), &[]), 2);
     assert!(said.contains("--yes: nobody is there to be asked"), "{said}");
+    let dry = push(home.path(), &hub.url(), &["--dry-run"]).output().unwrap();
+    let told = String::from_utf8(dry.stdout).unwrap();
+    assert!(dry.status.success() && told.contains("manifest.json") && told.contains("images/, 2 files"), "{told}");
+    assert!(told.contains("private, if it is not there yet") && !told.contains("Upload?"), "{told}");
     let mut without = push(home.path(), &hub.url(), &["--yes"]);
     without.env_remove("HF_TOKEN");
     assert!(complaint(without, 2).contains("HF_TOKEN: is not set"));

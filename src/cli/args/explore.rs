@@ -24,6 +24,9 @@ pub struct Explore {
     /// Rules, bars and plots in plain ASCII
     #[arg(long)]
     pub ascii: bool,
+    /// Lay what another session came to beside this one
+    #[arg(long, value_name = "SESSION")]
+    pub compare: Option<PathBuf>,
     /// Carry out a line as typed after `:`, without a terminal, and leave when it is done; may be given several times
     #[arg(long, value_name = "LINE")]
     pub run: Vec<String>,

@@ -5,6 +5,7 @@ mod aim;
 mod choose;
 pub mod dry;
 mod given;
+mod glimpse;
 mod look;
 mod make;
 mod once;
@@ -30,7 +31,7 @@ use super::{
     trust::{Trust, prune::PruneSettings},
 };
 use crate::{
-    data::{Dataset, ready::Picked},
+    data::{Dataset, Pair, ready::Picked},
     error::Result,
     fingerprint::Fingerprint,
     machine,
@@ -250,42 +251,21 @@ impl Workbench {
             clusters("captions", &|| cluster::cluster_texts(data, &kept, None, &recipe.cluster, ctx).map(|c| c.0))?;
         let settings = (&rows, &recipe.cluster, &recipe.prototype, &recipe.caption);
         let fingerprint = Fingerprint::of_stage("prototypes", &settings, &[source]);
-        self.put_together(kept, (ImageClusters(images), TextClusters(texts)), recipe, fingerprint, ctx)
-    }
-
-    /// A first look at [`Self::prototypes_of`], from clusters found `before` with other settings, if there were any: it takes
-    /// a fraction of the time, but depends on what was found before, so nothing is made of it and nothing kept.
-    ///
-    /// # Errors
-    /// As [`Self::prototypes`].
-    pub fn glimpse(&self, kept: Kept, before: &Prototyped, recipe: &Recipe, ctx: &Ctx) -> Result<Option<Prototyped>> {
-        let Some(clusters) = before.clusters.as_ref().filter(|_| recipe.method.method.start() == Start::Clusters)
-        else {
-            return Ok(None);
-        };
-        let embedded = self.embeddings(ctx)?;
-        let (images, texts) = rayon::join(
-            || cluster::cluster_images(&embedded.0, &kept, Some(&clusters.images), &recipe.cluster, ctx),
-            || cluster::cluster_texts(&embedded.0, &kept, Some(&clusters.texts), &recipe.cluster, ctx),
-        );
-        let fingerprint = Fingerprint::of_stage("glimpse", &(&kept, &recipe.cluster), &[&before.fingerprint]);
-        self.put_together(kept, (images?, texts?), recipe, fingerprint, ctx).map(Some)
+        let of = (data, self.dataset.train.pairs.as_slice());
+        Self::put_together(of, kept, (ImageClusters(images), TextClusters(texts)), recipe, fingerprint, ctx)
     }
 
     /// Matches clusters, averages them, ranks captions.
     fn put_together(
-        &self,
+        (data, pairs): (&Embeddings, &[Pair]),
         kept: Kept,
         (images, texts): (ImageClusters, TextClusters),
         recipe: &Recipe,
         fingerprint: Fingerprint,
         ctx: &Ctx,
     ) -> Result<Prototyped> {
-        let embedded = self.embeddings(ctx)?;
-        let data = &embedded.0;
         let matching = assign::assign(&images, &texts, ctx)?;
         let prototypes = prototypes::prototypes(data, &kept, (&images, &texts), &matching, &recipe.prototype, ctx)?;
-        let pairs = &self.dataset.train.pairs;
         let captions = caption::captions(&prototypes.list, data, pairs, &recipe.caption, ctx)?;
         let clusters = Some(Matched { images, texts, matching });
         Ok(Prototyped { kept, clusters, prototypes, captions, fingerprint })

@@ -23,9 +23,20 @@ const GROUND: &str = "\x1b]11;?\x1b\\";
 /// If the terminal is gone.
 pub fn question(pixels: bool) -> io::Result<()> {
     let mut out = io::stdout();
-    let (kitty, size) = if pixels { (kitty::QUESTION, "\x1b[16t\x1b[14t") } else { ("", "") };
+    let (kitty, size) = match pixels {
+        true if passes() => (kitty::through_tmux(kitty::QUESTION), "\x1b[16t\x1b[14t"),
+        true => (kitty::QUESTION.to_owned(), "\x1b[16t\x1b[14t"),
+        false => (String::new(), ""),
+    };
     write!(out, "{kitty}{GROUND}{size}\x1b[c")?;
     out.flush()
+}
+
+/// Whether this runs inside a tmux that passes codes on to the terminal around it. It is never told to.
+fn passes() -> bool {
+    let inside = std::env::var_os("TMUX").is_some_and(|v| !v.is_empty());
+    let asked = || std::process::Command::new("tmux").args(["show-options", "-Apv", "allow-passthrough"]).output();
+    inside && asked().is_ok_and(|told| told.stdout.starts_with(b"on") || told.stdout.starts_with(b"all"))
 }
 
 /// What comes from the terminal until it has answered, somebody types, or `most` is over. Nobody else may be reading.

@@ -70,7 +70,7 @@ fn whole(canvas: &mut Canvas, area: Rect, state: &State) {
 /// What CLIP says of a picture.
 fn fit(state: &State, key: &crate::fingerprint::Fingerprint) -> Option<String> {
     let [prototype, caption] = state.fits.get(key)?;
-    Some(format!("CLIP: {prototype:.3} to the prototype, {caption:.3} to the caption"))
+    Some(format!("CLIP: {prototype:.3} to prototype, {caption:.3} to caption"))
 }
 
 fn grid(canvas: &mut Canvas, area: Rect, state: &State, across: usize) {

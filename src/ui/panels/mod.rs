@@ -1,6 +1,7 @@
 //! One file per pane; each draws the state and changes nothing.
 
 pub mod captions;
+pub mod compared;
 pub mod data;
 pub mod gallery;
 pub mod log;

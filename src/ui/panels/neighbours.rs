@@ -10,9 +10,11 @@ use ratatui::layout::Rect;
 pub fn draw(canvas: &mut Canvas, area: Rect, state: &State, proto: &Proto) {
     let theme = *canvas.theme;
     canvas.title(area, "Nearest real pairs", &format!("mean of {}", proto.support));
-    let height = (area.height.saturating_sub(1) * 3 / 5).min(area.width / 6).min(9);
+    // Smaller than three lines nothing is to be seen.
+    let height =
+        Some((area.height.saturating_sub(1) * 3 / 5).min(area.width / 6).min(9)).filter(|h| *h > 2).unwrap_or(0);
     let (width, gap) = (height * 2, 2);
-    let fits = usize::from((area.width + gap) / (width + gap).max(1)).min(6);
+    let fits = if height == 0 { 0 } else { usize::from((area.width + gap) / (width + gap).max(1)).min(6) };
     for (near, i) in proto.nearest.iter().take(fits).zip(0u16..) {
         let image = state.rows.image_of.get(near.row as usize);
         let picture = image.and_then(|i| state.real.get(i)).and_then(|p| p.as_ref().ok());

@@ -64,14 +64,13 @@ fn number(canvas: &mut Canvas, area: Rect, state: &State) {
     }
     if state.behind && state.protos.is_some() {
         let running = state.latest(|w| matches!(w, Work::Prototypes(_))).is_some_and(|j| j.is_alive());
-        let words = if running && state.glimpse {
-            "a first look; the clustering goes on"
-        } else if running {
-            "clustering: the list below is the old one"
-        } else {
-            "clustering did not finish: the list below is the old one"
+        let words = match (running, state.glimpse, state.looked_at) {
+            (true, true, Some(n)) => format!("a first look, at {} pairs; the clustering goes on", count(n)),
+            (true, true, None) => "a first look; the clustering goes on".to_owned(),
+            (true, false, _) => "clustering: the list below is the old one".to_owned(),
+            (false, ..) => "clustering did not finish: the list below is the old one".to_owned(),
         };
-        canvas.put(area.x + 18, area.y + 1, area.width.saturating_sub(18), words, theme.warn);
+        canvas.put(area.x + 18, area.y + 1, area.width.saturating_sub(18), &words, theme.warn);
     }
 }
 

@@ -37,7 +37,7 @@ impl Loop {
 
     /// A SLURM script that carries out `lines` in this session, on the machine where it is queued.
     pub(super) fn sbatch(&mut self, path: &Path, lines: &[String]) -> Result<()> {
-        let text = script(self.session.journal(), &self.again, lines);
+        let text = script(self.session.journal(), self.session.flags(), lines);
         let written = write_atomic(path, text.as_bytes());
         self.wrote(path, written)
     }

@@ -31,10 +31,10 @@ pub struct Options {
     pub pixels: Wish,
     /// ASCII only.
     pub ascii: bool,
+    /// Command lines that are carried out once the session stands.
+    pub todo: Vec<String>,
     /// Somebody who is new is shown around, once.
     pub tour: bool,
-    /// Flags that a further process needs to go on with the session.
-    pub again: Vec<String>,
 }
 
 impl Options {

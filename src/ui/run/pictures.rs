@@ -1,6 +1,6 @@
 //! The loop's part in pictures: what the terminal knows is asked, and pixels are made beside the loop.
 
-use super::{ANSWER, Loop};
+use super::{ANSWER, FRAME, Loop};
 use crate::{
     app::Event,
     error::{Error, Result},
@@ -46,9 +46,9 @@ impl Loop {
 
     /// Shows pictures as agreed, and takes up the keys.
     fn settled(&mut self, agreed: Agreed) -> Result<()> {
-        let Agreed { protocol, why, typed, cell, light } = agreed;
+        let Agreed { protocol, through, why, typed, cell, light } = agreed;
         self.stand_on(light);
-        self.overlay.speak(protocol, cell);
+        self.overlay.speak(protocol, through, cell);
         if why != self.state.shown_as {
             self.apply(Event::Pictures(why))?;
         }
@@ -72,8 +72,9 @@ impl Loop {
     /// A terminal that was slow to answer is believed all the same.
     pub(super) fn upgrade(&mut self) -> Result<()> {
         if self.pixels == Wish::Auto && self.overlay.protocol().is_none() {
-            self.overlay.speak(Some(Protocol::Kitty), None);
-            self.apply(Event::Pictures(image::KITTY.into()))?;
+            let through = std::env::var_os("TMUX").is_some_and(|v| !v.is_empty());
+            self.overlay.speak(Some(Protocol::Kitty), through, None);
+            self.apply(Event::Pictures(if through { image::THROUGH } else { image::KITTY }.into()))?;
             self.changed(ANSWER);
         }
         Ok(())
@@ -91,7 +92,10 @@ impl Loop {
     }
 
     pub(super) fn show(&mut self, ready: Ready) -> Result<()> {
-        terminal::synchronised(|| self.overlay.show(ready))
+        terminal::synchronised(|| self.overlay.show(ready))?;
+        // No cell beneath it is drawn any more, or its letters are.
+        self.changed(FRAME);
+        Ok(())
     }
 }
 

@@ -6,7 +6,9 @@ use tokio::signal::unix;
 /// The signals that the loop answers to.
 pub(super) struct Signals {
     /// From outside: the program is to end.
-    pub(super) end: [unix::Signal; 4],
+    pub(super) end: [unix::Signal; 3],
+    /// The link dropped.
+    pub(super) hangup: unix::Signal,
     /// From outside: it is to stop for a while.
     pub(super) stop: unix::Signal,
     /// It goes on.
@@ -19,12 +21,8 @@ impl Signals {
         let signal = |kind| unix::signal(kind).map_err(Error::io("signals"));
         let own = |signal: rustix::process::Signal| Kind::from_raw(signal.as_raw());
         Ok(Self {
-            end: [
-                signal(Kind::terminate())?,
-                signal(Kind::hangup())?,
-                signal(Kind::interrupt())?,
-                signal(Kind::quit())?,
-            ],
+            end: [signal(Kind::terminate())?, signal(Kind::interrupt())?, signal(Kind::quit())?],
+            hangup: signal(Kind::hangup())?,
             stop: signal(own(rustix::process::Signal::TSTP))?,
             woken: signal(own(rustix::process::Signal::CONT))?,
         })

@@ -91,7 +91,8 @@ fn summary(canvas: &mut Canvas, area: Rect, state: &State) {
         match state.measured.as_ref().and_then(|m| m.noise.as_ref()) {
             Some(noise) => {
                 let (share, upper, left) = (noise.share * 100.0, noise.upper * 100.0, noise.expected.round() as usize);
-                ("mismatched", format!("{share:.1} %, at most {upper:.1} %; {} stay", count(left)))
+                let stay = if area.width > 46 { format!("; {} stay", count(left)) } else { String::new() };
+                ("mismatched", format!("{share:.1} %, at most {upper:.1} %{stay}"))
             }
             None => ("doubtful pairs", format!("{:.1} % by mixture", s.doubtful * 100.0)),
         },

@@ -45,9 +45,12 @@ pub fn slider(canvas: &mut Canvas, area: Rect, state: &State, measured: &Measure
     canvas.slider(area.x + 12, area.y, area.width.saturating_sub(12), state.draft.config.prune.ratio, to);
     let proposed = measured.noise.as_ref().is_some_and(|n| n.proposed == state.draft.config.prune.ratio);
     let (what, by) = if proposed { ("", " by trust") } else { (" pairs", "") };
-    let words = format!("{} of {}{what} stay ({}){by}", count(kept), count(all), percent(kept, all));
+    let (kept_of, share) = (format!("{} of {}{what} stay", count(kept), count(all)), percent(kept, all));
     let indent = if area.width > 48 { 12 } else { 0 };
-    canvas.put(area.x + indent, area.y + 1, area.width - indent, &words, theme.dim);
+    let room = area.width - indent;
+    let said = [format!("{kept_of} ({share}){by}"), format!("{kept_of}{by}")];
+    let words = said.iter().find(|w| crate::ui::text::columns(w) <= usize::from(room)).unwrap_or(&kept_of);
+    canvas.put(area.x + indent, area.y + 1, room, words, theme.dim);
 }
 
 /// Bars of the counts of scores between `ends`, a column each: those left of the cut in the signal colour. Behind them the

@@ -2,6 +2,7 @@
 
 use crate::{
     app::{Outcome, State, Status, Usage, duration},
+    fsio::printable,
     ui::canvas::Canvas,
 };
 use ratatui::layout::Rect;
@@ -10,10 +11,17 @@ use ratatui::layout::Rect;
 pub fn draw(canvas: &mut Canvas, area: Rect, state: &State) {
     let theme = *canvas.theme;
     canvas.title(area, "Jobs", &remark(state));
+    let there = state.elsewhere.iter().flat_map(|there| &there.jobs);
+    let mut y = area.y + 1;
+    for (job, line) in there.zip(y..area.bottom()) {
+        canvas.put(area.x, line, area.width.saturating_sub(14), &printable(job), theme.text);
+        canvas.right(area.right().saturating_sub(13), line, 13, "elsewhere", theme.accent);
+        y = line + 1;
+    }
     let selected = state.selected_job();
     let alive = state.jobs.iter().filter(|j| j.is_alive());
     let over = state.jobs.iter().rev().filter(|j| !j.is_alive());
-    for (y, job) in (area.y + 1..area.bottom()).zip(alive.chain(over)) {
+    for (y, job) in (y..area.bottom()).zip(alive.chain(over)) {
         let passed = |to: u64| duration(to.saturating_sub(job.times.0));
         let (words, style) = match &job.status {
             Status::Queued => ("waiting".to_owned(), theme.dim),

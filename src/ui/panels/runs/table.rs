@@ -142,7 +142,8 @@ fn head(canvas: &mut Canvas, area: Rect, state: &State, i: usize) {
         (false, false) => ("yardstick", theme.dim),
     };
     let pinned = state.reading.pinned == Some(i);
-    canvas.put(area.x, area.y, 1, badge(canvas, false, pinned), theme.accent);
+    let marked = state.reading.marked.contains(&Some(i));
+    canvas.put(area.x, area.y, 1, badge(canvas, marked, pinned), theme.accent);
     let pieces = [
         (name.as_str(), theme.strong),
         ("  ", theme.text),
@@ -154,7 +155,7 @@ fn head(canvas: &mut Canvas, area: Rect, state: &State, i: usize) {
         note,
         (if pinned { "  pinned" } else { "" }, theme.accent),
     ];
-    let at = if pinned { 2 } else { 0 };
+    let at = if pinned || marked { 2 } else { 0 };
     canvas.pieces(area.x + at, area.y, area.width.saturating_sub(at), &pieces);
     canvas.touch_line(area.x, area.y, area.width, Action::PickRun(i));
     if i == state.run.0 {
