@@ -54,7 +54,7 @@ fn costs(home: &Path, size: (u16, u16), answer: &'static [u8], pixels: bool) -> 
     term.sees("50 prototypes · set");
     term.press_until("4S", "all fresh");
     // CLIP looks at the pictures; nothing moves after that.
-    term.until("rest", |text| text.contains("E measures recall"));
+    term.until("rest", |text| text.contains("E measures recall") || text.contains("on its way already"));
     spent(&term, 0);
     cost(&mut term, "1");
     let all = ["4", "l", "?", "\u{1b}"].map(|keys| cost(&mut term, keys));
