@@ -196,7 +196,7 @@ fn a_link_that_drops_stops_nothing_that_was_asked_for() {
     let session = home.path().join("s.jsonl");
     let mut term = Term::start_as(home.path(), &["explore", "--session", "s.jsonl"], &[], b"");
     term.sees("4 prototypes · set");
-    term.press_until("E", "waiting");
+    term.press_until("E", "more waiting");
     term.signal("HUP");
     assert_eq!(term.left(), 0);
     assert!(term.is_restored());
