@@ -50,11 +50,16 @@ pub fn wild(million: bool) {
     let found =
         time(&format!("trust, {} x {d}", data.pairs()), || trust(&data, &TrustSettings::default(), &ctx).unwrap());
     let chosen = time("100 images by need", || by_need(&data, &found.weights, 100, 0.3, &ctx).unwrap());
-    time("100 pairs of a coreset", || coreset(&data, &found.weights, 100, &ctx).unwrap());
     let at: Vec<usize> = chosen.iter().map(|&i| i as usize).collect();
     let pictures = data.image.view().select(Axis(0), &at);
     time("their targets", || solve(pictures.view(), &data, &found.weights, &TargetSettings::default(), &ctx).unwrap());
-    if let (Some(before), Some(peak)) = (before, machine::peak()) {
-        println!("  memory besides the data, as a share of it: {:.3}", (peak - before) as f64 / held as f64);
-    }
+    let besides = |before: Option<u64>| {
+        if let (Some(before), Some(peak)) = (before, machine::peak()) {
+            println!("  memory besides the data, as a share of it: {:.3}", (peak - before) as f64 / held as f64);
+        }
+    };
+    besides(before);
+    let before = machine::reset_peak();
+    time("100 pairs of a coreset", || coreset(&data, &found.weights, 100, &ctx).unwrap());
+    besides(before);
 }
