@@ -12,7 +12,7 @@ pub enum Among {
     /// Any.
     #[default]
     All,
-    /// Those that look alike: of each scene the [`NEAR`] that share most with it.
+    /// Those that look alike: of each scene the twenty that share most with it.
     Neighbours,
 }
 
