@@ -1,33 +1,10 @@
 //! A walk through all of it in a real terminal, as somebody new would go: at the three sizes that people have.
 
-use super::pty::Term;
+use super::{pty::Term, sessions::TINY};
 use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
-
-/// Few prototypes and few steps, so that the walk is about the screen.
-const SMALL: &str = r#"
-seed = 7
-method = "pds"
-[data]
-source = "world"
-scenes = 60
-[models]
-clip = "demo"
-decoder = "demo"
-encoders = "demo"
-[cluster]
-prototypes = 4
-[synthesis]
-steps = 2
-candidates = 1
-guidance = 3.0
-[evaluation]
-encoders = ["vit"]
-runs = 1
-epochs = 3
-"#;
 
 /// The session of the walk.
 fn session(home: &Path) -> PathBuf {
@@ -77,7 +54,7 @@ fn draw_and_judge(term: &mut Term, home: &Path) {
 }
 
 fn walk(home: &Path, (width, height): (u16, u16)) {
-    let mut term = Term::start_over(SMALL, home, &[], &[], b"");
+    let mut term = Term::start_over(TINY, home, &[], &[], b"");
     term.resize(width, height);
     look_around(&mut term);
     draw_and_judge(&mut term, home);
@@ -111,7 +88,7 @@ fn attach(home: &Path, (width, height): (u16, u16)) {
     let socket = std::fs::read_dir(&live).unwrap().next().unwrap().unwrap().path();
     assert_eq!((mode(&live), mode(&socket)), (0o700, 0o600));
     let args = ["explore", "--session", session.to_str().unwrap()];
-    let mut term = Term::start_over(SMALL, home, &args, &[], b"");
+    let mut term = Term::start_over(TINY, home, &args, &[], b"");
     term.resize(width, height);
     term.sees("looking on · 4 prototypes · set");
     term.sees("elsewhere: evaluate 4 pairs");

@@ -32,7 +32,7 @@ fn load() -> (Clip, HashMap<String, Tensor>) {
 }
 
 /// Largest difference, relative to the largest number.
-fn apart(a: &Tensor, b: &Tensor) -> f32 {
+pub fn apart(a: &Tensor, b: &Tensor) -> f32 {
     assert_eq!(a.dims(), b.dims());
     let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let (a, b) = (flat(a), flat(b));

@@ -1,7 +1,10 @@
 //! Our kernels against candle-transformers' plain layers, on the same weights: any number of images and captions, drawn anew.
 #![allow(clippy::unwrap_used)]
 
-use crate::common::{checkpoint, golden};
+use crate::{
+    clip::apart,
+    common::{checkpoint, golden},
+};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::clip::{
@@ -45,12 +48,6 @@ fn oracle() -> ClipModel {
     };
     let weights = std::fs::read(golden("clip/model.safetensors")).unwrap();
     ClipModel::new(VarBuilder::from_buffered_safetensors(weights, DType::F32, &Device::Cpu).unwrap(), &config).unwrap()
-}
-
-/// Largest difference, relative to the largest number.
-fn apart(a: &Tensor, b: &Tensor) -> f32 {
-    let most = |t: &Tensor| t.abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
-    most(&(a - b).unwrap()) / most(b)
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl Workbench {
 }
 
 /// Seconds that `work` takes on `pairs` pairs, by half of the sample and by all of it.
-fn along(sample: &Embeddings, pairs: usize, mut work: impl FnMut(&Embeddings) -> Result<()>) -> Result<f64> {
+pub(super) fn along(sample: &Embeddings, pairs: usize, mut work: impl FnMut(&Embeddings) -> Result<()>) -> Result<f64> {
     let mut timed = |n: usize| {
         let rows = |x: &crate::pipeline::space::rows::Rows| x.view().slice_move(s![..n, ..]).to_owned();
         let part = Embeddings::new(rows(&sample.image), rows(&sample.text), (0..n as u32).collect())?;

@@ -7,7 +7,7 @@ pub mod cost;
 mod score;
 mod tries;
 
-use super::dry::cost::{Cost, Plan, Stage, cost, line};
+use super::dry::cost::{Cost, Plan, Stage, cost};
 use super::{Workbench, cluster_name, kept_name, matrix};
 use crate::pipeline::recipe::Recipe;
 use crate::{
@@ -31,6 +31,7 @@ use crate::{
         trust::prune::{self, PruneMethod},
     },
 };
+use choice::along;
 use image::RgbImage;
 use ndarray::{Array2, ArrayView2};
 use rand::SeedableRng;
@@ -324,16 +325,11 @@ impl Workbench {
         let pairs = self.dataset.train.pairs.len();
         let sample = self.sample(&known, 2 * SAMPLE)?;
         self.plan_judging(settings, &known, &sample, plan, ctx)?;
-        let timed = |n: usize| {
-            let half = Embeddings::new(
-                sample.image.view().slice(ndarray::s![..n, ..]).to_owned(),
-                sample.text.view().slice(ndarray::s![..n, ..]).to_owned(),
-                (0..n as u32).collect(),
-            )?;
-            let kept = prune::prune(&half, settings, ctx)?;
-            Ok((n, cost(|| stats(&half, &kept, &StatsSettings::default(), ctx))?.1.seconds))
+        let measure = |part: &Embeddings| {
+            let kept = prune::prune(part, settings, ctx)?;
+            stats(part, &kept, &StatsSettings::default(), ctx).map(drop)
         };
-        let seconds = line(timed(sample.pairs().div_ceil(2))?, timed(sample.pairs())?, pairs);
+        let seconds = along(&sample, pairs, measure)?;
         plan.add(Stage::new("stats", (pairs, "pairs"), false).costs(seconds, self.held(&known), 0));
         Ok(())
     }
