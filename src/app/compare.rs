@@ -4,7 +4,6 @@ use super::{
     action::Pane,
     decision::Decision,
     event::{Effect, Entry, Side, Work},
-    focus::Drill,
     model::{Compared, Score},
     state::State,
 };
@@ -80,10 +79,13 @@ impl State {
         };
     }
 
-    /// Shows two sets side by side.
+    /// Shows two sets side by side: at once to who is among the runs, to others when they come there.
     pub(super) fn take_compared(&mut self, compared: Arc<Compared>) {
-        self.show(Pane::Runs);
-        (self.compared, self.focus.drill, self.focus.member) = (Some(compared), Drill::Whole, Default::default());
+        (self.compared, self.compared_unseen, self.focus.member) = (Some(compared), true, Default::default());
+        match self.pane {
+            Pane::Runs => self.show(Pane::Runs),
+            _ => self.tell("two sets lie side by side in Runs"),
+        }
     }
 
     /// What is laid side by side, while it has the pane.

@@ -148,6 +148,8 @@ pub struct State {
     pub elsewhere: Option<Elsewhere>,
     /// Two sets side by side.
     pub compared: Option<Arc<Compared>>,
+    /// They came while another pane was looked at: the runs pane opens with them.
+    pub compared_unseen: bool,
     /// Every decision, and those taken back or brought back again, as the journal has them.
     pub(super) decided: Vec<Entry>,
     /// Command lines that wait until nothing is at work.

@@ -145,6 +145,9 @@ impl State {
 
     pub(super) fn show(&mut self, pane: Pane) {
         (self.pane, self.inside, self.zoom, self.focus.drill) = (pane, false, false, Drill::List);
+        if pane == Pane::Runs && std::mem::take(&mut self.compared_unseen) {
+            self.focus.drill = Drill::Whole;
+        }
         if self.found.is_some() {
             self.refresh();
         }

@@ -43,6 +43,19 @@ fn a_judged_set_is_laid_beside_what_the_decisions_came_to_since() {
 }
 
 #[test]
+fn a_comparison_takes_nobody_away_from_another_pane() {
+    let mut state = judged();
+    let (id, _) = asked(&keys(&mut state, "3 i ! Enter 5 k k =")).unwrap();
+    keys(&mut state, "2");
+    news(&mut state, id, News::Compared(Arc::new(compared())));
+    assert!(state.pane == Pane::Prototypes && said(&state).contains("side by side"), "{}", said(&state));
+    keys(&mut state, "5");
+    assert!(state.comparison().is_some(), "it is the first thing seen there");
+    keys(&mut state, "Esc 2 5");
+    assert!(state.comparison().is_none(), "and only once");
+}
+
+#[test]
 fn two_marked_lines_are_compared_whichever_is_selected_and_a_third_mark_takes_the_first_ones_place() {
     let mut state = judged();
     keys(&mut state, "g Space j Space");
