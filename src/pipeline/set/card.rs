@@ -153,6 +153,10 @@ fn loading(manifest: &Value, pairs: usize) -> String {
              --batch-size {batch}\n```\n"
         );
     }
+    if has("datacomp/uids.npy") {
+        text += "\nThe same pictures out of [DataComp](https://github.com/mlfoundations/datacomp)'s shards (`SHARDS`):\n\n\
+                 ```sh\npython resharder.py -i SHARDS -o SUBSET -s datacomp/uids.npy\n```\n";
+    }
     if !["webdataset/00000.tar", "parquet/00000.parquet", "open_clip/pairs.csv"].into_iter().any(has) {
         text +=
             "\nFor webdataset, parquet and open_clip: `protostill distill --format webdataset,parquet,open_clip`.\n";
@@ -268,6 +272,10 @@ mod tests {
         {
             assert!(text.contains(part), "{part} in {text}");
         }
+        assert!(!text.contains("resharder.py"));
+        let mut chosen = manifest();
+        chosen["files"]["datacomp/uids.npy"] = json!("");
+        assert!(card(&chosen, &["one"], None).contains("-s datacomp/uids.npy"));
         assert!(!text.contains("## Recall") && !text.contains("open_clip_train") && !text.contains("2602.19756"));
         let mut named = manifest();
         named["config"]["data"]["licence"] = json!("cc-by-4.0");
