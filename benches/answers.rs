@@ -134,7 +134,7 @@ fn inside(home: &Path) {
     program.press("2");
     let times = program.presses(&["+", "j", "+", "k", "+"], |s| s.draft.config.cluster.prototypes < 120);
     report("inside, moving the slider while it clusters", times);
-    program.until(|s| !s.behind);
+    program.until(|s| !s.behind && !s.is_busy());
     for key in ["4", "S"] {
         program.press(key);
     }
@@ -147,17 +147,11 @@ fn through_a_terminal(home: &Path) {
     let first = term.until("protostill");
     println!("{:<44} {:10.1} ms", "first frame", first.as_secs_f64() * 1e3);
     // Each press is answered by a pane that cannot be mistaken.
-    let panes = [("6", "embed the data:"), ("2", "kept pairs"), ("5", "Jobs")];
-    term.until("pairs stay");
+    let panes = [("6", "embed the data:"), ("2", "support  tight"), ("5", "Training ")];
+    term.until("stay (");
     term.until("· set");
-    term.press("2", "prototypes ");
-    let slider: Vec<Duration> = (0..8)
-        .map(|i| {
-            let time = term.press("+", "a first look");
-            term.press("k", &format!("{} prototypes · set", 51 + i));
-            time
-        })
-        .collect();
+    term.press("2", "support  tight");
+    let slider = (51..71).map(|n| term.press("+", &format!("{n} prototypes · set"))).collect();
     report("terminal, slider to new prototypes", slider);
     report("terminal, at rest", panes_in_turn(&mut term, &panes));
     term.rest();

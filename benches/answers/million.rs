@@ -48,10 +48,10 @@ pub fn million(home: &Path) {
     let data = data.to_str().unwrap();
     let mut term = Terminal::start(home, SIZE, &["explore", "--data", data, "--set", &method]);
     println!("{:<44} {:10.1} ms", "first frame", term.until("protostill").as_secs_f64() * 1e3);
-    println!("{:<44} {:10.1} s", "all pairs judged", term.until("pairs stay").as_secs_f64());
+    println!("{:<44} {:10.1} s", "all pairs judged", term.until("stay (").as_secs_f64());
     println!("{:<44} {:10.1} s", "prototypes", term.until("· set").as_secs_f64());
-    let panes = [("6", "embed the data:"), ("2", "kept images"), ("5", "Jobs")];
-    term.press("2", "prototypes ");
+    let panes = [("6", "embed the data:"), ("2", "support  tight"), ("5", "Training ")];
+    term.press("2", "support  tight");
     let looks = (0..5).map(|_| {
         let time = term.press("+", "a first look, at");
         term.press("-", "· set");
@@ -60,7 +60,7 @@ pub fn million(home: &Path) {
     report("terminal, slider to new prototypes", looks.collect());
     report("terminal, panes at rest", panes_in_turn(&mut term, &panes));
     term.rest();
-    term.press("2", "kept images");
+    term.press("2", "support  tight");
     term.keys.write_all(b"+").unwrap();
     report("terminal, panes while it clusters", panes_in_turn(&mut term, &panes));
     term.leave();

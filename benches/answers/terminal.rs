@@ -51,18 +51,19 @@ impl Terminal {
 
     /// Waits until words are on screen; the time since the program was started.
     pub fn until(&mut self, words: &str) -> Duration {
-        loop {
-            let Ok((at, bytes)) = self.frames.recv_timeout(Duration::from_secs(900)) else {
+        let mut at = Instant::now();
+        // What is there already brings no frame any more.
+        while !self.screen.screen().contents().contains(words) {
+            let Ok((came, bytes)) = self.frames.recv_timeout(Duration::from_secs(300)) else {
                 panic!("waited for {words}:\n{}", self.screen.screen().contents());
             };
             if bytes.windows(3).any(|w| w == b"\x1b[c") {
                 self.keys.write_all(b"\x1b[?62c").unwrap();
             }
             self.screen.process(&bytes);
-            if self.screen.screen().contents().contains(words) {
-                return at - self.started;
-            }
+            at = came;
         }
+        at - self.started
     }
 
     /// Time from a key to the words that answer it.
