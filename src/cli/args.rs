@@ -7,9 +7,18 @@ mod explore;
 pub use explore::*;
 
 use super::flags::{Judging, Making, Pairs, change, layouts};
-use crate::{data::world::Swapped, pipeline::setting::Change};
+use crate::{
+    config::Config,
+    data::world::Swapped,
+    error::Result,
+    pipeline::{engine::Engine, setting::Change},
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::{
+    fmt::{self, Debug},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Distil an image-text dataset into a few synthetic pairs that still teach a retrieval model.
 ///
@@ -69,6 +78,22 @@ pub struct Global {
     /// How the data set lies on disk, where that is not to be found out
     #[arg(long = "as", global = true, value_name = "LAYOUT", value_parser = layouts())]
     pub layout: Option<String>,
+    /// Opens what stages are spread over; none for this process alone.
+    #[arg(skip)]
+    pub engine: Option<OpenEngine>,
+}
+
+/// Opens an engine whose workers find this data set, these checkpoints and this store.
+type EngineOf = dyn Fn(&Config, &Path) -> Result<Arc<dyn Engine>> + Send + Sync;
+
+/// Opens an engine for settings and the folder of a store.
+#[derive(Clone)]
+pub struct OpenEngine(pub Arc<EngineOf>);
+
+impl Debug for OpenEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OpenEngine")
+    }
 }
 
 /// How progress is shown.

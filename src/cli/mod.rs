@@ -89,13 +89,20 @@ fn no_explorer() -> Error {
 
 /// What the explorer needs of the command line: settings, and what opens the data set when it is wanted.
 pub fn parts(global: &Global) -> Result<(Config, impl Fn(&Config, &Ctx) -> Result<Workbench> + Send + Sync + 'static)> {
-    threads(global.threads)?;
-    memory(global.memory)?;
     // Refused before the screen is taken.
-    Backend::open(&global.device, &global.precision)?;
-    let mut config = settings(global)?.checked()?;
+    prepare(global)?;
+    // A session may be reopened from another folder.
+    let config = anywhere(settings(global)?.checked()?)?;
+    let global = global.clone();
+    Ok((config, move |config: &Config, ctx: &Ctx| workbench(&global, config, Needs::ALL, ctx)))
+}
+
+/// The same data set, named so that it is found from every folder.
+///
+/// # Errors
+/// [`Error::Io`] if it is not there.
+pub fn anywhere(mut config: Config) -> Result<Config> {
     if config.data.source != "world" {
-        // A session may be reopened from another folder.
         let folder = Path::new(&config.data.source);
         let whole = match data::formats::webdataset::is_pattern(folder) && !folder.exists() {
             true => std::path::absolute(folder),
@@ -104,8 +111,7 @@ pub fn parts(global: &Global) -> Result<(Config, impl Fn(&Config, &Ctx) -> Resul
         };
         config.data.source = whole.map_err(Error::io(folder))?.display().to_string();
     }
-    let global = global.clone();
-    Ok((config, move |config: &Config, ctx: &Ctx| workbench(&global, config, Needs::ALL, ctx)))
+    Ok(config)
 }
 
 /// A context that shows progress as the command line asks.
@@ -174,11 +180,35 @@ fn assemble(global: &Global, config: &Config, needs: Needs, store: Store, ctx: O
     };
     let mut data = dataset(config, ctx)?;
     content::name(&mut data, &store, ctx)?;
-    let bench = Workbench::new(data, checkpoints, store, backend);
-    Ok(match memory(global.memory)? {
+    // Who only looks has nothing done by others either.
+    let engine = global.engine.as_ref().filter(|_| ctx.is_some());
+    let engine = engine.map(|open| (open.0)(config, store.dir())).transpose()?;
+    let mut bench = Workbench::new(data, checkpoints, store, backend);
+    if let Some(bytes) = memory(global.memory)? {
+        bench = bench.within(bytes);
+    }
+    Ok(match engine {
+        Some(engine) => bench.on(engine),
         None => bench,
-        Some(bytes) => bench.within(bytes),
     })
+}
+
+/// What a worker of an engine carries tasks out with: the decoder is asked for where they draw.
+///
+/// # Errors
+/// As for a command with these settings.
+pub fn worker(global: &Global, config: &Config, draws: bool, ctx: &Ctx) -> Result<Workbench> {
+    workbench(global, config, Needs { decoder: draws, encoders: false }, ctx)
+}
+
+/// Prepares the process for [`worker`]s: threads, memory.
+///
+/// # Errors
+/// [`Error::Setting`] naming the flag.
+pub fn prepare(global: &Global) -> Result<()> {
+    threads(global.threads)?;
+    memory(global.memory)?;
+    Backend::open(&global.device, &global.precision).map(drop)
 }
 
 /// Bytes of memory to use, if that was said, for pictures too.

@@ -3,6 +3,7 @@
 pub mod cluster;
 mod ctx;
 pub mod draw;
+pub mod engine;
 pub mod methods;
 pub mod prototypes;
 pub mod recipe;

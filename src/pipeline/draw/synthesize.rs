@@ -60,7 +60,7 @@ impl Default for Settings {
 }
 
 /// One image to draw.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The image prototype, as wide as the decoder's embeddings; not normalised.
     pub image: Vec<f32>,

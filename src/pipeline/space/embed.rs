@@ -23,9 +23,28 @@ pub(in crate::pipeline) const TEXTS: usize = 64;
 /// Batches of a part: what an end in the middle costs.
 const PART: usize = 16;
 
+/// What is embedded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Images.
+    Images,
+    /// Captions.
+    Captions,
+}
+
+impl Side {
+    /// In the names of artefacts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Images => "images",
+            Self::Captions => "captions",
+        }
+    }
+}
+
 /// Gives the features of a part of the rows: side and number of the part, and what makes them, `[rows, d]`. It may keep them, and
 /// give those that were kept before instead.
-pub type Parts<'a> = &'a dyn Fn(&'static str, usize, &mut dyn FnMut() -> Result<Array2<f32>>) -> Result<Array2<f32>>;
+pub type Parts<'a> = &'a dyn Fn(Side, usize, &mut dyn FnMut() -> Result<Array2<f32>>) -> Result<Array2<f32>>;
 
 /// Keeps nothing.
 pub const UNKEPT: Parts<'static> = &|_, _, make| make();
@@ -84,7 +103,7 @@ fn image_parts(images: &[ImageSource], clip: &Clip, parts: Parts, ctx: &Ctx) -> 
             tell_images(new, features, ctx)?;
             ctx.step("embed images", features.nrows(), images.len())
         };
-        features.part(("images", index, part.len()), parts, &mut told, &mut |features, told| {
+        features.part((Side::Images, index, part.len()), parts, &mut told, &mut |features, told| {
             encode_images(part, clip, &mut |new| features.extend(new, told))
         })?;
     }
@@ -110,7 +129,7 @@ impl Features {
     /// Adds a part, of so many rows, that `make` extends the features by, or that was kept.
     fn part(
         &mut self,
-        (side, index, rows): (&'static str, usize, usize),
+        (side, index, rows): (Side, usize, usize),
         parts: Parts,
         told: &mut Came,
         make: &mut dyn FnMut(&mut Self, &mut Came) -> Result<()>,
@@ -196,17 +215,73 @@ pub fn embed_captions(captions: &[&str], clip: &Clip, ctx: &Ctx) -> Result<Array
 /// What is told after each batch: the rows of every caption in it, and the features of all captions so far.
 type Told<'a> = dyn FnMut(&[Vec<usize>], ArrayView2<f32>) -> Result<()> + 'a;
 
+/// Distinct captions in the order in which they are encoded: shortest first.
+pub struct Order {
+    /// Their tokens.
+    ids: Vec<Vec<u32>>,
+    /// The rows of each.
+    rows: Vec<Vec<usize>>,
+}
+
+impl Order {
+    fn new(captions: &[&str], clip: &Clip) -> Result<Self> {
+        let mut rows_of: HashMap<&str, Vec<usize>> = HashMap::new();
+        captions.iter().enumerate().for_each(|(row, caption)| rows_of.entry(caption).or_default().push(row));
+        let mut unique: Vec<(&str, Vec<usize>)> = rows_of.into_iter().collect();
+        unique.sort_by_key(|(_, rows)| rows[0]);
+        let ids = unique.par_iter().map(|(caption, _)| clip.tokenizer().ids(caption)).collect::<Result<Vec<_>>>()?;
+        let mut all: Vec<(Vec<u32>, Vec<usize>)> = ids.into_iter().zip(unique.into_iter().map(|u| u.1)).collect();
+        all.sort_by_key(|(ids, _)| ids.len());
+        let (ids, rows) = all.into_iter().unzip();
+        Ok(Self { ids, rows })
+    }
+}
+
+/// In which order the captions of `split` are encoded.
+///
+/// # Errors
+/// The tokenizer's.
+pub fn order(split: &Split, clip: &Clip) -> Result<Order> {
+    let texts = split.texts();
+    Order::new(&texts.iter().map(AsRef::as_ref).collect::<Vec<_>>(), clip)
+}
+
+/// How many parts the images of `split` have, and its captions.
+pub fn parts(split: &Split, order: &Order) -> [usize; 2] {
+    [split.images.len().div_ceil(PART * IMAGES), order.ids.len().div_ceil(PART * TEXTS)]
+}
+
+/// Features of a part, as [`embed`] has them made.
+///
+/// # Errors
+/// As [`embed`]; [`Error::Shape`] if there is no such part.
+pub fn part(split: &Split, order: &Order, clip: &Clip, (side, index): (Side, usize), ctx: &Ctx) -> Result<Array2<f32>> {
+    let none = || vectors::shape("parts to embed", format!("more than {index}"), format!("{:?}", parts(split, order)));
+    match side {
+        Side::Images => {
+            let images = split.images.chunks(PART * IMAGES).nth(index).ok_or_else(none)?;
+            embed_images(images, clip, ctx)
+        }
+        Side::Captions => {
+            let (mut values, part) = (Vec::new(), order.ids.chunks(PART * TEXTS).nth(index).ok_or_else(none)?);
+            encode_part(part, clip, &mut |features| {
+                values.extend(features);
+                ctx.check()
+            })?;
+            to_rows("text features", values, clip.width())
+        }
+    }
+}
+
+/// Gives the features of each batch of captions.
+fn encode_part(part: &[Vec<u32>], clip: &Clip, give: &mut dyn FnMut(Vec<f32>) -> Result<()>) -> Result<()> {
+    part.chunks(TEXTS).try_for_each(|batch| give(flat(&clip.encode_texts(batch)?)?))
+}
+
 /// As [`embed_captions`], shortest captions first. The features are held once, whatever is equal.
 fn encode_captions(captions: &[&str], clip: &Clip, parts: Parts, ctx: &Ctx, told: &mut Told) -> Result<Array2<f32>> {
-    let mut rows_of: HashMap<&str, Vec<usize>> = HashMap::new();
-    captions.iter().enumerate().for_each(|(row, caption)| rows_of.entry(caption).or_default().push(row));
-    let mut unique: Vec<(&str, Vec<usize>)> = rows_of.into_iter().collect();
-    unique.sort_by_key(|(_, rows)| rows[0]);
-    ctx.step("embed captions", 0, unique.len())?;
-    let ids = unique.par_iter().map(|(caption, _)| clip.tokenizer().ids(caption)).collect::<Result<Vec<_>>>()?;
-    let mut order: Vec<usize> = (0..ids.len()).collect();
-    order.sort_by_key(|i| ids[*i].len());
-    let rows: Vec<Vec<usize>> = order.iter().map(|i| std::mem::take(&mut unique[*i].1)).collect();
+    let Order { ids, rows } = Order::new(captions, clip)?;
+    ctx.step("embed captions", 0, ids.len())?;
     let width = clip.width();
     let mut features = Features { width, values: Vec::with_capacity(captions.len() * width) };
     let mut came = |new: usize, features: ArrayView2<f32>| {
@@ -214,12 +289,9 @@ fn encode_captions(captions: &[&str], clip: &Clip, parts: Parts, ctx: &Ctx, told
         told(&rows[now - new..now], features)?;
         ctx.step("embed captions", now, ids.len())
     };
-    for (index, part) in order.chunks(PART * TEXTS).enumerate() {
-        features.part(("captions", index, part.len()), parts, &mut came, &mut |features, came| {
-            part.chunks(TEXTS).try_for_each(|batch| {
-                let tokens: Vec<Vec<u32>> = batch.iter().map(|i| ids[*i].clone()).collect();
-                features.extend(flat(&clip.encode_texts(&tokens)?)?, came)
-            })
+    for (index, part) in ids.chunks(PART * TEXTS).enumerate() {
+        features.part((Side::Captions, index, part.len()), parts, &mut came, &mut |features, came| {
+            encode_part(part, clip, &mut |new| features.extend(new, came))
         })?;
     }
     let mut features = features.values;
@@ -319,11 +391,11 @@ mod tests {
     fn parts_that_were_kept_before_an_end_are_not_made_again_and_change_no_bit() {
         let data = dataset(&WorldSpec::new(600, 0.0, 8)).unwrap();
         let clip = Clip::load(&demo::clip(), DType::F32, &Device::Cpu).unwrap();
-        let kept: Mutex<HashMap<(&str, usize), Array2<f32>>> = Mutex::default();
+        let kept: Mutex<HashMap<(Side, usize), Array2<f32>>> = Mutex::default();
         let made = Mutex::new(Vec::new());
         let run = |most: usize| {
             made.lock().unwrap().clear();
-            let part = |side: &'static str, index: usize, make: &mut dyn FnMut() -> Result<Array2<f32>>| {
+            let part = |side: Side, index: usize, make: &mut dyn FnMut() -> Result<Array2<f32>>| {
                 if let Some(found) = kept.lock().unwrap().get(&(side, index)) {
                     return Ok(found.clone());
                 }
@@ -338,11 +410,18 @@ mod tests {
             embed(&data.train, &clip, &part, &Ctx::quiet())
         };
         assert!(matches!(run(3), Err(Error::Cancelled)));
-        assert_eq!(*made.lock().unwrap(), [("images", 0), ("images", 1), ("captions", 0)]);
+        assert_eq!(*made.lock().unwrap(), [(Side::Images, 0), (Side::Images, 1), (Side::Captions, 0)]);
         let found = run(9).unwrap();
-        assert!(made.lock().unwrap().iter().all(|part| part.0 == "captions" && part.1 > 0));
+        assert!(made.lock().unwrap().iter().all(|part| part.0 == Side::Captions && part.1 > 0));
         assert_eq!(found.fingerprint, embed(&data.train, &clip, UNKEPT, &Ctx::quiet()).unwrap().fingerprint);
-        let wrong = |_: &'static str, _: usize, _: &mut dyn FnMut() -> Result<Array2<f32>>| Ok(Array2::zeros((3, 128)));
+        // Made one by one, as others make them.
+        let order = order(&data.train, &clip).unwrap();
+        assert_eq!(parts(&data.train, &order), [2, kept.lock().unwrap().len() - 2]);
+        for (&(side, index), rows) in kept.lock().unwrap().iter() {
+            assert_eq!(part(&data.train, &order, &clip, (side, index), &Ctx::quiet()).unwrap(), rows);
+        }
+        assert!(part(&data.train, &order, &clip, (Side::Images, 2), &Ctx::quiet()).is_err());
+        let wrong = |_: Side, _: usize, _: &mut dyn FnMut() -> Result<Array2<f32>>| Ok(Array2::zeros((3, 128)));
         assert!(embed(&data.train, &clip, &wrong, &Ctx::quiet()).unwrap_err().to_string().contains("512 of 128"));
     }
 }

@@ -1,6 +1,6 @@
 //! Making distilled pairs: prototypes decoded, or real pairs chosen.
 
-use super::{Prototyped, Workbench, once::lock};
+use super::{Prototyped, Workbench, once::lock, tasks::part_name};
 use crate::pipeline::recipe::Recipe;
 use crate::{
     data::Pair,
@@ -65,9 +65,10 @@ impl Workbench {
         let name = self.embedding_name(&clip);
         let made = Mutex::new(Vec::new());
         let mut arrays = self.staged("embed", &name, || {
+            self.embed_elsewhere(&clip, &name, ctx)?;
             let part = |side, index, make: &mut dyn FnMut() -> Result<Array2<f32>>| {
-                let part = Fingerprint::of_stage("embed part", &(side, index), &[&name]);
-                let found = self.part(&part, make);
+                let part = part_name(side, index, &name);
+                let found = self.part(&part, make, ctx);
                 lock(&made).push(part);
                 found
             };
@@ -83,8 +84,15 @@ impl Workbench {
         Ok((Embeddings::new(image, text, image_of)?, name))
     }
 
-    /// Features of a part of the rows, from the store or made; kept there if they took long enough that it is worth it.
-    fn part(&self, name: &Fingerprint, make: &mut dyn FnMut() -> Result<Array2<f32>>) -> Result<Array2<f32>> {
+    /// Features of a part of the rows, from the store or made; kept there if they took long enough that it is worth it. Of
+    /// several processes one makes it and the others wait.
+    fn part(
+        &self,
+        name: &Fingerprint,
+        make: &mut dyn FnMut() -> Result<Array2<f32>>,
+        ctx: &Ctx,
+    ) -> Result<Array2<f32>> {
+        let _alone = self.store.alone(name, ctx)?;
         if let Some((mut rows, _)) = self.store.get::<Arrays>(name)? {
             return rows.take("rows");
         }
@@ -141,6 +149,7 @@ impl Workbench {
         let decoder = self.decoder()?;
         settings.fits(&decoder)?;
         let made_by = self.made_by(settings)?;
+        self.draw_elsewhere(requests, settings, &made_by, ctx)?;
         let names: Vec<Fingerprint> = requests.iter().map(|r| image_name(r, settings, &made_by)).collect();
         let mut missing = Vec::new();
         for (i, name) in names.iter().enumerate() {
@@ -306,14 +315,14 @@ mod tests {
         let bench = Workbench::new(world, Checkpoints::demo(), store, Backend::CPU);
         let name = Fingerprint::of_bytes(b"part");
         let rows = Array2::from_elem((2, 3), 0.1);
-        let quick = bench.part(&name, &mut || Ok(rows.clone())).unwrap();
+        let quick = bench.part(&name, &mut || Ok(rows.clone()), &Ctx::quiet()).unwrap();
         assert!(quick == rows && bench.store.get::<Arrays>(&name).unwrap().is_none());
         let slow = || {
             std::thread::sleep(WORTH_KEEPING);
             Ok(rows.clone())
         };
-        assert_eq!(bench.part(&name, &mut { slow }).unwrap(), rows);
-        assert_eq!(bench.part(&name, &mut || panic!("made twice")).unwrap(), rows);
+        assert_eq!(bench.part(&name, &mut { slow }, &Ctx::quiet()).unwrap(), rows);
+        assert_eq!(bench.part(&name, &mut || panic!("made twice"), &Ctx::quiet()).unwrap(), rows);
         bench.store.forget::<Arrays>(&name);
         assert_eq!(bench.store.usage().unwrap().count, 0);
     }

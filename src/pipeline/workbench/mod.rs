@@ -11,11 +11,13 @@ mod make;
 mod once;
 mod provenance;
 mod score;
+mod tasks;
 
 use super::recipe::Recipe;
 use super::{
     Ctx,
     cluster::{self, ClusterSettings, Clusters, ImageClusters, TextClusters},
+    engine::Engine,
     methods::Start,
     prototypes::{
         self, Prototypes,
@@ -23,6 +25,7 @@ use super::{
         caption::{self, CaptionChoice},
     },
     space::{
+        embed::Order,
         embeddings::{Embeddings, Kept},
         rows::Rows,
         stats::{self, Stats, StatsSettings},
@@ -100,6 +103,8 @@ pub struct Workbench {
     decoder_name: Once<Fingerprint>,
     embeddings: Once<(Embeddings, Fingerprint)>,
     trust: Once<Trust>,
+    order: Once<Order>,
+    engine: Option<Arc<dyn Engine>>,
     seconds: Mutex<BTreeMap<String, f64>>,
     memory: u64,
 }
@@ -117,6 +122,8 @@ impl Workbench {
             decoder_name: Once::default(),
             embeddings: Once::default(),
             trust: Once::default(),
+            order: Once::default(),
+            engine: None,
             seconds: Mutex::default(),
             memory: machine::memory().map_or(u64::MAX, |m| m.available),
         }
