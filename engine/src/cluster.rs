@@ -34,8 +34,9 @@ use tokio::runtime::Runtime;
 
 /// Most pieces that tasks are given out in: a piece is one executor's, and is done again as a whole if that is lost.
 const PIECES: usize = 1024;
-/// Between two looks at what is done.
-const LOOK: Duration = Duration::from_millis(200);
+/// Between two looks whether all is done, and how many of them come to one at the store, which may be far away.
+const LOOK: Duration = Duration::from_millis(100);
+const LOOKS: u32 = 10;
 /// How often a query that failed is asked again: with a scheduler that is gone each takes no time.
 const AGAIN: usize = 3;
 /// Failed tasks that a message names.
@@ -106,8 +107,13 @@ impl Cluster {
     /// Has the table carried out: the answers, or what the engine says.
     fn ask(&self, table: &Path, watch: &mut dyn FnMut() -> Result<()>) -> Result<std::result::Result<Answers, String>> {
         let query = self.runtime.spawn(answers(self.on.clone(), table.to_owned()));
-        while !query.is_finished() {
-            if let Err(e) = watch() {
+        for look in 0.. {
+            if query.is_finished() {
+                break;
+            }
+            if look % LOOKS == 0
+                && let Err(e) = watch()
+            {
                 query.abort();
                 return Err(e);
             }

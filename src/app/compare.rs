@@ -31,6 +31,7 @@ impl State {
             [Some(a), b] => [self.side(a)?, b.map_or_else(|| self.on_screen(), |b| self.side(b))?],
             _ => return Err("nothing was judged yet; `compare FILE` takes another session".into()),
         };
+        self.compared_from = Some(self.pane);
         Ok(vec![self.spawn(Work::Compare(Box::new(sides)))])
     }
 
@@ -43,6 +44,7 @@ impl State {
         let name = path.file_stem().map_or(session.into(), |stem| stem.to_string_lossy().into_owned());
         let other = Side { name, session: Some(path), ..Side::default() };
         let sides = [self.on_screen()?, other];
+        self.compared_from = Some(self.pane);
         Ok(vec![self.spawn(Work::Compare(Box::new(sides)))])
     }
 
@@ -79,11 +81,12 @@ impl State {
         };
     }
 
-    /// Shows two sets side by side: at once to who is among the runs, to others when they come there.
+    /// Shows two sets side by side: at once to who is where they were asked for or among the runs, to others when they come there.
     pub(super) fn take_compared(&mut self, compared: Arc<Compared>) {
         (self.compared, self.compared_unseen, self.focus.member) = (Some(compared), true, Default::default());
+        let asked_here = self.compared_from.take() == Some(self.pane);
         match self.pane {
-            Pane::Runs => self.show(Pane::Runs),
+            pane if pane == Pane::Runs || asked_here => self.show(Pane::Runs),
             _ => self.tell("two sets lie side by side in Runs"),
         }
     }

@@ -150,6 +150,8 @@ pub struct State {
     pub compared: Option<Arc<Compared>>,
     /// They came while another pane was looked at: the runs pane opens with them.
     pub compared_unseen: bool,
+    /// The pane where they were asked for.
+    pub compared_from: Option<Pane>,
     /// Every decision, and those taken back or brought back again, as the journal has them.
     pub(super) decided: Vec<Entry>,
     /// Command lines that wait until nothing is at work.

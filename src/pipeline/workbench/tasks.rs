@@ -96,9 +96,10 @@ impl Workbench {
             return Ok(());
         }
         let (tasks, names): (Vec<_>, Vec<_>) = tasks.into_iter().unzip();
+        let mut left: Vec<&Fingerprint> = names.iter().collect();
         let mut watch = || {
-            let left = names.iter().filter(|name| !there(name)).count();
-            ctx.step(stage, total - left, total)
+            left.retain(|name| !there(name));
+            ctx.step(stage, total - left.len(), total)
         };
         let made = engine.run(&tasks, &mut watch)?;
         if let Some(odd) = made.iter().zip(&names).position(|(made, name)| made != name) {
