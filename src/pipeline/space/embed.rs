@@ -2,6 +2,7 @@
 
 use super::{
     embeddings::Embeddings,
+    order::Order,
     stats::{self, StatsSettings},
 };
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
 use candle_core::{DType, Tensor};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
-use std::{collections::HashMap, sync::mpsc::sync_channel};
+use std::sync::mpsc::sync_channel;
 
 /// Images a batch; fixed, so that results do not depend on the machine.
 pub(in crate::pipeline) const IMAGES: usize = 32;
@@ -215,37 +216,6 @@ pub fn embed_captions(captions: &[&str], clip: &Clip, ctx: &Ctx) -> Result<Array
 /// What is told after each batch: the rows of every caption in it, and the features of all captions so far.
 type Told<'a> = dyn FnMut(&[Vec<usize>], ArrayView2<f32>) -> Result<()> + 'a;
 
-/// Distinct captions in the order in which they are encoded: shortest first.
-pub struct Order {
-    /// Their tokens.
-    ids: Vec<Vec<u32>>,
-    /// The rows of each.
-    rows: Vec<Vec<usize>>,
-}
-
-impl Order {
-    fn new(captions: &[&str], clip: &Clip) -> Result<Self> {
-        let mut rows_of: HashMap<&str, Vec<usize>> = HashMap::new();
-        captions.iter().enumerate().for_each(|(row, caption)| rows_of.entry(caption).or_default().push(row));
-        let mut unique: Vec<(&str, Vec<usize>)> = rows_of.into_iter().collect();
-        unique.sort_by_key(|(_, rows)| rows[0]);
-        let ids = unique.par_iter().map(|(caption, _)| clip.tokenizer().ids(caption)).collect::<Result<Vec<_>>>()?;
-        let mut all: Vec<(Vec<u32>, Vec<usize>)> = ids.into_iter().zip(unique.into_iter().map(|u| u.1)).collect();
-        all.sort_by_key(|(ids, _)| ids.len());
-        let (ids, rows) = all.into_iter().unzip();
-        Ok(Self { ids, rows })
-    }
-}
-
-/// In which order the captions of `split` are encoded.
-///
-/// # Errors
-/// The tokenizer's.
-pub fn order(split: &Split, clip: &Clip) -> Result<Order> {
-    let texts = split.texts();
-    Order::new(&texts.iter().map(AsRef::as_ref).collect::<Vec<_>>(), clip)
-}
-
 /// How many parts the images of `split` have, and its captions.
 pub fn parts(split: &Split, order: &Order) -> [usize; 2] {
     [split.images.len().div_ceil(PART * IMAGES), order.ids.len().div_ceil(PART * TEXTS)]
@@ -341,9 +311,11 @@ mod tests {
     use crate::{
         data::world::{WorldSpec, dataset},
         models::demo,
+        pipeline::space::order::order,
     };
     use candle_core::Device;
     use ndarray::s;
+    use std::collections::HashMap;
     use std::sync::{Arc, Mutex};
 
     #[test]

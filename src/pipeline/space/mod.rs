@@ -5,5 +5,6 @@ pub mod embed;
 pub mod embeddings;
 pub mod nearest;
 pub mod noise;
+pub mod order;
 pub mod rows;
 pub mod stats;

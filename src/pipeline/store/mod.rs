@@ -1,5 +1,6 @@
 //! Artefacts on disk, named by the fingerprint of what made them: finished stages are never computed twice.
 
+mod alone;
 pub mod arrays;
 mod artefact;
 
@@ -8,18 +9,17 @@ use crate::{
     error::{Error, Result},
     fingerprint::Fingerprint,
     fsio::{disk, own_folder, sweep_litter, write_atomic, write_atomic_with},
-    pipeline::Ctx,
 };
+pub use alone::Alone;
 use artefact::Hashed;
 pub use artefact::{Artefact, Json, encode_png};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io,
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// A folder of artefacts. Several processes may use it at once.
@@ -49,22 +49,6 @@ pub struct Usage {
     /// Artefacts.
     pub count: usize,
 }
-
-/// What others wait for.
-pub struct Alone {
-    path: PathBuf,
-    _file: Option<File>,
-}
-
-impl Drop for Alone {
-    /// Who waits for the file that is gone holds it alone with nobody to wait for: at worst something is made twice.
-    fn drop(&mut self) {
-        drop(disk::remove_file(&self.path));
-    }
-}
-
-/// Between two looks at what another process holds.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Stands beside each artefact as `FINGERPRINT.ENDING.cost`.
 #[derive(Serialize, Deserialize)]
@@ -167,23 +151,6 @@ impl Store {
         write_atomic(&cost_path(&path), &cost)
     }
 
-    /// Waits until no other process makes what `name` names, and keeps others waiting as long as the result is held. Where
-    /// locks are not to be had nobody waits: what is made twice is the same.
-    ///
-    /// # Errors
-    /// [`Error::Cancelled`] while it waits.
-    pub fn alone(&self, name: &Fingerprint, ctx: &Ctx) -> Result<Alone> {
-        let path = self.dir.join(format!("{name}.making"));
-        let file = door::patiently(File::options().create(true).append(true), &path).ok();
-        if let Some(file) = &file {
-            while let Err(TryLockError::WouldBlock) = file.try_lock() {
-                ctx.check()?;
-                thread::sleep(PATIENCE);
-            }
-        }
-        Ok(Alone { path, _file: file })
-    }
-
     /// Deletes what is no longer of use; left where that cannot be.
     pub fn forget<T: Artefact>(&self, fingerprint: &Fingerprint) {
         let path = self.path::<T>(fingerprint);
@@ -245,8 +212,13 @@ impl Store {
     /// Held while two files that belong together are written or read. Where locks are not to be had (some network
     /// file systems, read-only stores) work goes on: the hash beside each artefact still tells a mixture from a match.
     fn lock(&self, take: impl Fn(&File) -> std::io::Result<()>) -> Option<File> {
-        let file = door::patiently(File::options().create(true).append(true), &self.dir.join(".lock")).ok()?;
+        let file = self.lock_file(".lock")?;
         take(&file).ok().map(|()| file)
+    }
+
+    /// A file to be locked, where one can be made.
+    fn lock_file(&self, name: &str) -> Option<File> {
+        door::patiently(File::options().create(true).append(true), &self.dir.join(name)).ok()
     }
 }
 
@@ -369,25 +341,6 @@ mod tests {
                 });
             }
         });
-    }
-
-    #[test]
-    fn what_one_makes_others_wait_for_until_it_is_there_or_they_are_cancelled() {
-        let (_dir, store, key) = store();
-        let held = store.alone(&key, &Ctx::quiet()).unwrap();
-        let cancelled = Ctx::new(std::sync::Arc::new(true.into()), |_| {});
-        assert!(matches!(store.alone(&key, &cancelled), Err(Error::Cancelled)));
-        std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| {
-                let _held = store.alone(&key, &Ctx::quiet()).unwrap();
-                store.get::<Json<u8>>(&key).unwrap()
-            });
-            std::thread::sleep(PATIENCE);
-            store.put(&key, "x", &Json(7u8), 1.0).unwrap();
-            drop(held);
-            assert_eq!(waiter.join().unwrap(), Some((Json(7), 1.0)));
-        });
-        assert!(!store.dir().join(format!("{key}.making")).exists());
     }
 
     #[test]

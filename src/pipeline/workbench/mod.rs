@@ -25,8 +25,8 @@ use super::{
         caption::{self, CaptionChoice},
     },
     space::{
-        embed::Order,
         embeddings::{Embeddings, Kept},
+        order::Order,
         rows::Rows,
         stats::{self, Stats, StatsSettings},
     },

@@ -12,7 +12,10 @@ use crate::{
             synthesize::{self, Request},
         },
         engine::{Engine, Task},
-        space::embed::{self, Side},
+        space::{
+            embed::{self, Side},
+            order::order,
+        },
         store::{Artefact, arrays::Arrays},
     },
 };
@@ -43,7 +46,7 @@ impl Workbench {
         let name = part_name(side, index, &self.embedding_name(&clip));
         let _alone = self.store.alone(&name, ctx)?;
         if self.store.cost::<Arrays>(&name).is_none() {
-            let order = self.order.get(|| embed::order(&self.dataset.train, &clip))?;
+            let order = self.order.get(|| order(&self.dataset.train, &clip))?;
             self.store.stage("embed part", &name, || {
                 let rows = embed::part(&self.dataset.train, &order, &clip, (side, index), ctx)?;
                 Ok(Arrays::new().holding("rows", rows))
@@ -55,7 +58,7 @@ impl Workbench {
     /// Has the parts of the embeddings made elsewhere, if there is an elsewhere.
     pub(super) fn embed_elsewhere(&self, clip: &Clip, whole: &Fingerprint, ctx: &Ctx) -> Result<()> {
         let Some(engine) = &self.engine else { return Ok(()) };
-        let order = self.order.get(|| embed::order(&self.dataset.train, clip))?;
+        let order = self.order.get(|| order(&self.dataset.train, clip))?;
         let [images, captions] = embed::parts(&self.dataset.train, &order);
         for (side, parts, stage) in
             [(Side::Images, images, "embed images"), (Side::Captions, captions, "embed captions")]
