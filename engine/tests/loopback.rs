@@ -78,7 +78,7 @@ impl Loopback {
         for name in ["metadata.jsonl", "prototypes.safetensors"] {
             found.insert(name.into(), fs::read(self.home.path().join(out).join(name)).unwrap());
         }
-        for image in fs::read_dir(self.home.path().join(out).join("images")).unwrap() {
+        for image in fs::read_dir(self.home.path().join(out).join("images")).into_iter().flatten() {
             let path = image.unwrap().path();
             found.insert(path.file_name().unwrap().into(), fs::read(path).unwrap());
         }
@@ -147,6 +147,51 @@ fn executors_that_are_killed_and_one_that_joins_late_change_no_byte() {
     all.until_made("three", 3);
     all.executors[0].kill();
     all.until_made("three", 6);
+    all.executors.iter_mut().skip(1).for_each(Running::kill);
+    all.join(&[]);
+    fine(&command.wait_with_output().unwrap());
+    assert_eq!(all.set("one-set"), all.set("three-set"));
+}
+
+/// Ready features of three parts of a clustering.
+fn features(dir: &Path) {
+    const ROWS: usize = 150_000;
+    fs::create_dir(dir).unwrap();
+    let value = |i: usize, j: usize| ((i * 37 + j * 101 + i * i % 89 * j) % 97) as f32 / 9.0 + (i % 11) as f32;
+    for (name, j) in [("image", 0), ("text", 1)] {
+        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({ROWS}, 6), }}");
+        let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+        bytes.extend(format!("{header:<117}\n").bytes());
+        bytes.extend((0..ROWS).flat_map(|i| (0..6).flat_map(move |k| value(i, 7 * j + k).to_le_bytes())));
+        fs::write(dir.join(format!("{name}_embeddings.npy")), bytes).unwrap();
+    }
+    let captions: String = (0..ROWS).map(|i| format!("picture {i}\n")).collect();
+    fs::write(dir.join("captions.txt"), captions).unwrap();
+}
+
+#[test]
+fn rounds_of_clustering_survive_the_executors_that_do_them() {
+    let mut all = Loopback::new(3, &[]);
+    let data = all.home.path().join("data");
+    features(&data);
+    let distil = |all: &Loopback, flags: &[&str], store: &str, out: &str| {
+        let mut command = program(all.home.path(), flags);
+        let (store, out) = (all.home.path().join(store), all.home.path().join(out));
+        command.arg("--store").arg(store).arg("distill").arg("--data").arg(&data).arg("--out").arg(out);
+        command.args(["--method", "nearest-image", "--prune", "clip-score", "--pairs", "40"]);
+        command
+            .args(["--set", "cluster.tolerance=0", "--progress", "json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    };
+    fine(&distil(&all, &[], "one", "one-set").output().unwrap());
+    let on = format!("df://{}", all.address);
+    let command = distil(&all, &["--on", &on], "three", "three-set").spawn().unwrap();
+    // Three parts' rows, and then a round.
+    all.until_made("three", 6);
+    all.executors[0].kill();
+    all.until_made("three", 8);
     all.executors.iter_mut().skip(1).for_each(Running::kill);
     all.join(&[]);
     fine(&command.wait_with_output().unwrap());

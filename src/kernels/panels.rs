@@ -130,19 +130,48 @@ impl WithSimd for Dot<'_> {
     }
 }
 
-/// `sum += factor * row`, in double precision.
-pub(crate) fn add(sum: &mut [f64], factor: f64, row: &[f32]) {
-    run(Add(sum, factor, row));
+/// `sum += factor * row`, in double precision, of values rounded to `grid`.
+pub(crate) fn add(sum: &mut [f64], factor: f64, row: &[f32], grid: Grid) {
+    run(Add(sum, factor, row, grid));
 }
 
-struct Add<'a>(&'a mut [f64], f64, &'a [f32]);
+/// Multiples that values are rounded to, so coarse that sums of them are exact: the same in whatever order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Grid(f64);
+
+impl Grid {
+    /// For sums of up to `most` in size: two digits short of the 53 that double precision has, a power of two.
+    pub fn of(most: f64) -> Self {
+        let unit = 2f64.powi((most.max(f64::MIN_POSITIVE).log2().ceil() as i32).max(-900) - 51);
+        // Next to this number the unit is the last digit that there is: what is added to it is rounded to the unit.
+        Self(1.5 * 2f64.powi(52) * unit)
+    }
+
+    /// The number that the grid is made of.
+    pub fn anchor(self) -> f64 {
+        self.0
+    }
+
+    /// The grid with this [`Self::anchor`].
+    pub fn anchored(anchor: f64) -> Self {
+        Self(anchor)
+    }
+
+    /// The nearest multiple.
+    #[inline(always)]
+    fn round(self, value: f64) -> f64 {
+        (value + self.0) - self.0
+    }
+}
+
+struct Add<'a>(&'a mut [f64], f64, &'a [f32], Grid);
 
 impl WithSimd for Add<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        self.0.iter_mut().zip(self.2).for_each(|(s, &v)| *s += self.1 * f64::from(v));
+        self.0.iter_mut().zip(self.2).for_each(|(s, &v)| *s += self.1 * self.3.round(f64::from(v)));
     }
 }
 
@@ -183,7 +212,28 @@ mod tests {
         assert_eq!(gap(&a, &[0.0; 37], &b), plain);
         assert_eq!(dot(&a, &b), a.iter().zip(&b).map(|(a, b)| a * b).sum::<f32>());
         let mut sum = vec![1.0; 37];
-        add(&mut sum, -2.0, &a);
+        add(&mut sum, -2.0, &a, Grid::of(100.0));
         assert_eq!(sum[36], 1.0 - 72.0);
+    }
+
+    #[test]
+    fn sums_on_a_grid_are_the_same_in_any_order_and_as_near_as_a_centre_can_tell() {
+        let rows: Vec<[f32; 1]> = (1..20_000).map(|i| [(i as f32).sin() / (i as f32).powi(3)]).collect();
+        let most = rows.iter().map(|r| r[0].abs()).fold(0.0, f32::max);
+        for scale in [1.0, 1e-30, 1e30] {
+            let rows: Vec<[f32; 1]> = rows.iter().map(|r| [r[0] * scale]).collect();
+            let grid = Grid::of(f64::from(most) * f64::from(scale) * 3.0 * rows.len() as f64);
+            let sum = |rows: &mut dyn Iterator<Item = &[f32; 1]>| {
+                let mut sum = [0.0];
+                rows.for_each(|row| add(&mut sum, 3.0, row, grid));
+                sum[0]
+            };
+            let there = sum(&mut rows.iter());
+            assert_eq!(there.to_bits(), sum(&mut rows.iter().rev()).to_bits());
+            let plain: f64 = rows.iter().map(|r| 3.0 * f64::from(r[0])).sum();
+            assert!((there / plain - 1.0).abs() < 1e-8, "{scale} {there} {plain}");
+            let apart: [f64; 2] = [0, 1].map(|k| sum(&mut rows.iter().skip(k).step_by(2)));
+            assert_eq!(there.to_bits(), (apart[0] + apart[1]).to_bits());
+        }
     }
 }

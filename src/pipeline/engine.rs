@@ -2,7 +2,10 @@
 //! in the store that all share, under the name by which the stage looks for it. So the bytes are those of one process,
 //! whoever did what, in what order and how often.
 
-use super::draw::synthesize::{Request, Settings};
+use super::{
+    draw::synthesize::{Request, Settings},
+    space::embed::Side,
+};
 use crate::{error::Result, fingerprint::Fingerprint};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +17,15 @@ pub enum Task {
     Images(usize),
     /// Features of the training captions of this part.
     Captions(usize),
+    /// The nearest centre of each of some rows, both by their names in the store.
+    Assign {
+        /// What is clustered.
+        side: Side,
+        /// Which of them, and how often each counts.
+        rows: Fingerprint,
+        /// The centres.
+        start: Fingerprint,
+    },
     /// A picture.
     Draw(Request, Settings),
 }
@@ -24,6 +36,7 @@ impl Task {
         match self {
             Self::Images(part) => format!("images, part {part}"),
             Self::Captions(part) => format!("captions, part {part}"),
+            Self::Assign { side, .. } => format!("clusters of some {}", side.name()),
             Self::Draw(request, _) => format!("the picture of {:?}", request.prompt),
         }
     }

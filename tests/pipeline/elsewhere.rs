@@ -1,7 +1,10 @@
 //! Stages in pieces that others do: whoever did what, the bytes are those of one process.
 
 use protostill::{
-    data::world::{WorldSpec, dataset},
+    data::{
+        self,
+        world::{WorldSpec, dataset},
+    },
     error::{Error, Result},
     fingerprint::Fingerprint,
     models::device::Backend,
@@ -11,7 +14,8 @@ use protostill::{
         engine::{Engine, Task},
         recipe::Recipe,
         store::Store,
-        workbench::{Checkpoints, Workbench},
+        trust::prune::PruneMethod,
+        workbench::{Checkpoints, Prototyped, Workbench},
     },
 };
 use std::{
@@ -29,12 +33,18 @@ fn bench(store: &Path) -> Workbench {
 struct Others {
     worker: Option<Workbench>,
     asked: Mutex<Vec<Task>>,
+    /// After how many rounds nobody is left.
+    last: Option<usize>,
 }
 
 impl Engine for Others {
     fn run(&self, tasks: &[Task], watch: &mut dyn FnMut() -> Result<()>) -> Result<Vec<Fingerprint>> {
         self.asked.lock().unwrap().extend_from_slice(tasks);
-        let Some(worker) = &self.worker else { return Err(Error::setting("executors", "nobody is here")) };
+        let rounds = self.asked.lock().unwrap().iter().filter(|task| matches!(task, Task::Assign { .. })).count() / 3;
+        let there = self.last.is_none_or(|last| rounds <= last);
+        let Some(worker) = self.worker.as_ref().filter(|_| there) else {
+            return Err(Error::setting("executors", "nobody is here"));
+        };
         let mut names = Vec::new();
         for task in tasks.iter().rev() {
             watch()?;
@@ -98,4 +108,60 @@ fn a_task_of_other_data_is_noticed_and_an_engine_that_fails_ends_the_stage() {
     let worker = Some(Workbench::new(world, Checkpoints::demo(), store, Backend::CPU));
     let told = told(Others { worker, ..Others::default() });
     assert!(told.contains("images, part 0 came from other data"), "{told}");
+}
+
+/// Ready features of more rows than one part of a clustering has.
+fn features(dir: &Path) {
+    const ROWS: usize = 150_000;
+    let noise = |i: usize, j: usize| (16 * i + j).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+    let value = |i: usize, j: usize| (noise(noise(i, j), j) >> 40) as f32 / (1 << 23) as f32 - 1.0;
+    for (name, j) in [("image", 0), ("text", 1)] {
+        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({ROWS}, 6), }}");
+        let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+        bytes.extend(format!("{header:<117}\n").bytes());
+        bytes.extend((0..ROWS).flat_map(|i| (0..6).flat_map(move |k| value(i, 7 * j + k).to_le_bytes())));
+        std::fs::write(dir.join(format!("{name}_embeddings.npy")), bytes).unwrap();
+    }
+    let captions: String = (0..ROWS).map(|i| format!("picture {i}\n")).collect();
+    std::fs::write(dir.join("captions.txt"), captions).unwrap();
+}
+
+#[test]
+fn rounds_of_clustering_by_others_come_to_those_of_one_process_and_go_on_where_they_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    };
+    features(&at("data"));
+    let bench = |store: &str| {
+        let data = data::open(&at("data")).unwrap();
+        Workbench::new(data, Checkpoints::demo(), Store::open(at(store)).unwrap(), Backend::CPU)
+    };
+    for directions in [false, true] {
+        let mut recipe = recipe();
+        (recipe.method, recipe.prune.method) = ("nearest-image".parse().unwrap(), PruneMethod::ClipScore);
+        (recipe.cluster.prototypes, recipe.cluster.normalise, recipe.cluster.breath) = (12, directions, 0);
+        recipe.cluster.max_iter = 6;
+        let found = |bench: &Workbench| bench.prototypes(&recipe, &Ctx::quiet());
+        let clusters = |found: Prototyped| found.clusters.map(|c| (c.images, c.texts)).unwrap();
+        let alone = clusters(found(&bench("alone")).unwrap());
+        assert!(alone.0.0.iterations > 4, "{}", alone.0.0.iterations);
+        let shared = format!("shared {directions}");
+        let others = Others { worker: Some(bench(&shared)), last: Some(3), ..Others::default() };
+        let others = Arc::new(others);
+        found(&bench(&shared).on(others.clone())).unwrap_err();
+        let asked = |others: &Others| others.asked.lock().unwrap().len() / 3;
+        assert_eq!(asked(&others), 4);
+        // One that remembers nothing.
+        let later = Arc::new(Others { worker: Some(bench(&shared)), ..Others::default() });
+        assert_eq!(clusters(found(&bench(&shared).on(later.clone())).unwrap()), alone);
+        let fresh = Arc::new(Others { worker: Some(bench("fresh")), ..Others::default() });
+        assert_eq!(clusters(found(&bench("fresh").on(fresh.clone())).unwrap()), alone);
+        assert_eq!(asked(&later) + 3, asked(&fresh), "three rounds were there");
+        std::fs::remove_dir_all(at("fresh")).unwrap();
+        let left = Store::open(at(&shared)).unwrap().usage().unwrap().count;
+        assert_eq!(left, 2, "but for the clusters of both sides nothing is kept");
+    }
 }

@@ -5,7 +5,7 @@ use ndarray::{Array2, Axis};
 use proptest::prelude::*;
 use protostill::pipeline::{
     Ctx,
-    cluster::{ClusterSettings, Clusters, cluster_images, cluster_texts, fit, fit_from},
+    cluster::{ClusterSettings, Clusters, Search, cluster_images, cluster_texts, fit, fit_from},
     methods::{
         Method,
         select::{nearest_pairs, real_pairs},
@@ -108,8 +108,8 @@ proptest! {
     fn the_whole_chain_gives_no_nan_under_any_policy(images in 20usize..80, m in 1usize..18, seed in 0u64..1000) {
         let (d, ctx) = (data(images, 3, 6, seed), Ctx::quiet());
         let kept = prune(&d, &PruneSettings::default(), &ctx).unwrap();
-        let Ok(image) = cluster_images(&d, &kept, None, &settings(m, seed), &ctx) else { return Ok(()) };
-        let text = cluster_texts(&d, &kept, None, &settings(m, seed), &ctx).unwrap();
+        let Ok(image) = cluster_images(&d, &kept, Search::Anew, &settings(m, seed), &ctx) else { return Ok(()) };
+        let text = cluster_texts(&d, &kept, Search::Anew, &settings(m, seed), &ctx).unwrap();
         let matching = assign(&image, &text, &ctx).unwrap();
         for empty in [EmptySupport::Drop, EmptySupport::Centroid, EmptySupport::Rematch] {
             let set = PrototypeSettings { empty };
@@ -170,8 +170,8 @@ fn one_thread_and_three_give_the_same_bytes() {
         pool.install(|| {
             let ctx = Ctx::quiet();
             let kept = prune(&d, &PruneSettings::default(), &ctx).unwrap();
-            let image = cluster_images(&d, &kept, None, &settings(60, 1), &ctx).unwrap();
-            let text = cluster_texts(&d, &kept, None, &settings(60, 1), &ctx).unwrap();
+            let image = cluster_images(&d, &kept, Search::Anew, &settings(60, 1), &ctx).unwrap();
+            let text = cluster_texts(&d, &kept, Search::Anew, &settings(60, 1), &ctx).unwrap();
             let matching = assign(&image, &text, &ctx).unwrap();
             let set = PrototypeSettings::default();
             let found = prototypes(&d, &kept, (&image, &text), &matching, &set, &ctx).unwrap();
@@ -256,14 +256,14 @@ fn the_smallest_data_and_rows_that_are_not_there_do_not_panic() {
         let kept = prune(&tiny, &PruneSettings { ratio: 0.0, ..Default::default() }, &ctx).unwrap();
         let found = protostill::pipeline::space::stats::stats(&tiny, &kept, &Default::default(), &ctx).unwrap();
         assert!(serde_json::to_string(&found).unwrap().find("null").is_none_or(|_| found.mixture_note.is_none()));
-        assert_eq!(cluster_images(&tiny, &kept, None, &settings(1, 1), &ctx).is_ok(), n > 0);
+        assert_eq!(cluster_images(&tiny, &kept, Search::Anew, &settings(1, 1), &ctx).is_ok(), n > 0);
         for method in [Method::Random, Method::Kcenter, Method::Herding, Method::ClipScore] {
             assert_eq!(real_pairs(method, &tiny, n, 1, &ctx).unwrap().len(), n);
             assert!(real_pairs(method, &tiny, n + 1, 1, &ctx).is_err());
         }
         let absent = protostill::pipeline::space::embeddings::Kept(vec![99]);
-        assert!(cluster_images(&tiny, &absent, None, &settings(1, 1), &ctx).is_err());
-        assert!(cluster_texts(&tiny, &absent, None, &settings(1, 1), &ctx).is_err());
+        assert!(cluster_images(&tiny, &absent, Search::Anew, &settings(1, 1), &ctx).is_err());
+        assert!(cluster_texts(&tiny, &absent, Search::Anew, &settings(1, 1), &ctx).is_err());
     }
 }
 

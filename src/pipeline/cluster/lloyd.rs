@@ -1,27 +1,33 @@
-//! Lloyd's rounds. Bounds as in Yinyang k-means (Ding et al., ICML 2015) skip what cannot have changed: one lower bound
+//! A round of Lloyd's: every row to its nearest centre. Bounds as in Yinyang k-means (Ding et al., ICML 2015) skip what cannot have changed: one lower bound
 //! per row and group of centres, a group being a panel of the kernel. The result is that of plain rounds.
 
 use super::{
-    ClusterSettings,
     groups::Groups,
-    points::{BLOCK, Partition, Points, Sums, shift, slice},
-    too_many,
+    points::{BLOCK, Points, shift, slice},
+    sums::{Assigned, Sums},
 };
 use crate::kernels::panels::{self, Panels};
 use crate::{error::Result, kernels::simd, pipeline::Ctx};
 use ndarray::Array2;
 use rayon::prelude::*;
-use std::collections::HashSet;
 
-/// Per row: its cluster, an upper bound of the distance to its centre, and for each group of centres a lower bound of
-/// the distance to any of them but its own, in units: they are most of what clustering holds.
+/// Per row: an upper bound of the distance to its centre, and for each group of centres a lower bound of the distance to
+/// any of them but its own, in units: they are most of what clustering holds.
 struct Bounds {
-    labels: Vec<u32>,
     upper: Vec<f32>,
     lower: Vec<u16>,
     /// Of lower bounds. The largest is 16 times the rows' mean distance to their mean; a bound that is less than it could
     /// be costs time alone.
     unit: f32,
+}
+
+/// Where rows stand after a round: what the next one starts from, by whoever does it. Without it a round takes longer
+/// and comes to the same.
+pub struct Standing {
+    bounds: Bounds,
+    groups: Groups,
+    centres: Array2<f32>,
+    assigned: Assigned,
 }
 
 /// Centres and what a round needs to know of them.
@@ -40,46 +46,43 @@ struct Round<'a> {
     slack: f32,
 }
 
-/// Lloyd's rounds until no row changes its cluster, the means save too little or `max_iter` is reached; otherwise
-/// scikit-learn's `_kmeans_single_lloyd`, including its rule that the labels returned belong to the centres returned.
-pub(super) fn refine(
-    points: &Points,
-    mut centres: Array2<f32>,
-    settings: &ClusterSettings,
-    ctx: &Ctx,
-) -> Result<Partition> {
-    let mut shifts = vec![0f32; centres.nrows()];
-    let mut bounds = Bounds::new(points, centres.nrows());
-    let groups = Groups::new(&centres);
-    let mut sums = Sums::new(centres.nrows(), points.columns);
-    let spread = points.spread();
-    let (mut rounds, mut settled) = (0, false);
-    while rounds < settings.max_iter {
-        ctx.step("cluster", rounds, settings.max_iter)?;
-        let before = bounds.labels.clone();
-        let changed = relabel(&Round::new(points, &centres, &groups, &shifts, bounds.unit), &mut bounds, ctx)?;
-        sums.follow(points, &before, &bounds.labels);
-        let mended = sums.empty();
-        shifts = if mended == 0 {
-            sums.move_to_means(points, &mut centres)
-        } else {
-            let moved = mend(points, &centres, &bounds.labels)?;
-            let old = std::mem::replace(&mut centres, moved);
-            old.outer_iter().zip(centres.outer_iter()).map(|(a, b)| shift(a.iter().zip(b))).collect()
-        };
-        rounds += 1;
-        settled = changed == 0 && mended == 0;
-        if settled || (mended == 0 && sums.saved(&centres, &shifts, spread) <= settings.tolerance) {
-            break;
+/// How far each centre is from where it was.
+pub(super) fn shifts(old: &Array2<f32>, new: &Array2<f32>) -> Vec<f32> {
+    old.outer_iter().zip(new.outer_iter()).map(|(a, b)| shift(a.iter().zip(b))).collect()
+}
+
+impl Standing {
+    /// Of rows that belong nowhere yet.
+    pub(super) fn new(points: &Points, centres: &Array2<f32>) -> Self {
+        Self {
+            bounds: Bounds::new(points, centres.nrows()),
+            groups: Groups::new(centres),
+            centres: centres.clone(),
+            assigned: Assigned::none(points, centres.nrows()),
         }
     }
-    if !settled {
-        relabel(&Round::new(points, &centres, &groups, &shifts, bounds.unit), &mut bounds, ctx)?;
+
+    /// Whether it can be that of these rows and centres, by their numbers.
+    pub(super) fn fits(&self, points: &Points, centres: &Array2<f32>) -> bool {
+        self.assigned.labels.len() == points.len() && self.centres.dim() == centres.dim()
     }
-    let mut labels = bounds.labels;
-    fill(points, &mut centres, &mut labels)?;
-    let inertia = points.inertia(&centres, &labels);
-    Ok(Partition { centres, labels, inertia, rounds })
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> u64 {
+        let (rows, (m, d)) = (self.assigned.labels.len(), self.centres.dim());
+        (8 * rows + 2 * self.bounds.lower.len() + 12 * m * d) as u64
+    }
+
+    /// Gives the rows, which must be those of the last round, the nearest of these centres.
+    pub(super) fn round(&mut self, points: &Points, centres: &Array2<f32>, ctx: &Ctx) -> Result<&Assigned> {
+        let shifts = shifts(&self.centres, centres);
+        self.centres.assign(centres);
+        let before = self.assigned.labels.clone();
+        let round = Round::new(points, centres, &self.groups, &shifts, self.bounds.unit);
+        relabel(&round, &mut self.bounds, &mut self.assigned.labels, ctx)?;
+        self.assigned.sums.follow(points, &before, &self.assigned.labels);
+        Ok(&self.assigned)
+    }
 }
 
 /// How much weight has each centre as its nearest.
@@ -103,7 +106,7 @@ impl Bounds {
     fn new(points: &Points, centres: usize) -> Self {
         let (n, groups) = (points.len(), centres.div_ceil(simd::width()));
         let unit = points.radius() * 16.0 / f32::from(u16::MAX);
-        Self { labels: vec![Sums::NONE; n], upper: vec![f32::INFINITY; n], lower: vec![0; n * groups], unit }
+        Self { upper: vec![f32::INFINITY; n], lower: vec![0; n * groups], unit }
     }
 }
 
@@ -159,8 +162,8 @@ impl<'a> Round<'a> {
         found
     }
 
-    /// Gives the rows of a block their nearest centres; returns how many changed.
-    fn relabel(&self, first: usize, mut block: Block) -> usize {
+    /// Gives the rows of a block their nearest centres.
+    fn relabel(&self, first: usize, mut block: Block) {
         let groups = self.drift.len();
         let active = self.doubtful(first, &mut block);
         // Score of the nearest centre met so far, its number, and the next best score in its group.
@@ -185,15 +188,12 @@ impl<'a> Round<'a> {
                 }
             }
         }
-        let mut changed = 0;
         for i in active {
             let (score, label, next) = best[i];
-            changed += usize::from(block.labels[i] != label);
             block.labels[i] = label;
             block.upper[i] = self.distance(first + i, score);
             block.lower[i * groups + self.groups.of[label as usize]] = self.below(self.distance(first + i, next));
         }
-        changed
     }
 
     fn distance(&self, row: usize, score: f32) -> f32 {
@@ -222,137 +222,25 @@ struct Block<'a> {
     lower: &'a mut [u16],
 }
 
-/// Gives every row its nearest centre (the lowest number of equals); returns how many rows changed.
-fn relabel(round: &Round, bounds: &mut Bounds, ctx: &Ctx) -> Result<usize> {
+/// Gives every row its nearest centre (the lowest number of equals).
+fn relabel(round: &Round, bounds: &mut Bounds, labels: &mut [u32], ctx: &Ctx) -> Result<()> {
     let groups = round.drift.len();
-    let blocks = bounds
-        .labels
+    let blocks = labels
         .par_chunks_mut(BLOCK)
         .zip(bounds.upper.par_chunks_mut(BLOCK))
         .zip(bounds.lower.par_chunks_mut(BLOCK * groups))
         .enumerate();
-    blocks
-        .map(|(b, ((labels, upper), lower))| {
-            ctx.check()?;
-            Ok(round.relabel(b * BLOCK, Block { labels, upper, lower }))
-        })
-        .try_reduce(|| 0, |a, b| Ok(a + b))
+    blocks.try_for_each(|(b, ((labels, upper), lower))| {
+        ctx.check()?;
+        round.relabel(b * BLOCK, Block { labels, upper, lower });
+        Ok(())
+    })
 }
 
 /// The nearest centre of each row.
 pub(super) fn labels(points: &Points, centres: &Array2<f32>, ctx: &Ctx) -> Result<Vec<u32>> {
     let (shifts, groups) = (vec![0.0; centres.nrows()], Groups::new(centres));
-    let mut bounds = Bounds::new(points, centres.nrows());
-    relabel(&Round::new(points, centres, &groups, &shifts, bounds.unit), &mut bounds, ctx)?;
-    Ok(bounds.labels)
-}
-
-/// The means where clusters are empty: each takes the row that lies farthest from its own centre.
-fn mend(points: &Points, centres: &Array2<f32>, labels: &[u32]) -> Result<Array2<f32>> {
-    let mut labels = labels.to_vec();
-    fill(points, &mut centres.clone(), &mut labels)?;
-    Ok(centres_of(points, &labels, centres.nrows()))
-}
-
-/// Moves the farthest rows into empty clusters, one each, never emptying another.
-fn fill(points: &Points, centres: &mut Array2<f32>, labels: &mut [u32]) -> Result<()> {
-    let mut size = vec![0usize; centres.nrows()];
-    labels.iter().for_each(|&l| size[l as usize] += 1);
-    let empty: Vec<usize> = (0..size.len()).filter(|&k| size[k] == 0).collect();
-    if empty.is_empty() {
-        return Ok(());
-    }
-    let gaps = points.gaps(centres, labels);
-    let mut far: Vec<(f64, usize)> = gaps.into_iter().zip(0..).filter(|f| f.0 > 0.0).collect();
-    far.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    let mut far = far.into_iter();
-    // Exact copies of a row taken already would only make another empty cluster.
-    let mut taken = HashSet::new();
-    for k in empty {
-        let free = |&(_, i): &(f64, usize)| size[labels[i] as usize] > 1 && !taken.contains(&bits(points.row(i)));
-        let Some((_, i)) = far.find(free) else {
-            let distinct: HashSet<Vec<u32>> = (0..labels.len()).map(|i| bits(points.row(i))).collect();
-            return Err(too_many(size.len(), distinct.len(), "distinct "));
-        };
-        taken.insert(bits(points.row(i)));
-        size[labels[i] as usize] -= 1;
-        size[k] = 1;
-        labels[i] = k as u32;
-        centres.row_mut(k).iter_mut().zip(points.shifted(i)).for_each(|(c, v)| *c = v);
-    }
-    Ok(())
-}
-
-fn bits(row: &[f32]) -> Vec<u32> {
-    row.iter().map(|v| v.to_bits()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use std::borrow::Cow;
-
-    /// Lloyd's rounds that measure every distance every time.
-    fn plain(points: &Points, mut centres: Array2<f32>) -> Vec<u32> {
-        let mut sums = Sums::new(centres.nrows(), points.columns);
-        let mut before = vec![Sums::NONE; points.len()];
-        loop {
-            let after = labels(points, &centres, &Ctx::quiet()).unwrap();
-            if after == before {
-                return after;
-            }
-            sums.follow(points, &before, &after);
-            if sums.empty() == 0 {
-                sums.move_to_means(points, &mut centres);
-            } else {
-                centres = mend(points, &centres, &after).unwrap();
-            }
-            before = after;
-        }
-    }
-
-    /// In double precision.
-    fn nearest(points: &Points, centres: &Array2<f32>, row: usize) -> u32 {
-        let gap =
-            |k: &u32| points.shifted(row).zip(slice(centres, *k)).map(|(x, c)| f64::from(x - c).powi(2)).sum::<f64>();
-        (0..centres.nrows() as u32).min_by(|a, b| gap(a).total_cmp(&gap(b))).unwrap()
-    }
-
-    #[test]
-    fn what_the_bounds_skip_changes_nothing() {
-        let value = |i: usize, j: usize| (((i * 1009 + j * 9176 + i * i * j * 31) % 8191) as f32 / 8191.0).powi(2);
-        let near = Array2::from_shape_fn((1900, 12), |(i, j)| 30.0 + value(i, j) + 3.0 * value(i % 37, j + 40));
-        // A row so far away that the others' bounds are coarse and its own all the largest there is.
-        for (far, of) in [(0.0, 12), (2e4, 12), (400.0, 1)] {
-            let mut rows = near.clone();
-            rows.row_mut(777).iter_mut().take(of).for_each(|v| *v += far);
-            let values = Cow::Borrowed(rows.as_slice().unwrap());
-            let points = Points::new(values, 12, None, Cow::Owned(vec![1; 1900])).unwrap();
-            for m in [3, 16, 50, 90] {
-                let start: Vec<usize> = (0..m).map(|k| k * 7).collect();
-                let settings = ClusterSettings { tolerance: 0.0, ..ClusterSettings::default() };
-                let found = refine(&points, points.seeds(&start), &settings, &Ctx::quiet()).unwrap();
-                assert_eq!(found.labels, plain(&points, points.seeds(&start)), "{far} {m}");
-                let wrong = (0..1900).filter(|&i| found.labels[i] != nearest(&points, &found.centres, i)).count();
-                assert!(wrong <= 2, "{far} {m}: {wrong} rows are not at their nearest centre");
-            }
-        }
-    }
-
-    #[test]
-    fn means_save_the_share_of_the_inertia_that_is_told() {
-        let rows = Array2::from_shape_fn((300, 5), |(i, j)| ((i * 37 + j * 101 + i * j) % 97) as f32 / 9.0);
-        let weights = (0..300).map(|i| 1 + i % 3).collect();
-        let points = Points::new(Cow::Borrowed(rows.as_slice().unwrap()), 5, None, Cow::Owned(weights)).unwrap();
-        let mut centres = points.seeds(&[0, 50, 100, 200]);
-        let labels = labels(&points, &centres, &Ctx::quiet()).unwrap();
-        let before = points.inertia(&centres, &labels);
-        let mut sums = Sums::new(4, 5);
-        sums.follow(&points, &vec![Sums::NONE; 300], &labels);
-        let shifts = sums.move_to_means(&points, &mut centres);
-        let after = points.inertia(&centres, &labels);
-        let told = sums.saved(&centres, &shifts, points.spread());
-        assert!(after < before && (told / (before / after - 1.0) - 1.0).abs() < 1e-4, "{told} {before} {after}");
-    }
+    let (mut bounds, mut labels) = (Bounds::new(points, centres.nrows()), vec![Sums::NONE; points.len()]);
+    relabel(&Round::new(points, centres, &groups, &shifts, bounds.unit), &mut bounds, &mut labels, ctx)?;
+    Ok(labels)
 }

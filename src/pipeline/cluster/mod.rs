@@ -6,8 +6,11 @@
 mod groups;
 mod lloyd;
 mod narrow;
+mod parts;
 mod points;
+mod refine;
 mod seed;
+mod sums;
 
 use super::setting;
 use super::{
@@ -16,10 +19,15 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::kernels::vectors;
+pub use lloyd::Standing;
 use ndarray::{Array2, ArrayView2};
+use parts::Elsewhere;
+pub use parts::{Others, PART, Start};
 use points::{Partition, Points};
+use refine::{Hands, Here, refine_here};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+pub use sums::Assigned;
 
 /// Number of an image cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -85,15 +93,24 @@ pub struct ImageClusters(pub Clusters);
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextClusters(pub Clusters);
 
+/// Where a search starts, and who does the rounds over all rows.
+pub enum Search<'a> {
+    /// From nothing.
+    Anew,
+    /// From an earlier result, of any number of clusters.
+    From(&'a Clusters),
+    /// From nothing; the rounds by others.
+    With(&'a mut dyn Others),
+}
+
 /// Clusters the images of the kept pairs, each weighted by how many of its pairs were kept.
-/// `start` (from an earlier result, of any number of clusters) warm-starts the search.
 ///
 /// # Errors
 /// As [`fit`].
 pub fn cluster_images(
     data: &Embeddings,
     kept: &Kept,
-    start: Option<&ImageClusters>,
+    search: Search,
     settings: &ClusterSettings,
     ctx: &Ctx,
 ) -> Result<ImageClusters> {
@@ -105,7 +122,7 @@ pub fn cluster_images(
     let weights: Vec<u32> = used.iter().map(|&i| count[i as usize]).collect();
     let rows = data.image.view();
     let points = prepare(&rows, Some(&used), &weights, settings)?;
-    let mut found = run(&points, start.map(|s| &s.0), settings, ctx)?;
+    let mut found = run(&points, (&used, &weights), search, settings, ctx)?;
     let mut label_of = vec![0u32; count.len()];
     used.iter().zip(&found.labels).for_each(|(&i, &label)| label_of[i as usize] = label);
     found.labels = kept.0.iter().map(|&row| label_of[data.image_of[row as usize] as usize]).collect();
@@ -119,7 +136,7 @@ pub fn cluster_images(
 pub fn cluster_texts(
     data: &Embeddings,
     kept: &Kept,
-    start: Option<&TextClusters>,
+    search: Search,
     settings: &ClusterSettings,
     ctx: &Ctx,
 ) -> Result<TextClusters> {
@@ -127,14 +144,25 @@ pub fn cluster_texts(
     let ones = vec![1; kept.0.len()];
     let rows = data.text.view();
     let points = prepare(&rows, Some(&kept.0), &ones, settings)?;
-    run(&points, start.map(|s| &s.0), settings, ctx).map(TextClusters)
+    run(&points, (&kept.0, &ones), search, settings, ctx).map(TextClusters)
 }
 
-fn run(points: &Points, start: Option<&Clusters>, settings: &ClusterSettings, ctx: &Ctx) -> Result<Clusters> {
-    match start {
-        Some(start) => resume(points, start.centroids.view(), settings, ctx),
-        None => search(points, settings, ctx),
+fn run(
+    points: &Points,
+    (index, weights): (&[u32], &[u32]),
+    from: Search,
+    settings: &ClusterSettings,
+    ctx: &Ctx,
+) -> Result<Clusters> {
+    if let Search::From(start) = from {
+        return resume(points, start.centroids.view(), settings, ctx);
     }
+    if let Search::With(others) = from
+        && others.begin(index, weights, settings)?
+    {
+        return search(points, settings, &mut Elsewhere(others, None), ctx);
+    }
+    search(points, settings, &mut Here::default(), ctx)
 }
 
 /// k-means of `rows` `[n, d]`, row `i` counted `weights[i]` times.
@@ -145,10 +173,10 @@ fn run(points: &Points, start: Option<&Clusters>, settings: &ClusterSettings, ct
 /// [`Error::Setting`] if there are fewer distinct rows than clusters, [`Error::Shape`] for NaN or a wrong number of
 /// weights, [`Error::Cancelled`].
 pub fn fit(rows: ArrayView2<f32>, weights: &[u32], settings: &ClusterSettings, ctx: &Ctx) -> Result<Clusters> {
-    search(&prepare(&rows, None, weights, settings)?, settings, ctx)
+    search(&prepare(&rows, None, weights, settings)?, settings, &mut Here::default(), ctx)
 }
 
-fn search(points: &Points, settings: &ClusterSettings, ctx: &Ctx) -> Result<Clusters> {
+fn search(points: &Points, settings: &ClusterSettings, hands: &mut dyn Hands, ctx: &Ctx) -> Result<Clusters> {
     let sample = seed::sample(points, settings);
     let drawn = sample.as_ref().unwrap_or(points);
     let narrow = narrow::narrow(drawn, settings, ctx)?;
@@ -158,7 +186,7 @@ fn search(points: &Points, settings: &ClusterSettings, ctx: &Ctx) -> Result<Clus
         other if sample.is_none() && narrow.is_none() => other?,
         other => {
             let centres = lloyd::centres_of(drawn, &other?.labels, settings.prototypes);
-            lloyd::refine(points, centres, settings, ctx)?
+            refine::refine(points, centres, settings, hands, ctx)?
         }
     };
     Ok(points.finish(found))
@@ -169,7 +197,7 @@ fn race(points: &Points, settings: &ClusterSettings, ctx: &Ctx) -> Result<Partit
     let mut best: Option<Partition> = None;
     for start in 0..settings.n_init {
         let rows = seed::plus_plus(points, None, settings.prototypes, seed::rng(settings.seed, start), ctx)?;
-        let found = lloyd::refine(points, points.seeds(&rows), settings, ctx)?;
+        let found = refine_here(points, points.seeds(&rows), settings, ctx)?;
         if best.as_ref().is_none_or(|b| found.inertia < b.inertia) {
             best = Some(found);
         }
@@ -190,8 +218,8 @@ fn breathe(points: &Points, mut best: Partition, settings: &ClusterSettings, ctx
         let rng = seed::rng(settings.seed, settings.n_init + taken);
         taken += 1;
         let more = seed::grow(points, best.centres.clone(), m + breath, rng, ctx)?;
-        let found = match lloyd::refine(points, more, settings, ctx) {
-            Ok(grown) => lloyd::refine(points, seed::merge(points, grown.centres, m, ctx)?, settings, ctx)?,
+        let found = match refine_here(points, more, settings, ctx) {
+            Ok(grown) => refine_here(points, seed::merge(points, grown.centres, m, ctx)?, settings, ctx)?,
             // As many distinct rows as centres: there is no better place for any.
             Err(Error::Setting { .. }) => break,
             Err(other) => return Err(other),
@@ -236,7 +264,7 @@ fn resume(points: &Points, start: ArrayView2<f32>, settings: &ClusterSettings, c
         let rng = seed::rng(settings.seed, 0);
         centres = seed::grow(drawn, centres, settings.prototypes, rng, ctx)?;
     }
-    let found = lloyd::refine(points, centres, settings, ctx)?;
+    let found = refine_here(points, centres, settings, ctx)?;
     Ok(points.finish(found))
 }
 

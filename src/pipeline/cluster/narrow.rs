@@ -2,7 +2,7 @@
 //! lies outside adds the same to every distance. The span of some rough centres is close to that subspace, and a
 //! fraction as wide.
 
-use super::{ClusterSettings, lloyd, points::Points, seed};
+use super::{ClusterSettings, points::Points, refine::refine_here, seed};
 use crate::{
     error::{Error, Result},
     pipeline::Ctx,
@@ -28,7 +28,7 @@ pub(super) fn narrow<'a>(points: &'a Points, settings: &ClusterSettings, ctx: &C
     let mut rng = seed::rng(settings.seed, usize::MAX - 1);
     let start = points.seeds(&index::sample(&mut rng, points.len(), AXES).into_vec());
     let rough = ClusterSettings { max_iter: 2, tolerance: 0.0, ..settings.clone() };
-    match lloyd::refine(points, start, &rough, ctx) {
+    match refine_here(points, start, &rough, ctx) {
         Ok(found) => points.along(&orthonormal(&found.centres), ctx).map(Some),
         // Fewer distinct rows than axes.
         Err(Error::Setting { .. }) => Ok(None),

@@ -2,7 +2,7 @@
 //! |x - c|² = |x - m|² + |c - m|² + 2 m(c - m) - 2 x(c - m) loses few digits however far off the mean `m` is.
 
 use super::Clusters;
-use crate::kernels::panels;
+use crate::kernels::panels::{self, Grid};
 use crate::{error::Result, kernels::vectors, pipeline::Ctx};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -20,7 +20,9 @@ pub(super) struct Points<'a> {
     /// |x - m|² of each row.
     pub squares: Vec<f32>,
     pub weights: Cow<'a, [u32]>,
-    mean: Vec<f64>,
+    pub mean: Vec<f64>,
+    /// Of sums of rows, so that those of any parts of the rows, in any order, come to the same.
+    pub grid: Grid,
 }
 
 /// Centres (shifted to the points' mean) and what belongs to them.
@@ -42,10 +44,11 @@ impl<'a> Points<'a> {
         index: Option<Cow<'a, [u32]>>,
         weights: Cow<'a, [u32]>,
     ) -> Result<Self> {
-        let mut points = Self { values, index, columns, squares: Vec::new(), weights, mean: Vec::new() };
+        let (squares, mean, grid) = (Vec::new(), Vec::new(), Grid::of(0.0));
+        let mut points = Self { values, index, columns, squares, weights, mean, grid };
+        points.grid = points.fine();
         points.mean = points.weighted_mean();
-        let origin = vec![0f32; columns];
-        points.squares = (0..points.len()).into_par_iter().map(|i| points.gap(i, &origin) as f32).collect();
+        points.squares = points.distances();
         match points.squares.iter().position(|s| !s.is_finite()) {
             None => Ok(points),
             Some(first) => {
@@ -56,21 +59,45 @@ impl<'a> Points<'a> {
         }
     }
 
+    /// Some of the rows, of which all have this mean and this grid.
+    pub fn part(values: Cow<'a, [f32]>, weights: &'a [u32], mean: &[f64], grid: Grid) -> Self {
+        let (weights, mean, squares) = (Cow::Borrowed(weights), mean.to_vec(), Vec::new());
+        let mut points = Self { values, index: None, columns: mean.len(), squares, weights, mean, grid };
+        points.squares = points.distances();
+        points
+    }
+
+    /// Of the rows to their mean, squared.
+    fn distances(&self) -> Vec<f32> {
+        let origin = vec![0f32; self.columns];
+        (0..self.len()).into_par_iter().map(|i| self.gap(i, &origin) as f32).collect()
+    }
+
+    /// The finest grid on which sums of all rows are exact.
+    fn fine(&self) -> Grid {
+        let largest = |i: usize| self.row(i).iter().fold(0.0, |most: f32, v| most.max(v.abs()));
+        let most = (0..self.len()).into_par_iter().map(largest).reduce(|| 0.0, f32::max);
+        Grid::of(f64::from(most) * self.total())
+    }
+
+    fn total(&self) -> f64 {
+        self.weights.iter().map(|&w| f64::from(w)).sum()
+    }
+
     fn weighted_mean(&self) -> Vec<f64> {
-        let starts: Vec<usize> = (0..self.len()).step_by(4096).collect();
-        let parts: Vec<Vec<f64>> = starts
+        let zeros = || vec![0.0; self.columns];
+        let sum = (0..self.len())
             .into_par_iter()
-            .map(|from| {
-                let mut sum = vec![0.0; self.columns];
-                let rows = from..self.len().min(from + 4096);
-                rows.for_each(|i| panels::add(&mut sum, f64::from(self.weights[i]), self.row(i)));
+            .fold(zeros, |mut sum, i| {
+                panels::add(&mut sum, f64::from(self.weights[i]), self.row(i), self.grid);
                 sum
             })
-            .collect();
-        let total: f64 = self.weights.iter().map(|&w| f64::from(w)).sum();
-        let mut mean = vec![0.0; self.columns];
-        parts.iter().for_each(|part| mean.iter_mut().zip(part).for_each(|(m, p)| *m += p / total));
-        mean
+            .reduce(zeros, |mut a, b| {
+                a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+                a
+            });
+        let total = self.total();
+        sum.into_iter().map(|s| s / total).collect()
     }
 
     /// How many rows.
@@ -123,6 +150,7 @@ impl<'a> Points<'a> {
             squares: chosen.iter().map(|&i| self.squares[i]).collect(),
             weights: chosen.iter().map(|&i| self.weights[i]).collect(),
             mean: self.mean.clone(),
+            grid: self.grid,
         }
     }
 
@@ -182,7 +210,7 @@ impl<'a> Points<'a> {
     }
 
     /// Shifted weighted mean from a sum of rows.
-    fn mean_of<'s>(&'s self, sum: &'s [f64], total: f64) -> impl Iterator<Item = f32> + 's {
+    pub fn mean_of<'s>(&'s self, sum: &'s [f64], total: f64) -> impl Iterator<Item = f32> + 's {
         sum.iter().zip(&self.mean).map(move |(s, m)| (s / total - m) as f32)
     }
 
@@ -232,71 +260,4 @@ pub(super) fn shift<'a>(values: impl Iterator<Item = (&'a f32, &'a f32)>) -> f32
 
 fn flat_row<'a>(row: &ndarray::ArrayView1<'a, f32>) -> &'a [f32] {
     row.to_slice().unwrap_or(&[])
-}
-
-/// The sums of the rows of each cluster, kept up with the rows that move.
-pub(super) struct Sums {
-    rows: Vec<Vec<f64>>,
-    total: Vec<f64>,
-}
-
-impl Sums {
-    /// The label of a row that belongs nowhere yet.
-    pub const NONE: u32 = u32::MAX;
-
-    pub fn new(clusters: usize, columns: usize) -> Self {
-        Self { rows: vec![vec![0.0; columns]; clusters], total: vec![0.0; clusters] }
-    }
-
-    /// Rows left `before` and joined `after`; in row order within each cluster, whatever the number of threads.
-    pub fn follow(&mut self, points: &Points, before: &[u32], after: &[u32]) {
-        let moved = || before.iter().zip(after).zip(0u32..).filter(|((b, a), _)| b != a);
-        // Counted first: lists that grew would take as much again.
-        let mut size = vec![0; self.total.len()];
-        moved().flat_map(|((&b, &a), _)| [b, a]).filter(|&k| k != Self::NONE).for_each(|k| size[k as usize] += 1);
-        let mut moves: Vec<Vec<(u32, f32)>> = size.into_iter().map(Vec::with_capacity).collect();
-        for ((&b, &a), i) in moved() {
-            if b != Self::NONE {
-                moves[b as usize].push((i, -1.0));
-            }
-            moves[a as usize].push((i, 1.0));
-        }
-        let sums = self.rows.par_iter_mut().zip(&mut self.total);
-        sums.zip(&moves).for_each(|((sum, total), moves)| {
-            for &(i, sign) in moves {
-                let (i, sign) = (i as usize, f64::from(sign));
-                let w = sign * f64::from(points.weights[i]);
-                *total += w;
-                panels::add(sum, w, points.row(i));
-            }
-        });
-    }
-
-    /// Whether a cluster has no rows.
-    pub fn empty(&self) -> usize {
-        self.total.iter().filter(|&&t| t <= 0.0).count()
-    }
-
-    /// Moves the centres to the means (shifted); how far each.
-    pub fn move_to_means(&self, points: &Points, centres: &mut Array2<f32>) -> Vec<f32> {
-        let mut mean = vec![0f32; points.columns];
-        let rows = centres.outer_iter_mut().zip(&self.rows).zip(&self.total);
-        rows.map(|((mut centre, sum), &total)| {
-            mean.iter_mut().zip(points.mean_of(sum, total)).for_each(|(m, v)| *m = v);
-            let moved = shift(centre.iter().zip(&mean));
-            centre.iter_mut().zip(&mean).for_each(|(c, m)| *c = *m);
-            moved
-        })
-        .collect()
-    }
-
-    /// What moving to the means `centres` by `shifts` saved, as a share of the inertia now, of rows of this `spread`.
-    pub fn saved(&self, centres: &Array2<f32>, shifts: &[f32], spread: f64) -> f64 {
-        let (mut saved, mut left) = (0.0, spread);
-        for ((centre, &shift), weight) in centres.outer_iter().zip(shifts).zip(&self.total) {
-            saved += weight * f64::from(shift).powi(2);
-            left -= weight * vectors::square(centre);
-        }
-        saved / left.max(f64::MIN_POSITIVE)
-    }
 }

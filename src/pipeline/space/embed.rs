@@ -15,6 +15,7 @@ use crate::{
 use candle_core::{DType, Tensor};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::sync::mpsc::sync_channel;
 
 /// Images a batch; fixed, so that results do not depend on the machine.
@@ -25,7 +26,8 @@ pub(in crate::pipeline) const TEXTS: usize = 64;
 const PART: usize = 16;
 
 /// What is embedded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Side {
     /// Images.
     Images,

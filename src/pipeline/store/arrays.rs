@@ -41,6 +41,33 @@ impl Arrays {
         self
     }
 
+    /// Adds or replaces an array of doubles, as their bits: two indices each.
+    #[must_use]
+    pub fn with_f64<D: Dimension>(mut self, name: &str, array: &Array<f64, D>) -> Self {
+        let shape: Vec<usize> = array.shape().iter().copied().chain([2]).collect();
+        let halves = array.iter().map(|v| v.to_bits()).flat_map(|v| [v as u32, (v >> 32) as u32]).collect();
+        if let Ok(bits) = ArrayD::from_shape_vec(IxDyn(&shape), halves) {
+            self.indices.insert(name.to_owned(), bits);
+        }
+        self
+    }
+
+    /// The array of doubles `name`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming the file if it is absent or of another shape.
+    pub fn f64<D: Dimension>(&self, name: &str) -> Result<Array<f64, D>> {
+        let bits = self.of_dimension::<_, D::Larger>(name, self.indices.get(name).map(ArrayD::view))?;
+        let double = |half: ArrayView<u32, ndarray::Ix1>| f64::from_bits(u64::from(half[1]) << 32 | u64::from(half[0]));
+        let (shape, flat) = (bits.shape().to_vec(), bits.to_shape((bits.len() / 2, 2)));
+        let (Some((2, shape)), Ok(flat)) = (shape.split_last().map(|(last, rest)| (*last, rest)), flat) else {
+            return Err(Error::input(&self.path, format!("array \"{name}\" has an unexpected shape {shape:?}")));
+        };
+        let doubles = ArrayD::from_shape_vec(IxDyn(shape), flat.outer_iter().map(double).collect());
+        let wrong = |e: ndarray::ShapeError| Error::input(&self.path, e.to_string());
+        doubles.and_then(ArrayBase::into_dimensionality).map_err(wrong)
+    }
+
     /// Whether there is a float array of this name.
     pub fn has(&self, name: &str) -> bool {
         self.floats.contains_key(name)

@@ -8,7 +8,7 @@ use crate::{
     fingerprint::Fingerprint,
     pipeline::{
         Ctx,
-        cluster::{self, ClusterSettings},
+        cluster::{self, ClusterSettings, Search},
         methods::Start,
         prototypes::{Prototypes, caption},
         recipe::Recipe,
@@ -56,8 +56,8 @@ impl Workbench {
             return Ok(None);
         };
         let (images, texts) = rayon::join(
-            || cluster::cluster_images(&embedded.0, &kept, Some(&clusters.images), &recipe.cluster, ctx),
-            || cluster::cluster_texts(&embedded.0, &kept, Some(&clusters.texts), &recipe.cluster, ctx),
+            || cluster::cluster_images(&embedded.0, &kept, Search::From(&clusters.images.0), &recipe.cluster, ctx),
+            || cluster::cluster_texts(&embedded.0, &kept, Search::From(&clusters.texts.0), &recipe.cluster, ctx),
         );
         let fingerprint = Fingerprint::of_stage("glimpse", &(&kept, &recipe.cluster), &[]);
         let of = (&embedded.0, self.dataset.train.pairs.as_slice());
@@ -102,8 +102,24 @@ impl Workbench {
             let quick = ClusterSettings { n_init: 1, breath: 0, ..recipe.cluster.clone() };
             let warm = before.and_then(|b| b.clusters.as_ref());
             let (images, texts) = rayon::join(
-                || cluster::cluster_images(&data, &all, warm.map(|w| &w.images), &quick, ctx),
-                || cluster::cluster_texts(&data, &all, warm.map(|w| &w.texts), &quick, ctx),
+                || {
+                    cluster::cluster_images(
+                        &data,
+                        &all,
+                        warm.map_or(Search::Anew, |w| Search::From(&w.images.0)),
+                        &quick,
+                        ctx,
+                    )
+                },
+                || {
+                    cluster::cluster_texts(
+                        &data,
+                        &all,
+                        warm.map_or(Search::Anew, |w| Search::From(&w.texts.0)),
+                        &quick,
+                        ctx,
+                    )
+                },
             );
             let name = data.fingerprint.clone();
             Self::put_together((&data, &pairs), all, (images?, texts?), recipe, name, ctx)?

@@ -1,6 +1,10 @@
 //! Making distilled pairs: prototypes decoded, or real pairs chosen.
 
-use super::{Prototyped, Workbench, once::lock, tasks::part_name};
+use super::{
+    Prototyped, Workbench,
+    once::lock,
+    tasks::{part_name, source_name},
+};
 use crate::pipeline::recipe::Recipe;
 use crate::{
     data::Pair,
@@ -56,7 +60,7 @@ impl Workbench {
     pub(super) fn embedded(&self, ctx: &Ctx) -> Result<(Embeddings, Fingerprint)> {
         if let Some(ready) = &self.dataset.train.ready {
             let image_of = self.dataset.train.pairs.iter().map(|p| p.image.0).collect();
-            let name = Fingerprint::of_stage("ready embeddings", &"train", &[&self.dataset.fingerprint]);
+            let name = source_name(self)?;
             let (image, text) = (ready.images()?, ready.texts());
             let fits = self.fits(image, text);
             return Ok((Embeddings::new(self.rows(image, fits)?, self.rows(text, fits)?, image_of)?, name));

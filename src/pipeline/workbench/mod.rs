@@ -10,13 +10,14 @@ mod look;
 mod make;
 mod once;
 mod provenance;
+mod rounds;
 mod score;
 mod tasks;
 
 use super::recipe::Recipe;
 use super::{
     Ctx,
-    cluster::{self, ClusterSettings, Clusters, ImageClusters, TextClusters},
+    cluster::{self, ClusterSettings, Clusters, ImageClusters, Search, TextClusters},
     engine::Engine,
     methods::Start,
     prototypes::{
@@ -25,6 +26,7 @@ use super::{
         caption::{self, CaptionChoice},
     },
     space::{
+        embed::Side,
         embeddings::{Embeddings, Kept},
         order::Order,
         rows::Rows,
@@ -41,6 +43,7 @@ use crate::{
     models::{clip::Clip, demo, device::Backend, hub::Hub, unclip::Unclip, weights::Checkpoint},
 };
 use once::{Once, lock};
+use rounds::Rounds;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -104,6 +107,7 @@ pub struct Workbench {
     embeddings: Once<(Embeddings, Fingerprint)>,
     trust: Once<Trust>,
     order: Once<Order>,
+    stands: Mutex<rounds::Stands>,
     engine: Option<Arc<dyn Engine>>,
     seconds: Mutex<BTreeMap<String, f64>>,
     memory: u64,
@@ -123,6 +127,7 @@ impl Workbench {
             embeddings: Once::default(),
             trust: Once::default(),
             order: Once::default(),
+            stands: Mutex::default(),
             engine: None,
             seconds: Mutex::default(),
             memory: machine::memory().map_or(u64::MAX, |m| m.available),
@@ -248,14 +253,20 @@ impl Workbench {
         let embedded = self.embeddings(ctx)?;
         let (data, source) = (&embedded.0, &embedded.1);
         let rows = kept_name(&kept, source);
-        let clusters = |side: &str, fit: &dyn Fn() -> Result<Clusters>| {
-            let name = cluster_name(side, &rows, &recipe.cluster, source);
-            cluster_of(&self.staged(&format!("cluster {side}"), &name, || fit().map(|found| arrays_of(&found)))?)
+        let clusters = |side: Side, fit: &dyn Fn(Search) -> Result<Clusters>| {
+            let name = cluster_name(side.name(), &rows, &recipe.cluster, source);
+            let mut rounds = self.engine.as_deref().map(|engine| Rounds::new(self, engine, side));
+            let search = rounds.as_mut().map_or(Search::Anew, |rounds| Search::With(rounds));
+            let stage = format!("cluster {}", side.name());
+            let found = self.staged(&stage, &name, || fit(search).map(|found| arrays_of(&found)))?;
+            rounds.into_iter().for_each(Rounds::end);
+            cluster_of(&found)
         };
+        let settings = &recipe.cluster;
         let images =
-            clusters("images", &|| cluster::cluster_images(data, &kept, None, &recipe.cluster, ctx).map(|c| c.0))?;
+            clusters(Side::Images, &|from| cluster::cluster_images(data, &kept, from, settings, ctx).map(|c| c.0))?;
         let texts =
-            clusters("captions", &|| cluster::cluster_texts(data, &kept, None, &recipe.cluster, ctx).map(|c| c.0))?;
+            clusters(Side::Captions, &|from| cluster::cluster_texts(data, &kept, from, settings, ctx).map(|c| c.0))?;
         let settings = (&rows, &recipe.cluster, &recipe.prototype, &recipe.caption);
         let fingerprint = Fingerprint::of_stage("prototypes", &settings, &[source]);
         let of = (data, self.dataset.train.pairs.as_slice());

@@ -39,6 +39,7 @@ impl Workbench {
                 self.synthesise(std::slice::from_ref(request), settings, ctx, &mut |_, _| Ok(()))?;
                 return Ok(image_name(request, settings, &self.made_by(settings)?));
             }
+            Task::Assign { side, rows, start } => return self.assign(*side, rows, start, ctx),
             Task::Images(part) => (Side::Images, *part),
             Task::Captions(part) => (Side::Captions, *part),
         };
@@ -85,7 +86,7 @@ impl Workbench {
     }
 
     /// Has those of the tasks done that left nothing in the store yet.
-    fn elsewhere<T: Artefact>(
+    pub(super) fn elsewhere<T: Artefact>(
         &self,
         engine: &dyn Engine,
         stage: &'static str,
@@ -113,6 +114,14 @@ impl Workbench {
             );
         }
         Ok(())
+    }
+}
+
+/// Names what the training rows' features come from.
+pub(super) fn source_name(bench: &Workbench) -> Result<Fingerprint> {
+    match bench.dataset.train.ready {
+        Some(_) => Ok(Fingerprint::of_stage("ready embeddings", &"train", &[&bench.dataset.fingerprint])),
+        None => Ok(bench.embedding_name(&*bench.clip()?)),
     }
 }
 
