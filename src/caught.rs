@@ -1,9 +1,10 @@
-//! Panics of other people's parsers over foreign bytes: caught, and not told as a defect of this program.
+//! Panics: those of other people's parsers over foreign bytes, caught and not told as a defect of this program, and what they
+//! leave of locks.
 
 use std::{
     cell::Cell,
     panic::{self, AssertUnwindSafe},
-    sync::Once,
+    sync::{Mutex, MutexGuard, Once, PoisonError},
 };
 
 thread_local! {
@@ -27,9 +28,21 @@ pub fn caught<T>(parse: impl FnOnce() -> T) -> Option<T> {
     parsed.ok()
 }
 
+/// What `mutex` guards, whoever panicked with it: what this program locks is changed in one step, so a panic leaves it whole.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_is_had_after_a_panic_with_it() {
+        let number = Mutex::new(7);
+        assert!(caught(|| number.lock().map(|_held| panic!("with the lock")).is_ok()).is_none());
+        assert!(number.is_poisoned() && *lock(&number) == 7);
+    }
 
     #[test]
     fn a_panic_is_none_and_later_ones_are_told_again() {

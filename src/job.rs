@@ -1,6 +1,7 @@
 //! Work on its own thread, with a way to stop it and an end that is always told. Knows not what it runs.
 
 use crate::{
+    caught::lock,
     error::{Error, Result},
     pipeline::{Ctx, Report},
 };
@@ -94,7 +95,7 @@ struct Queue {
 impl Queue {
     /// Every change is one push, pop or swap: a poisoned lock guards a whole queue.
     fn lock(&self) -> MutexGuard<'_, (VecDeque<(u64, Task)>, bool)> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.tasks)
     }
 
     /// The next task, once there is one; none after the last.

@@ -3,6 +3,7 @@
 
 use crate::{
     app::Entry,
+    caught::lock,
     config::Config,
     door,
     error::{Error, Result},
@@ -16,7 +17,7 @@ use std::{
     fs::TryLockError,
     io::Write,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, mpsc},
     thread::{self, JoinHandle},
 };
 
@@ -101,7 +102,7 @@ impl Journal {
             while asked.recv().is_ok() {
                 while asked.try_recv().is_ok() {}
                 let done = synced.sync().map_err(Error::io(&place));
-                if let (Err(e), Some(tell)) = (done, &*tell.lock().unwrap_or_else(PoisonError::into_inner)) {
+                if let (Err(e), Some(tell)) = (done, &*lock(&tell)) {
                     tell(e);
                 }
             }
@@ -113,7 +114,7 @@ impl Journal {
 
     /// Whom to tell if the disk fails later to sync what it took.
     pub fn on_failure(&self, tell: impl Fn(Error) + Send + 'static) {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tell));
+        *lock(&self.told) = Some(Box::new(tell));
     }
 
     /// Appends an entry. It outlives a killed process at once, and a power cut a moment later.

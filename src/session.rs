@@ -21,6 +21,7 @@ pub use watch::is_open;
 
 use crate::{
     app::{Draft, Effect, Entry, Event, JobId, Level, Measured, News, Outcome, Work},
+    caught::lock,
     config::Config,
     error::{Error, Result},
     fingerprint::Fingerprint,
@@ -36,7 +37,7 @@ use seat::Seat;
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
     thread,
 };
 
@@ -109,11 +110,6 @@ impl Shared {
             all.pop_front();
         }
     }
-}
-
-/// A poisoned lock means that a job panicked; what it guards is whole, since every change is one assignment.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The configuration as a draft that decisions are laid over.

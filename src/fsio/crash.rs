@@ -5,12 +5,13 @@
 //! the write under way is torn anywhere.
 
 use super::disk::Change;
+use crate::caught::lock;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Seek, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 /// A change as it was carried out.
@@ -62,10 +63,6 @@ pub struct Recorder {
 }
 
 static WATCHED: Mutex<Vec<(PathBuf, Arc<Mutex<Log>>)>> = Mutex::new(Vec::new());
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Carries out a change, unless it is to fail; remembers it, if it lies in a folder that is watched.
 pub(super) fn change<T>(what: Change<'_>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {

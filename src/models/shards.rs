@@ -1,7 +1,7 @@
 //! Safetensors files read tensor by tensor, as they are asked for. They are not mapped: who cuts a file while it is read gets
 //! an error with its name, where a map would end the program.
 
-use crate::door;
+use crate::{caught::lock, door};
 use candle_core::{DType, Device, Error, Result, Shape, Tensor, safetensors::Load};
 use candle_nn::{Init, var_builder::SimpleBackend};
 use safetensors::tensor::{Metadata, TensorInfo, TensorView};
@@ -10,7 +10,7 @@ use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
 };
 
 /// Longest header, in bytes: a hundred thousand tensors, and what is made of a hostile one fits in memory.
@@ -75,7 +75,7 @@ impl Shard {
     fn bytes(&self, about: &TensorInfo) -> io::Result<Vec<u8>> {
         let (from, to) = about.data_offsets;
         let mut bytes = vec![0; to - from];
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = lock(&self.file);
         file.seek(SeekFrom::Start(self.begins + from as u64))?;
         file.read_exact(&mut bytes)?;
         Ok(bytes)

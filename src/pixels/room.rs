@@ -1,6 +1,6 @@
 //! Room that pictures are decoded in: whatever they claim, and however many threads decode, they hold no more at once.
 
-use crate::machine;
+use crate::{caught::lock, machine};
 use std::{
     cell::Cell,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
@@ -40,7 +40,7 @@ thread_local! {
 }
 
 fn room() -> MutexGuard<'static, Room> {
-    ROOM.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&ROOM)
 }
 
 /// Lets pictures take a share of `memory` bytes, whatever the machine has.

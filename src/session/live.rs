@@ -2,6 +2,7 @@
 //! the same user can open, in the lines of `--progress json`, and may be asked to end.
 
 use crate::{
+    caught::lock,
     error::{Error, Result},
     fingerprint::Fingerprint,
     journal::state_folder,
@@ -16,7 +17,7 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
     thread,
     time::{Duration, Instant},
 };
@@ -156,10 +157,6 @@ impl Shown {
             heard
         });
     }
-}
-
-fn lock(shown: &Mutex<Shown>) -> MutexGuard<'_, Shown> {
-    shown.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A socket in a folder that nobody else can enter.

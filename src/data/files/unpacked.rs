@@ -1,10 +1,11 @@
 //! Content of packed files, in a file that the system forgets with the process.
 
+use crate::caught::lock;
 use flate2::read::MultiGzDecoder;
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
 };
 
 /// Most bytes that a packed file is unpacked to however short it is, and for each of its bytes besides: what hardly repeats
@@ -66,14 +67,14 @@ impl Unpacked {
     /// # Errors
     /// What the system says, such as where it ends before.
     pub fn read_into(&self, offset: u64, to: &mut [u8]) -> io::Result<()> {
-        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = lock(&self.0);
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(to)
     }
 
     /// How many bytes there are.
     pub fn length(&self) -> u64 {
-        let file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = lock(&self.0);
         file.metadata().map_or(0, |about| about.len())
     }
 
@@ -82,7 +83,7 @@ impl Unpacked {
     /// # Errors
     /// What the system says.
     pub fn file(&self) -> io::Result<File> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).try_clone()
+        lock(&self.0).try_clone()
     }
 }
 

@@ -1,7 +1,10 @@
 //! Points that stages report, kept.
 
-use crate::pipeline::{Ctx, Report};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::{
+    caught::lock,
+    pipeline::{Ctx, Report},
+};
+use std::sync::{Arc, Mutex};
 
 /// Series, position, value: what [`Report::Point`] holds.
 pub type Point = (String, f64, f64);
@@ -16,7 +19,7 @@ impl Curves {
         let (shown, points) = (ctx.clone(), self.0.clone());
         ctx.watched(move |report| {
             if let Report::Point { series, x, y } = &report {
-                points.lock().unwrap_or_else(PoisonError::into_inner).push((series.clone(), *x, *y));
+                lock(&points).push((series.clone(), *x, *y));
             }
             shown.report(report);
         })
@@ -24,7 +27,7 @@ impl Curves {
 
     /// Series by series, each by position: runs beside each other report in any order.
     pub fn sorted(&self) -> Vec<Point> {
-        let mut points = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut points = lock(&self.0).clone();
         points.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
         points
     }

@@ -2,11 +2,11 @@
 
 use super::{
     Prototyped, Workbench,
-    once::lock,
     tasks::{part_name, source_name},
 };
 use crate::pipeline::recipe::Recipe;
 use crate::{
+    caught::lock,
     data::Pair,
     error::Result,
     fingerprint::Fingerprint,

@@ -36,13 +36,14 @@ use super::{
     trust::{Trust, prune::PruneSettings},
 };
 use crate::{
+    caught::lock,
     data::{Dataset, Pair, ready::Picked},
     error::Result,
     fingerprint::Fingerprint,
     machine,
     models::{clip::Clip, demo, device::Backend, hub::Hub, unclip::Unclip, weights::Checkpoint},
 };
-use once::{Once, lock};
+use once::Once;
 use rounds::Rounds;
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,7 @@
 //! What is loaded or computed at most once.
 
-use crate::error::Result;
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::{caught::lock, error::Result};
+use std::sync::{Arc, Mutex};
 
 /// Filled on first use; a failed attempt leaves it empty, so that it can be tried again.
 pub(super) struct Once<T>(Mutex<Option<Arc<T>>>);
@@ -22,9 +22,4 @@ impl<T> Once<T> {
         *slot = Some(made.clone());
         Ok(made)
     }
-}
-
-/// What these locks guard is replaced whole: a panic elsewhere leaves nothing half done.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

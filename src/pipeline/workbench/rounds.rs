@@ -1,8 +1,9 @@
 //! k-means with its rounds done by others: each part of the rows is given its nearest centres by whoever takes it, and
 //! leaves its labels and sums in the store.
 
-use super::{Workbench, once::lock, tasks::source_name};
+use super::{Workbench, tasks::source_name};
 use crate::{
+    caught::lock,
     error::{Error, Result},
     fingerprint::Fingerprint,
     kernels::vectors,

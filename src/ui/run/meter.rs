@@ -1,8 +1,8 @@
 //! What the machine does for this program, while it does anything.
 
-use crate::{app::Usage, machine};
+use crate::{app::Usage, caught::lock, machine};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -27,10 +27,10 @@ impl Meter {
             self.asked = Some(now);
             let gpu = self.gpu.clone();
             // Beside the loop; a machine without threads has other worries.
-            let ask = move || *gpu.lock().unwrap_or_else(PoisonError::into_inner) = machine::gpu();
+            let ask = move || *lock(&gpu) = machine::gpu();
             drop(std::thread::Builder::new().name("gpu".into()).spawn(ask));
         }
-        let gpu = *self.gpu.lock().unwrap_or_else(PoisonError::into_inner);
+        let gpu = *lock(&self.gpu);
         Some(Usage { cpu: 100.0 * (cpu - before) / passed, memory: machine::resident()?, gpu })
     }
 

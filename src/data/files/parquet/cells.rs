@@ -2,7 +2,7 @@
 //! asked for: rows are mostly read in order.
 
 use super::{Read, guard, guarded, pages::Checked};
-use crate::{door, error::Error, pixels::room};
+use crate::{caught::lock, door, error::Error, pixels::room};
 use parquet::{
     column::reader::ColumnReaderImpl,
     data_type::{ByteArray, ByteArrayType},
@@ -13,7 +13,7 @@ use std::{
     fs::File,
     ops::Range,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 /// A column of bytes.
@@ -105,7 +105,7 @@ impl Cells {
     }
 
     fn with<T>(&self, row: u64, see: impl FnOnce(Option<&ByteArray>) -> T) -> crate::error::Result<T> {
-        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&HELD);
         let ours =
             |h: &Held| h.of == self.path && h.stamp == self.stamp && h.leaf == self.leaf() && h.rows.contains(&row);
         if !held.as_ref().is_some_and(ours) {

@@ -7,6 +7,7 @@ use crate::pipeline::workbench::{
     score::{Student, model},
 };
 use crate::{
+    caught::lock,
     data::{ImageId, ImageSource},
     error::Result,
     pipeline::{
@@ -24,7 +25,7 @@ use ndarray::Array2;
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Instant,
 };
 
@@ -152,11 +153,11 @@ impl Workbench {
         let watched = ctx.watched(move |report| {
             let epoch = matches!(report, Report::Step { .. });
             if epoch || matches!(&report, Report::Point { series, .. } if series.contains("R-mean,")) {
-                watcher.lock().unwrap_or_else(PoisonError::into_inner).push((epoch, Instant::now()));
+                lock(&watcher).push((epoch, Instant::now()));
             }
         });
         evaluate::evaluate(&images, &texts, &few, 0, &watched)?;
-        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = lock(&seen);
         let mean = |wanted: bool| {
             let times = seen.windows(2).filter(|w| w[1].0 == wanted).map(|w| (w[1].1 - w[0].1).as_secs_f64());
             let (sum, n) = times.fold((0.0, 0), |(sum, n), t| (sum + t, n + 1));

@@ -2,6 +2,7 @@
 
 use super::cost::line;
 use crate::{
+    caught::lock,
     error::Result,
     machine,
     models::unclip::Unclip,
@@ -14,7 +15,7 @@ use crate::{
 use image::RgbImage;
 use ndarray::ArrayView2;
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Instant,
 };
 
@@ -53,7 +54,7 @@ pub(super) fn try_drawing(
     let watcher = seen.clone();
     let ctx = ctx.watched(move |report| {
         if matches!(report, Report::Step { stage: synthesize::STAGE, .. }) {
-            watcher.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
+            lock(&watcher).push(Instant::now());
         }
     });
     let before = machine::reset_peak().unwrap_or(0);
@@ -65,7 +66,7 @@ pub(super) fn try_drawing(
     })?;
     let whole = start.elapsed().as_secs_f64();
     let memory = machine::peak().unwrap_or(0).saturating_sub(before);
-    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let seen = lock(&seen);
     // The first report comes before any call, each of the others after one.
     let calls = seen.len().saturating_sub(1);
     let between = match (seen.get(1), seen.last()) {
