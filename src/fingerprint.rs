@@ -8,10 +8,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{fmt, io, path::Path};
 
-/// How often the results of a stage have changed, where they have. Whoever changes what a stage computes raises its number, so that
-/// no store gives the old result for the new one; a release of the program alone makes nothing stale.
-const VERSIONS: &[(&str, u32)] = &[("cluster", 2), ("trust", 2)];
-
 /// SHA-256, in hex, of a stage's name, its settings and the fingerprints of its inputs.
 /// Whatever changes a result changes its fingerprint, so no stale result can be taken for a fresh one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,10 +53,15 @@ impl Fingerprint {
         Self::of_bytes(serde_json::json!([kind, holds, parts]).to_string().as_bytes())
     }
 
-    /// Of a stage: its `name` and version, its `settings` (in serde's field order) and its `inputs`.
+    /// Of a stage whose results have never changed: its `name`, its `settings` (in serde's field order) and its `inputs`.
     /// Settings that do not serialise, such as NaN keys in a map, do not occur: they are plain structs.
     pub fn of_stage(name: &str, settings: &impl Serialize, inputs: &[&Fingerprint]) -> Self {
-        let version = VERSIONS.iter().find(|(stage, _)| *stage == name).map_or(1, |(_, version)| *version);
+        Self::of_version(1, name, settings, inputs)
+    }
+
+    /// Of a stage whose results have. Whoever changes what a stage computes raises its number, so that no store gives the old
+    /// result for the new one; a release of the program alone makes nothing stale.
+    pub fn of_version(version: u32, name: &str, settings: &impl Serialize, inputs: &[&Fingerprint]) -> Self {
         Self::of_content("stage", &(name, version, settings), inputs)
     }
 

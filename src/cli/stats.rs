@@ -24,7 +24,7 @@ pub fn run(global: &Global, args: &args::Stats) -> Result<()> {
     let needs = Needs { decoder: false, encoders: false };
     if args.dry_run {
         let (bench, mut planned) = (onlooker(global, &config, needs)?, Plan::default());
-        bench.plan_stats(&config.prune, &mut planned, &Ctx::quiet())?;
+        bench.plan_stats(&config.recipe(), &mut planned, &Ctx::quiet())?;
         return plan::show(global, "stats", &planned, bench.dataset(), bench.store().dir());
     }
     let ctx = progress::ctx(global.progress);

@@ -170,7 +170,7 @@ fn aimed(shared: &Shared, basis: &Fingerprint, pairs: &[Wanted], draft: &Draft, 
         None => found.captions.get(w.prototype).and_then(|c| c.candidates.get(draft.rank)).map(|c| c.row),
     };
     let rows: Vec<Option<u32>> = pairs.iter().map(rows).collect();
-    shared.bench()?.aim(set, &rows, &found.kept, &draft.config.recipe(), ctx)
+    shared.bench()?.aim(set, rows, &found, &draft.config.recipe(), ctx)
 }
 
 /// CLIP's cosine of each picture to its image prototype and to its caption.

@@ -1,6 +1,7 @@
 //! The stages as a whole: what they promise whatever they are given.
 #![allow(clippy::unwrap_used)]
 
+mod dry;
 mod elsewhere;
 mod evaluation;
 mod properties;

@@ -24,7 +24,7 @@ fn bench(noise: f32, store: &Path) -> Workbench {
     Workbench::new(world, Checkpoints::demo(), Store::open(store).unwrap(), Backend::CPU)
 }
 
-fn recipe(way: &str, pairs: usize) -> Recipe {
+pub fn recipe(way: &str, pairs: usize) -> Recipe {
     let mut recipe = Config::load(None).unwrap().checked().unwrap().recipe();
     recipe.method = way.parse().unwrap();
     recipe.cluster.prototypes = pairs;

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 pub const PART: usize = 1 << 16;
 
 /// Others who have the same rows.
-pub trait Others {
+pub trait Others: Send {
     /// Tells which rows are clustered and how often each counts; whether others do the rounds.
     ///
     /// # Errors

@@ -68,7 +68,7 @@ pub struct Prototype {
 }
 
 /// Prototypes, best-agreeing first, and how many matched clusters shared no row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Prototypes {
     /// Sorted by similarity, highest first; of equals the lower image cluster.
     pub list: Vec<Prototype>,

@@ -1,7 +1,10 @@
 //! A first look at other prototypes while the true ones are found: from what was found before, or of a sample where there are
 //! many pairs.
 
-use super::{Prototyped, Workbench, choose::Choice};
+use super::{
+    Prototyped, Workbench,
+    stages::{choose::Choice, cluster::matched},
+};
 use crate::{
     data::Pair,
     error::Result,
@@ -60,9 +63,11 @@ impl Workbench {
             || cluster::cluster_texts(&embedded.0, &kept, Search::From(&clusters.texts.0), &recipe.cluster, ctx),
         );
         let fingerprint = Fingerprint::of_stage("glimpse", &(&kept, &recipe.cluster), &[]);
-        let of = (&embedded.0, self.dataset.train.pairs.as_slice());
-        let found = Self::put_together(of, kept, (images?, texts?), recipe, fingerprint, ctx)?;
-        Ok(Some((found, None)))
+        let (clusters, prototypes) = matched(&embedded.0, &kept, (images?, texts?), recipe, ctx)?;
+        let pairs = &self.dataset.train.pairs;
+        let captions = caption::captions(&prototypes.list, &embedded.0, pairs, &recipe.caption, ctx)?;
+        let clusters = Some(clusters);
+        Ok(Some((Prototyped { kept, clusters, prototypes, captions, fingerprint }, None)))
     }
 
     /// Kept pairs, evenly.
@@ -97,45 +102,32 @@ impl Workbench {
         let Sample { data, pairs, rows } = sample;
         let all = Kept((0..rows.len() as u32).collect());
         let start = recipe.method.method.start();
-        let mut found = if matches!(start, Start::Clusters | Start::Pairs) {
+        let (clusters, mut prototypes) = if matches!(start, Start::Clusters | Start::Pairs) {
             // One start from scratch costs as much as several from what was found before.
             let quick = ClusterSettings { n_init: 1, breath: 0, ..recipe.cluster.clone() };
             let warm = before.and_then(|b| b.clusters.as_ref());
+            let [from_images, from_texts] = match warm {
+                Some(warm) => [Search::From(&warm.images.0), Search::From(&warm.texts.0)],
+                None => [Search::Anew, Search::Anew],
+            };
             let (images, texts) = rayon::join(
-                || {
-                    cluster::cluster_images(
-                        &data,
-                        &all,
-                        warm.map_or(Search::Anew, |w| Search::From(&w.images.0)),
-                        &quick,
-                        ctx,
-                    )
-                },
-                || {
-                    cluster::cluster_texts(
-                        &data,
-                        &all,
-                        warm.map_or(Search::Anew, |w| Search::From(&w.texts.0)),
-                        &quick,
-                        ctx,
-                    )
-                },
+                || cluster::cluster_images(&data, &all, from_images, &quick, ctx),
+                || cluster::cluster_texts(&data, &all, from_texts, &quick, ctx),
             );
-            let name = data.fingerprint.clone();
-            Self::put_together((&data, &pairs), all, (images?, texts?), recipe, name, ctx)?
+            let (clusters, prototypes) = matched(&data, &all, (images?, texts?), recipe, ctx)?;
+            (Some(clusters), prototypes)
         } else {
             let trusted = self.weights(&Kept(rows.clone()), &recipe.prune, ctx)?;
             let weights: Vec<f32> = rows.iter().map(|row| trusted[*row as usize]).collect();
-            let of = (recipe.cluster.prototypes, recipe.seed);
-            let list = Choice::new(start, &data, &weights, of, ctx)?.prototypes(&data, &all);
-            let captions = caption::captions(&list, &data, &pairs, &recipe.caption, ctx)?;
-            let (prototypes, fingerprint) = (Prototypes { list, empty: 0 }, data.fingerprint.clone());
-            Prototyped { kept: all, clusters: None, prototypes, captions, fingerprint }
+            let list = Choice::new(recipe, &data, &weights, ctx)?.prototypes(&data, &all);
+            (None, Prototypes { list, empty: 0 })
         };
+        let mut captions = caption::captions(&prototypes.list, &data, &pairs, &recipe.caption, ctx)?;
         let own = |row: &mut u32| *row = rows[*row as usize];
-        found.prototypes.list.iter_mut().for_each(|p| p.rows.iter_mut().for_each(own));
-        found.captions.iter_mut().for_each(|c| c.candidates.iter_mut().for_each(|c| own(&mut c.row)));
+        prototypes.list.iter_mut().for_each(|p| p.rows.iter_mut().for_each(own));
+        captions.iter_mut().for_each(|c| c.candidates.iter_mut().for_each(|c| own(&mut c.row)));
         let looked_at = rows.len();
-        Ok((Prototyped { kept: Kept(rows), ..found }, Some(looked_at)))
+        let fingerprint = data.fingerprint;
+        Ok((Prototyped { kept: Kept(rows), clusters, prototypes, captions, fingerprint }, Some(looked_at)))
     }
 }

@@ -1,50 +1,40 @@
 //! A data set, checkpoints and a store, and the stages in order. What was computed before is taken from the store.
 
 pub mod able;
-mod aim;
-mod choose;
 pub mod dry;
 mod given;
 mod glimpse;
 mod look;
-mod make;
 mod once;
 mod provenance;
 mod rounds;
 mod score;
+mod stages;
 mod tasks;
 
-use super::recipe::Recipe;
 use super::{
     Ctx,
-    cluster::{self, ClusterSettings, Clusters, ImageClusters, Search, TextClusters},
+    cluster::{ImageClusters, TextClusters},
     engine::Engine,
-    methods::Start,
-    prototypes::{
-        self, Prototypes,
-        assign::{self, Matching},
-        caption::{self, CaptionChoice},
-    },
+    prototypes::{Prototypes, assign::Matching, caption::CaptionChoice},
     space::{
-        embed::Side,
         embeddings::{Embeddings, Kept},
         order::Order,
         rows::Rows,
         stats::{self, Stats, StatsSettings},
     },
-    store::{Store, arrays::Arrays},
+    store::Store,
     trust::{Trust, prune::PruneSettings},
 };
 use crate::{
     caught::lock,
-    data::{Dataset, Pair, ready::Picked},
+    data::{Dataset, ready::Picked},
     error::Result,
     fingerprint::Fingerprint,
     machine,
     models::{clip::Clip, demo, device::Backend, hub::Hub, unclip::Unclip, weights::Checkpoint},
 };
 use once::Once;
-use rounds::Rounds;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -208,10 +198,6 @@ impl Workbench {
         self.embeddings.get(|| self.embedded(ctx))
     }
 
-    fn embedding_name(&self, clip: &Clip) -> Fingerprint {
-        Fingerprint::of_stage("embed", &"train", &[&self.dataset.fingerprint, clip.fingerprint()])
-    }
-
     /// Whether ready features are held in memory.
     fn fits(&self, image: &Picked, text: &Picked) -> bool {
         matrix(image) + matrix(text) <= self.memory / 2
@@ -235,59 +221,15 @@ impl Workbench {
         stats::stats(&embedded.0, &kept, &StatsSettings::default(), ctx)
     }
 
-    /// Prune, cluster, match, average, rank captions.
-    ///
-    /// # Errors
-    /// As [`Self::embeddings`]; [`crate::error::Error::Setting`] for more prototypes than there are rows to make them of.
-    pub fn prototypes(&self, recipe: &Recipe, ctx: &Ctx) -> Result<Prototyped> {
-        self.prototypes_of(self.kept(&recipe.prune, ctx)?, recipe, ctx)
-    }
-
-    /// The same for rows that were chosen otherwise, by a person for instance.
-    ///
-    /// # Errors
-    /// As [`Self::prototypes`].
-    pub fn prototypes_of(&self, kept: Kept, recipe: &Recipe, ctx: &Ctx) -> Result<Prototyped> {
-        if !matches!(recipe.method.method.start(), Start::Clusters | Start::Pairs) {
-            return self.chosen(recipe.method.method.start(), kept, recipe, ctx);
+    /// What a run starts with.
+    fn nothing(&self) -> Prototyped {
+        Prototyped {
+            kept: Kept(Vec::new()),
+            clusters: None,
+            prototypes: Prototypes::default(),
+            captions: Vec::new(),
+            fingerprint: self.dataset.fingerprint.clone(),
         }
-        let embedded = self.embeddings(ctx)?;
-        let (data, source) = (&embedded.0, &embedded.1);
-        let rows = kept_name(&kept, source);
-        let clusters = |side: Side, fit: &dyn Fn(Search) -> Result<Clusters>| {
-            let name = cluster_name(side.name(), &rows, &recipe.cluster, source);
-            let mut rounds = self.engine.as_deref().map(|engine| Rounds::new(self, engine, side));
-            let search = rounds.as_mut().map_or(Search::Anew, |rounds| Search::With(rounds));
-            let stage = format!("cluster {}", side.name());
-            let found = self.staged(&stage, &name, || fit(search).map(|found| arrays_of(&found)))?;
-            rounds.into_iter().for_each(Rounds::end);
-            cluster_of(&found)
-        };
-        let settings = &recipe.cluster;
-        let images =
-            clusters(Side::Images, &|from| cluster::cluster_images(data, &kept, from, settings, ctx).map(|c| c.0))?;
-        let texts =
-            clusters(Side::Captions, &|from| cluster::cluster_texts(data, &kept, from, settings, ctx).map(|c| c.0))?;
-        let settings = (&rows, &recipe.cluster, &recipe.prototype, &recipe.caption);
-        let fingerprint = Fingerprint::of_stage("prototypes", &settings, &[source]);
-        let of = (data, self.dataset.train.pairs.as_slice());
-        Self::put_together(of, kept, (ImageClusters(images), TextClusters(texts)), recipe, fingerprint, ctx)
-    }
-
-    /// Matches clusters, averages them, ranks captions.
-    fn put_together(
-        (data, pairs): (&Embeddings, &[Pair]),
-        kept: Kept,
-        (images, texts): (ImageClusters, TextClusters),
-        recipe: &Recipe,
-        fingerprint: Fingerprint,
-        ctx: &Ctx,
-    ) -> Result<Prototyped> {
-        let matching = assign::assign(&images, &texts, ctx)?;
-        let prototypes = prototypes::prototypes(data, &kept, (&images, &texts), &matching, &recipe.prototype, ctx)?;
-        let captions = caption::captions(&prototypes.list, data, pairs, &recipe.caption, ctx)?;
-        let clusters = Some(Matched { images, texts, matching });
-        Ok(Prototyped { kept, clusters, prototypes, captions, fingerprint })
     }
 
     /// A stage's result, from the store or computed and kept; what it cost is remembered either way.
@@ -309,30 +251,6 @@ impl Workbench {
 
 fn kept_name(kept: &Kept, source: &Fingerprint) -> Fingerprint {
     Fingerprint::of_stage("kept", kept, &[source])
-}
-
-fn cluster_name(side: &str, rows: &Fingerprint, settings: &ClusterSettings, source: &Fingerprint) -> Fingerprint {
-    Fingerprint::of_stage("cluster", &(side, rows, settings), &[source])
-}
-
-fn arrays_of(found: &Clusters) -> Arrays {
-    let bits = found.inertia.to_bits();
-    let about = ndarray::arr1(&[bits as u32, (bits >> 32) as u32, found.iterations as u32]);
-    Arrays::new()
-        .with_f32("centroids", &found.centroids)
-        .with_u32("labels", &ndarray::ArrayView1::from(&found.labels))
-        .with_u32("about", &about)
-}
-
-fn cluster_of(arrays: &Arrays) -> Result<Clusters> {
-    let about = arrays.u32::<ndarray::Ix1>("about")?;
-    let [low, high, iterations] = [0, 1, 2].map(|i| about.get(i).copied().unwrap_or(0));
-    Ok(Clusters {
-        centroids: arrays.f32("centroids")?,
-        labels: arrays.u32::<ndarray::Ix1>("labels")?.to_vec(),
-        inertia: f64::from_bits(u64::from(high) << 32 | u64::from(low)),
-        iterations: iterations as usize,
-    })
 }
 
 /// Bytes of features in memory.

@@ -1,6 +1,6 @@
 //! What a set was made of, for whoever finds it later.
 
-use super::{Workbench, make::DECODER};
+use super::{Workbench, stages::draw::DECODER};
 use crate::{
     about,
     error::Result,

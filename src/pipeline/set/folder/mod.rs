@@ -45,7 +45,7 @@ pub const SCORES: &str = "recall.json";
 const FORMAT: u32 = 1;
 
 /// M synthetic pairs: pair `i` belongs to row `i` of both arrays.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DistilledSet {
     /// How they were made: `pds`, `random` …
     pub method: String,
