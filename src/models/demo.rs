@@ -9,11 +9,12 @@ macro_rules! files {
     };
 }
 
-const CLIP: &[(&str, &[u8])] = files!("clip":
+// Static, not const: one copy in the binary, however many units of code name it.
+static CLIP: &[(&str, &[u8])] = files!("clip":
     "config.json" "merges.txt" "model.safetensors" "preprocessor_config.json" "special_tokens_map.json"
     "tokenizer.json" "tokenizer_config.json" "vocab.json");
 
-const UNCLIP: &[(&str, &[u8])] = files!("unclip":
+static UNCLIP: &[(&str, &[u8])] = files!("unclip":
     "model_index.json"
     "feature_extractor/preprocessor_config.json"
     "image_encoder/config.json" "image_encoder/model.safetensors"
@@ -25,21 +26,21 @@ const UNCLIP: &[(&str, &[u8])] = files!("unclip":
     "unet/config.json" "unet/diffusion_pytorch_model.safetensors"
     "vae/config.json" "vae/diffusion_pytorch_model.safetensors");
 
-const ENCODERS: &[(&str, &[u8])] = files!("encoders":
+static ENCODERS: &[(&str, &[u8])] = files!("encoders":
     "nf_resnet/config.json" "nf_resnet/model.safetensors"
     "vit/config.json" "vit/model.safetensors");
 
 /// CLIP of the demo world.
-pub const fn clip() -> Checkpoint {
+pub fn clip() -> Checkpoint {
     Checkpoint::Embedded { name: "demo/clip", files: CLIP }
 }
 
 /// The unCLIP decoder of the demo world.
-pub const fn decoder() -> Checkpoint {
+pub fn decoder() -> Checkpoint {
     Checkpoint::Embedded { name: "demo/unclip", files: UNCLIP }
 }
 
 /// The evaluation encoders of the demo world: `vit` and `nf_resnet`.
-pub const fn encoders() -> Checkpoint {
+pub fn encoders() -> Checkpoint {
     Checkpoint::Embedded { name: "demo/encoders", files: ENCODERS }
 }
