@@ -120,6 +120,7 @@ impl Work {
             Self::Synthesise { wanted, .. } if wanted.len() == 1 => "synthesise 1 picture".into(),
             Self::Synthesise { wanted, .. } => format!("synthesise {} pictures", wanted.len()),
             Self::Find { words, .. } => format!("find \"{}\"", crate::fsio::printable(words)),
+            Self::Look { pairs, .. } if pairs.len() == 1 => "look at 1 picture".into(),
             Self::Look { pairs, .. } => format!("look at {} pictures", pairs.len()),
             Self::Evaluate { pairs, set, .. } => format!("evaluate {} pairs {}", pairs.len(), &set.as_str()[..8]),
             Self::Yardstick { method, draft } => format!("evaluate {} × {method}", draft.config.cluster.prototypes),

@@ -186,7 +186,7 @@ impl Measured {
             body += &by_pairs(i, &format!("{encoder}, noise {noise}"), lines.into_values().collect());
         }
         let (head, lines) = self.table();
-        body += &format!("</div>\n{}", html::table("", &head, &lines));
+        body += &format!("</div>\n{}", html::table("All figures", "", &head, &lines));
         self.remarks().iter().for_each(|remark| body += &format!("<p>{}</p>\n", html::escaped(remark)));
         whole("What methods teach", &body)
     }

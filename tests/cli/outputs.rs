@@ -210,6 +210,8 @@ fn a_report_is_one_page_that_asks_for_nothing_and_shows_every_pair_beside_real_o
     }
     let pictures = page.matches("<img").count();
     assert!(page.matches("alt=\"").count() == pictures && !page.contains("alt=\"\""));
+    let tables: Vec<&str> = page.split("<table ").skip(1).filter_map(|t| t.split('>').next()).collect();
+    assert!(!tables.is_empty() && tables.iter().all(|t| t.contains("aria-label=\"") && !t.contains("label=\"\"")));
     assert!(page.len() < 2_000_000, "{}", page.len());
     // Without the store the page says what it lacks.
     let mut command = protostill(home.path());

@@ -16,6 +16,7 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pandas
+import pyarrow
 import webdataset
 from PIL import Image
 from safetensors.numpy import save_file
@@ -108,7 +109,7 @@ def frame(**columns):
 
 
 DATASETS, PANDAS, WDS = f"datasets {datasets.__version__}", f"pandas {pandas.__version__}", f"webdataset {webdataset.__version__}"
-NUMPY = f"numpy {np.__version__}"
+NUMPY, ARROW = f"numpy {np.__version__}", f"pyarrow {pyarrow.__version__}"
 
 
 @reads(DATASETS, "arrow")
@@ -128,6 +129,29 @@ def save_dict_to_disk(folder):
 def to_parquet(folder):
     """Dataset.to_parquet: an image struct and a list of captions"""
     dataset().to_parquet(folder / "train-00000-of-00001.parquet")
+
+
+def ipc(folder, compression=None):
+    """Pictures without paths, and texts and bytes as views, as Polars writes them."""
+    images = pyarrow.array([encoded(i, "PNG") for i in range(N)], pyarrow.binary_view())
+    images = pyarrow.StructArray.from_arrays([images, pyarrow.nulls(N)], ["bytes", "path"])
+    captions = pyarrow.array(CAPTIONS, pyarrow.list_(pyarrow.string_view()))
+    table = pyarrow.table({"image": images, "captions": captions})
+    options = pyarrow.ipc.IpcWriteOptions(compression=compression)
+    with pyarrow.ipc.new_file(folder / "train.arrow", table.schema, options=options) as to:
+        to.write_table(table)
+
+
+@reads(ARROW, "arrow")
+def ipc_views(folder):
+    """ipc.new_file: views, and pictures without paths"""
+    ipc(folder)
+
+
+@refuses(ARROW, "a compressed batch")
+def ipc_compressed(folder):
+    """ipc.new_file, compressed"""
+    ipc(folder, "lz4")
 
 
 @reads(PANDAS, "imagefolder")

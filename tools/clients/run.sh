@@ -42,4 +42,11 @@ status=0
 "$home/new${light}/bin/python" "$here/clients.py" "$work" $light --binary "$binary" --old-webdataset "$home/webdataset" --json "$work/new.json" || status=1
 "$home/old/bin/python" "$here/clients.py" "$work" --datasets-only --json "$work/old.json" || status=1
 "$home/new${light}/bin/python" "$here/inputs.py" "$binary" "$work/inputs" "${download[@]}" --json "$work/inputs.json" || status=1
+# The page of `report` in a browser (Debian: chromium, chromium-driver).
+if [ -n "$light" ] || ! command -v chromedriver > /dev/null; then
+    echo "left out: the report in Chromium"
+else
+    environment report "$here/requirements-report.txt"
+    "$home/report/bin/python" "$here/report.py" "$binary" "$work/report" --json "$work/report.json" || status=1
+fi
 exit $status

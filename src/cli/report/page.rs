@@ -79,7 +79,7 @@ fn together(sets: &[Set]) -> String {
         rows.push(vec![set.name.clone(), method.to_owned(), pairs.to_string(), seed(set), scores]);
     }
     let mut out = String::from("<section aria-labelledby=\"all\"><h2 id=\"all\">All sets</h2>\n");
-    out += &table("", &["set", "method", "pairs", "seed", "R-mean"], &rows);
+    out += &table("All sets", "", &["set", "method", "pairs", "seed", "R-mean"], &rows);
     out += "<div class=\"charts\">\n";
     for (i, (encoder, methods)) in curves.into_iter().enumerate() {
         let lines = methods.into_iter().map(|(name, points)| Line { name: name.to_owned(), points }).collect();
@@ -116,12 +116,17 @@ fn section(i: usize, set: &Set) -> String {
     ];
     let facts: Vec<_> = facts.into_iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| vec![k.to_owned(), v]).collect();
     let mut out = format!("<section aria-labelledby=\"set{i}\"><h2 id=\"set{i}\">{}</h2>\n", escaped(&set.name));
-    out += &table("facts", &[], &facts);
+    out += &table(&of("About", set), "facts", &[], &facts);
     out += &recalls(set);
     out += &pairs(set);
     out += &statistics(i, set);
     out += &provenance(set);
     out + "</section>\n"
+}
+
+/// What a table tells, and of which set.
+fn of(what: &str, set: &Set) -> String {
+    format!("{what}: {}", set.name)
 }
 
 fn text(manifest: &Value, place: &str) -> String {
@@ -147,7 +152,7 @@ fn recalls(set: &Set) -> String {
         scores["runs"],
         scores["selection"].as_str().unwrap_or_default()
     );
-    format!("<h3>Recall</h3>\n{}<p>{}</p>\n", table("", &head, &rows), escaped(&how))
+    format!("<h3>Recall</h3>\n{}<p>{}</p>\n", table(&of("Recall", set), "", &head, &rows), escaped(&how))
 }
 
 /// Pictures with their captions, and the real pairs nearest to them.
@@ -200,14 +205,14 @@ fn beside(real: &[super::gather::Real]) -> String {
 
 /// What the set's own embeddings say.
 fn statistics(i: usize, set: &Set) -> String {
-    let of = &set.read.set;
+    let read = &set.read.set;
     let norms = |rows: &Array2<f32>| rows.axis_iter(Axis(0)).map(|r| r.dot(&r).sqrt()).collect::<Vec<f32>>();
-    let cosines: Vec<f32> = of.pairs.iter().map(|p| p.similarity).collect();
+    let cosines: Vec<f32> = read.pairs.iter().map(|p| p.similarity).collect();
     let rows: Vec<Vec<String>> = [
         ("cosine of a pair's embeddings", cosines.clone()),
-        ("support", of.pairs.iter().map(|p| p.support as f32).collect()),
-        ("norm of image embeddings", norms(&of.image_prototypes)),
-        ("norm of text targets", norms(&of.text_prototypes)),
+        ("support", read.pairs.iter().map(|p| p.support as f32).collect()),
+        ("norm of image embeddings", norms(&read.image_prototypes)),
+        ("norm of text targets", norms(&read.text_prototypes)),
     ]
     .into_iter()
     .map(|(name, values)| {
@@ -222,7 +227,7 @@ fn statistics(i: usize, set: &Set) -> String {
     let chart = plot::bars(&format!("cosines{i}"), title, (bins.from, bins.to), &bins.counts);
     format!(
         "<h3>Embeddings</h3>\n{}<figure class=\"charts\"><div><figcaption>{title}</figcaption>{chart}</div></figure>\n",
-        table("", &["", "mean", "least", "median", "most"], &rows)
+        table(&of("Embeddings", set), "", &["", "mean", "least", "median", "most"], &rows)
     )
 }
 
@@ -257,7 +262,7 @@ fn provenance(set: &Set) -> String {
     let settings = as_toml(&manifest["config"]).unwrap_or_default();
     format!(
         "<details><summary>Provenance</summary>\n{}</details>\n<details><summary>Settings</summary>\n<pre>{}</pre></details>\n",
-        table("facts", &[], &rows),
+        table(&of("Provenance", set), "facts", &[], &rows),
         escaped(&settings)
     )
 }

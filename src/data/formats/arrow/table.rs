@@ -34,6 +34,10 @@ const MAX_MESSAGE: usize = 1 << 25;
 const MAX_BATCHES: usize = 1 << 20;
 /// Longest text of a cell, in bytes.
 const MAX_TEXT: u64 = 1 << 20;
+/// Bytes of a view.
+const VIEW: usize = 16;
+/// Longest value that lies in its view, in bytes.
+const SHORT: u64 = 12;
 
 /// What a file of record batches holds.
 pub(super) struct Table {
@@ -134,7 +138,9 @@ impl Columns for Table {
                 Array::Struct { rows, valid, of } => {
                     let find = |name: &str| of.iter().find(|(n, _)| n == name).map(|(_, array)| array);
                     let bytes = find("bytes").ok_or_else(|| self.wrong("a picture without bytes"))?;
-                    let names = find("path").map(|path| buffers.strings(path, first)).transpose()?;
+                    // Where no picture of a set has a path, the column may have no type.
+                    let names = find("path").filter(|path| !matches!(path, Array::Other { .. }));
+                    let names = names.map(|path| buffers.strings(path, first)).transpose()?;
                     (bytes, names, buffers.valid(valid, *rows)?)
                 }
                 array => (array, None, vec![true; array.rows()]),
@@ -200,13 +206,28 @@ impl Buffers<'_> {
 
     /// Where each value of a column of bytes lies in the file, and how long it is.
     fn spans(&self, array: &Array) -> Result<Vec<Option<(u64, u64)>>> {
-        let Array::Bytes { rows, valid, offsets, wide, data } = array else {
-            return Err(self.table.wrong("a column of another type than its schema says"));
-        };
-        let (offsets, valid) = (self.offsets(offsets, *rows, *wide, data.length)?, self.valid(valid, *rows)?);
-        let begin = self.body + data.offset;
-        let span = |(pair, valid): (&[u64], bool)| valid.then(|| (begin + pair[0], pair[1] - pair[0]));
-        Ok(offsets.windows(2).zip(valid).map(span).collect())
+        match array {
+            Array::Bytes { rows, valid, offsets, wide, data } => {
+                let (offsets, valid) = (self.offsets(offsets, *rows, *wide, data.length)?, self.valid(valid, *rows)?);
+                let begin = self.body + data.offset;
+                let span = |(pair, valid): (&[u64], bool)| valid.then(|| (begin + pair[0], pair[1] - pair[0]));
+                Ok(offsets.windows(2).zip(valid).map(span).collect())
+            }
+            Array::Views { rows, valid, views, data } => {
+                let bytes = self.bytes(views, (*rows * VIEW) as u64)?;
+                let (all, valid) = (bytes.as_chunks::<VIEW>().0, self.valid(valid, *rows)?);
+                if all.len() != *rows {
+                    return Err(self.short());
+                }
+                let begin = |row: usize| self.body + views.offset + (row * VIEW) as u64;
+                let span = |(row, valid): (usize, bool)| match valid {
+                    true => viewed(&all[row], begin(row), self.body, data).map(Some).ok_or_else(|| self.short()),
+                    false => Ok(None),
+                };
+                valid.into_iter().enumerate().map(span).collect()
+            }
+            _ => Err(self.table.wrong("a column of another type than its schema says")),
+        }
     }
 
     /// The texts of a column; `first` is the number of its first row.
@@ -239,8 +260,19 @@ impl Buffers<'_> {
     }
 
     fn short(&self) -> Error {
-        self.table.wrong(&format!("byte {}: the offsets of a batch are damaged", self.body))
+        self.table.wrong(&format!("byte {}: where the values of a batch lie is damaged", self.body))
     }
+}
+
+/// Where the value of a view that lies at byte `at` is, and how long it is; none outside the buffers of `data`.
+fn viewed(view: &[u8; VIEW], at: u64, body: u64, data: &[Span]) -> Option<(u64, u64)> {
+    let part = |i: usize| u32::from_le_bytes([view[i], view[i + 1], view[i + 2], view[i + 3]]);
+    let (length, buffer, offset) = (u64::from(part(0)), part(8) as usize, u64::from(part(12)));
+    if length <= SHORT {
+        return Some((at + 4, length));
+    }
+    let buffer = data.get(buffer)?;
+    (offset + length <= buffer.length).then(|| (body + buffer.offset + offset, length))
 }
 
 /// A file as it is gone through, message by message.

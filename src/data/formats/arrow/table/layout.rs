@@ -27,8 +27,10 @@ enum Shape {
         wide: bool,
     },
     Struct,
-    /// Validity, views and as many buffers as the batch says.
-    View,
+    /// Validity, views and as many buffers as the batch says; text or bytes.
+    View {
+        text: bool,
+    },
 }
 
 /// Bytes of a batch's body, all of them within it.
@@ -40,18 +42,45 @@ pub(super) struct Span {
 
 /// A column of one batch.
 pub(super) enum Array {
-    Bytes { rows: usize, valid: Span, offsets: Span, wide: bool, data: Span },
-    Many { rows: usize, valid: Span, offsets: Span, wide: bool, of: Box<Array> },
-    Struct { rows: usize, valid: Span, of: Vec<(String, Array)> },
-    Other { rows: usize },
+    Bytes {
+        rows: usize,
+        valid: Span,
+        offsets: Span,
+        wide: bool,
+        data: Span,
+    },
+    /// Each value in its view, if it is short, or in one of the buffers of `data`.
+    Views {
+        rows: usize,
+        valid: Span,
+        views: Span,
+        data: Vec<Span>,
+    },
+    Many {
+        rows: usize,
+        valid: Span,
+        offsets: Span,
+        wide: bool,
+        of: Box<Array>,
+    },
+    Struct {
+        rows: usize,
+        valid: Span,
+        of: Vec<(String, Array)>,
+    },
+    Other {
+        rows: usize,
+    },
 }
 
 impl Array {
     pub fn rows(&self) -> usize {
         match self {
-            Self::Bytes { rows, .. } | Self::Many { rows, .. } | Self::Struct { rows, .. } | Self::Other { rows } => {
-                *rows
-            }
+            Self::Bytes { rows, .. }
+            | Self::Views { rows, .. }
+            | Self::Many { rows, .. }
+            | Self::Struct { rows, .. }
+            | Self::Other { rows } => *rows,
         }
     }
 }
@@ -82,7 +111,8 @@ impl Field {
             Type::Map => Shape::Plain(2),
             Type::FixedSizeList => Shape::Plain(1),
             Type::Struct_ => Shape::Struct,
-            Type::Utf8View | Type::BinaryView => Shape::View,
+            Type::Utf8View => Shape::View { text: true },
+            Type::BinaryView => Shape::View { text: false },
             Type::ListView | Type::LargeListView => Shape::Plain(3),
             Type::Union => {
                 let dense = field.type_as_union().is_some_and(|union| union.mode() == UnionMode::Dense);
@@ -105,10 +135,10 @@ impl Field {
 
     /// What its cells hold, as rows are made of it.
     pub fn kind(&self) -> Kind {
-        let is = |shape| move |field: &Self| matches!(field.shape, Shape::Bytes { text, .. } if text == shape);
+        let is = |kind| move |field: &Self| matches!(field.shape, Shape::Bytes { text, .. } | Shape::View { text } if text == kind);
         match self.shape {
-            Shape::Bytes { text: true, .. } => Kind::Text,
-            Shape::Bytes { text: false, .. } => Kind::Picture,
+            Shape::Bytes { text: true, .. } | Shape::View { text: true } => Kind::Text,
+            Shape::Bytes { text: false, .. } | Shape::View { text: false } => Kind::Picture,
             Shape::List { .. } if self.of.iter().all(is(true)) => Kind::Text,
             Shape::Struct if self.of.iter().any(|field| field.name == "bytes" && is(false)(field)) => Kind::Picture,
             _ => Kind::Other,
@@ -161,10 +191,11 @@ impl Left<'_> {
                 let child = |of: &Field| Ok((of.name.clone(), self.array(of)?));
                 Ok(Array::Struct { rows, valid, of: field.of.iter().map(child).collect::<Result<_, String>>()? })
             }
-            Shape::View => {
+            Shape::View { .. } => {
                 let more = self.views.next().and_then(|n| u32::try_from(n).ok()).ok_or_else(lacks)?;
-                (0..2 + u64::from(more)).try_for_each(|_| self.span().map(drop))?;
-                Ok(Array::Other { rows })
+                let [valid, views] = [self.span()?, self.span()?];
+                let data = (0..more).map(|_| self.span()).collect::<Result<_, _>>()?;
+                Ok(Array::Views { rows, valid, views, data })
             }
             Shape::Plain(buffers) => {
                 (0..buffers).try_for_each(|_| self.span().map(drop))?;
