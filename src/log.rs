@@ -8,6 +8,11 @@ pub fn filter() -> EnvFilter {
     by(&std::env::var("PROTOSTILL_LOG").unwrap_or_else(|_| "warn".into()))
 }
 
+/// Has it told on stderr.
+pub fn to_stderr() {
+    tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
 fn by(asked: &str) -> EnvFilter {
     let others: Vec<&str> = asked.split(',').filter(|rule| !rule.trim_start().starts_with("ureq")).collect();
     let quiet = |rules: &str| EnvFilter::try_new(format!("{rules},ureq=warn,ureq_proto=warn"));

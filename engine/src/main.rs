@@ -14,12 +14,11 @@ use protostill::{
         args::{Cli, Command, Global, OpenEngine},
     },
     error::{Error, Result},
-    fsio::printable,
+    log,
     pipeline::engine::Engine,
 };
 use secret::Secret;
 use std::{
-    io::Write,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
@@ -78,22 +77,8 @@ struct Executor {
 
 fn main() -> ExitCode {
     let program = Program::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(protostill::log::filter())
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
-    let json = program.global.json;
-    match run(program) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            if json {
-                let _ = cli::print(format_args!("{:#}", cli::failure(&e)));
-            }
-            let _ = writeln!(std::io::stderr(), "protostill-cluster: {}", printable(&e.to_string()));
-            ExitCode::from(e.exit_code())
-        }
-    }
+    log::to_stderr();
+    cli::ended("protostill-cluster", program.global.json, run(program))
 }
 
 fn run(program: Program) -> Result<()> {

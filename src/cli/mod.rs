@@ -26,6 +26,7 @@ use crate::{
     config::Config,
     data::{self, Dataset, world as demo},
     error::{Error, Result},
+    fsio::printable,
     models::{
         demo as shipped,
         device::Backend,
@@ -45,6 +46,7 @@ use args::{Cli, Command, Global};
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 /// Carries out a command.
@@ -295,10 +297,17 @@ pub fn print(line: impl std::fmt::Display) -> Result<()> {
     }
 }
 
-/// What stands in the place of a result for machines: what went wrong, and the way out or null.
-pub fn failure(error: &Error) -> serde_json::Value {
-    let (cause, hint) = error.parts();
-    serde_json::json!({ "error": cause.to_string(), "hint": hint })
+/// How `program` ends: says what went wrong, if anything did, in one sentence; with `json`, what stands in the place of a
+/// result has the way out apart.
+pub fn ended(program: &str, json: bool, done: Result<()>) -> ExitCode {
+    let Err(e) = done else { return ExitCode::SUCCESS };
+    if json {
+        let (cause, hint) = e.parts();
+        let _ = print_json(&serde_json::json!({ "error": cause.to_string(), "hint": hint }));
+    }
+    // The message may quote foreign text; a closed stderr is no reason to fail differently.
+    let _ = writeln!(io::stderr(), "{program}: {}", printable(&e.to_string()));
+    ExitCode::from(e.exit_code())
 }
 
 /// A result for machines, on stdout.
