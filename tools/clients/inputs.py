@@ -169,6 +169,39 @@ def metadata_jsonl(folder):
 
 
 @reads(PANDAS, "imagefolder")
+def metadata_named(folder):
+    """metadata.csv with image_file_name"""
+    saved(folder)
+    frame().rename(columns={"file_name": "image_file_name"}).to_csv(folder / "metadata.csv", index=False)
+
+
+@reads(PANDAS, "imagefolder", images=3, captions=6)
+def metadata_kinds(folder):
+    """metadata.jsonl over gif, bmp and tiff, lists of captions"""
+    names = [saved(folder, ending)[i] for i, ending in enumerate(("gif", "bmp", "tiff"))]
+    pandas.DataFrame({"file_name": names, "captions": CAPTIONS[:3]}).to_json(
+        folder / "metadata.jsonl", orient="records", lines=True)
+
+
+@reads("text", "files", captions=N)
+def names_and_texts(folder):
+    """NAME.jpg and NAME.txt"""
+    saved(folder, "jpg")
+    for i, captions in enumerate(CAPTIONS):
+        (folder / f"{i}.txt").write_text(captions[0])
+
+
+@reads(DATASETS, "parquet", at="", splits=("train", "test"))
+def parquet_of_the_hub(folder):
+    """Dataset.to_parquet: shards of two splits below data/"""
+    (folder / "data").mkdir()
+    for split in ("train", "test"):
+        other = dataset() if split == "train" else dataset().map(lambda row: {"image": row["image"].transpose(Image.Transpose.ROTATE_90)})
+        for shard in range(2):
+            other.shard(2, shard).to_parquet(folder / f"data/{split}-{shard:05}-of-00002.parquet")
+
+
+@reads(PANDAS, "imagefolder")
 def metadata_parquet(folder):
     """metadata.parquet, lists of captions"""
     names = saved(folder)
@@ -231,6 +264,22 @@ def flickr30k(folder):
     saved(folder / "flickr30k_images")
     lines = [f"{i}.png| {k}| {caption}" for i, both in enumerate(CAPTIONS) for k, caption in enumerate(both)]
     (folder / "results.csv").write_text("\n".join(["image_name| comment_number| comment", *lines]) + "\n")
+
+
+@reads(PANDAS, "table", splits=("train", "test"), images=N // 2, captions=N)
+def flickr_annotations(folder):
+    """Flickr30k's annotations csv, as the hub has it"""
+    names = saved(folder / "flickr30k-images", "jpg")
+    columns = {"raw": [json.dumps(c) for c in CAPTIONS], "sentids": [json.dumps([2 * i, 2 * i + 1]) for i in range(N)]}
+    splits = ["train" if i < N // 2 else "test" for i in range(N)]
+    pandas.DataFrame(columns | {"split": splits, "filename": names, "img_id": range(N)}).to_csv(
+        folder / "flickr_annotations_30k.csv", index=False)
+
+
+@reads(WDS, "webdataset", captions=N, options=("--set", "data.caption=alt"))
+def tar_of_two_texts(folder):
+    """TarWriter: two texts a sample, chosen by data.caption"""
+    shard(folder / "00000.tar", json=lambda i: {"caption": CAPTIONS[i], "alt": CAPTIONS[i][1]})
 
 
 @reads(PANDAS, "table")
