@@ -48,7 +48,7 @@ pub fn million(home: &Path) {
     let data = data.to_str().unwrap();
     let mut term = Terminal::start(home, SIZE, &["explore", "--data", data, "--set", &method]);
     println!("{:<44} {:10.1} ms", "first frame", term.until("protostill").as_secs_f64() * 1e3);
-    println!("{:<44} {:10.1} s", "all pairs judged", term.until("stay (").as_secs_f64());
+    println!("{:<44} {:10.1} s", "all pairs judged", term.until("by trust").as_secs_f64());
     println!("{:<44} {:10.1} s", "prototypes", term.until("· set").as_secs_f64());
     let panes = [("6", "embed the data:"), ("2", "support  tight"), ("5", "Training ")];
     term.press("2", "support  tight");
