@@ -1,5 +1,6 @@
 //! Stages in pieces that others do: whoever did what, the bytes are those of one process.
 
+use crate::features;
 use protostill::{
     data::{
         self,
@@ -110,22 +111,6 @@ fn a_task_of_other_data_is_noticed_and_an_engine_that_fails_ends_the_stage() {
     assert!(told.contains("images, part 0 came from other data"), "{told}");
 }
 
-/// Ready features of more rows than one part of a clustering has.
-fn features(dir: &Path) {
-    const ROWS: usize = 150_000;
-    let noise = |i: usize, j: usize| (16 * i + j).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
-    let value = |i: usize, j: usize| (noise(noise(i, j), j) >> 40) as f32 / (1 << 23) as f32 - 1.0;
-    for (name, j) in [("image", 0), ("text", 1)] {
-        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({ROWS}, 6), }}");
-        let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
-        bytes.extend(format!("{header:<117}\n").bytes());
-        bytes.extend((0..ROWS).flat_map(|i| (0..6).flat_map(move |k| value(i, 7 * j + k).to_le_bytes())));
-        std::fs::write(dir.join(format!("{name}_embeddings.npy")), bytes).unwrap();
-    }
-    let captions: String = (0..ROWS).map(|i| format!("picture {i}\n")).collect();
-    std::fs::write(dir.join("captions.txt"), captions).unwrap();
-}
-
 #[test]
 fn rounds_of_clustering_by_others_come_to_those_of_one_process_and_go_on_where_they_ended() {
     let dir = tempfile::tempdir().unwrap();
@@ -134,7 +119,7 @@ fn rounds_of_clustering_by_others_come_to_those_of_one_process_and_go_on_where_t
         std::fs::create_dir_all(&path).unwrap();
         path
     };
-    features(&at("data"));
+    features::write(&at("data"));
     let bench = |store: &str| {
         let data = data::open(&at("data")).unwrap();
         Workbench::new(data, Checkpoints::demo(), Store::open(at(store)).unwrap(), Backend::CPU)

@@ -4,5 +4,7 @@
 mod dry;
 mod elsewhere;
 mod evaluation;
+#[path = "../common/features.rs"]
+mod features;
 mod properties;
 mod wild;

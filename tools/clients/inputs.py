@@ -191,7 +191,7 @@ def names_and_texts(folder):
         (folder / f"{i}.txt").write_text(captions[0])
 
 
-@reads(DATASETS, "parquet", at="", splits=("train", "test"))
+@reads(DATASETS, "parquet", splits=("train", "test"))
 def parquet_of_the_hub(folder):
     """Dataset.to_parquet: shards of two splits below data/"""
     (folder / "data").mkdir()

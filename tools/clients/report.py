@@ -3,6 +3,7 @@ A row works only if nothing is asked for, every picture is shown, nothing is wid
 a name has one, and all words stand out from their ground by 4.5 : 1. The screenshots in FOLDER are for people."""
 
 import argparse
+import base64
 import json
 import shutil
 import subprocess
@@ -79,7 +80,7 @@ def opened(driver, path, width, scheme):
     assert not nameless, f"no name: {nameless[0]}"
     size = {"x": 0, "y": 0, "width": width, "height": min(found["height"], 8000), "scale": 1}
     shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"clip": size, "captureBeyondViewport": True})
-    (folder / f"report-{width}-{scheme}.png").write_bytes(__import__("base64").b64decode(shot["data"]))
+    (folder / f"report-{width}-{scheme}.png").write_bytes(base64.b64decode(shot["data"]))
     return found
 
 
