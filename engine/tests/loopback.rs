@@ -73,12 +73,15 @@ impl Loopback {
         command
     }
 
+    /// What a set has beside pictures.
+    fn lists(&self, out: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+        let read = |name: &str| (name.into(), fs::read(self.home.path().join(out).join(name)).unwrap());
+        ["metadata.jsonl", "prototypes.safetensors"].map(read).into()
+    }
+
     fn set(&self, out: &str) -> BTreeMap<PathBuf, Vec<u8>> {
-        let mut found = BTreeMap::new();
-        for name in ["metadata.jsonl", "prototypes.safetensors"] {
-            found.insert(name.into(), fs::read(self.home.path().join(out).join(name)).unwrap());
-        }
-        for image in fs::read_dir(self.home.path().join(out).join("images")).into_iter().flatten() {
+        let mut found = self.lists(out);
+        for image in fs::read_dir(self.home.path().join(out).join("images")).unwrap() {
             let path = image.unwrap().path();
             found.insert(path.file_name().unwrap().into(), fs::read(path).unwrap());
         }
@@ -195,7 +198,7 @@ fn rounds_of_clustering_survive_the_executors_that_do_them() {
     all.executors.iter_mut().skip(1).for_each(Running::kill);
     all.join(&[]);
     fine(&command.wait_with_output().unwrap());
-    assert_eq!(all.set("one-set"), all.set("three-set"));
+    assert_eq!(all.lists("one-set"), all.lists("three-set"));
 }
 
 #[test]
