@@ -261,7 +261,7 @@ impl Draft {
     pub(super) fn clusters_as(&self, other: &Self) -> bool {
         let of = |c: &Config| {
             let prune = (c.prune.method, c.prune.ratio.to_bits());
-            (c.method.method.start(), c.seed, prune, c.cluster.clone(), c.prototype.clone())
+            (c.method.method.origin(), c.seed, prune, c.cluster.clone(), c.prototype.clone())
         };
         of(&self.config) == of(&other.config) && self.by_hand == other.by_hand
     }

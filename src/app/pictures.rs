@@ -31,12 +31,12 @@ impl State {
         let mut rows: Vec<u32> = Vec::new();
         match self.pane {
             Pane::Data => rows.extend(self.selected_row()),
-            Pane::Prototypes | Pane::Captions | Pane::Gallery => {
+            Pane::Runs | Pane::Log => {}
+            _ => {
                 let proto = self.protos.as_ref().and_then(|p| p.list.get(self.prototype));
                 rows.extend(self.member_row());
                 rows.extend(proto.iter().flat_map(|p| p.nearest.iter().take(6)).map(|n| n.row));
             }
-            Pane::Runs | Pane::Log => {}
         }
         let images = rows.iter().filter_map(|&r| self.rows.image_of.get(r as usize).copied()).collect::<Vec<_>>();
         self.real.ask(&images).into_iter().map(Effect::Picture).collect()

@@ -180,9 +180,9 @@ impl State {
     fn copied(&self) -> Option<String> {
         match self.pane {
             Pane::Data => self.rows.captions.get(self.selected_row()? as usize).cloned(),
-            Pane::Prototypes | Pane::Captions | Pane::Gallery => Some(self.pairs.get(self.prototype)?.caption.clone()),
             Pane::Runs => self.scores.get(self.run.0).map(Score::table),
             Pane::Log => Some(self.log.iter().map(|l| format!("{}\n", l.text)).collect()),
+            _ => Some(self.pairs.get(self.prototype)?.caption.clone()),
         }
     }
 
@@ -208,7 +208,6 @@ impl State {
                 self.focus.member.step(by, n);
             }
             Pane::Gallery if self.is_drilled() => self.across(by),
-            Pane::Prototypes | Pane::Captions => self.across(by),
             Pane::Gallery => {
                 let columns = gallery_columns(self.size.0, self.zoom) as i64;
                 let at = self.place() as i64;
@@ -225,6 +224,7 @@ impl State {
                 let most = self.log.len().saturating_sub(1) as i64;
                 self.scrolled = (self.scrolled as i64 - by).clamp(0, most) as usize;
             }
+            _ => self.across(by),
         }
     }
 

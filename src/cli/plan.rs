@@ -7,7 +7,6 @@ use crate::{
     machine,
     pipeline::{
         Ctx,
-        methods::Start,
         recipe::Recipe,
         workbench::{
             Workbench, able,
@@ -87,7 +86,7 @@ pub fn compare(bench: &Workbench, recipes: &[Recipe], config: &crate::config::Co
         let needed = |s: &&Stage| {
             let name = &s.stage;
             name.starts_with("embed ") && !name.contains("test") && !name.contains("val")
-                || recipe.method.method.start() == Start::Clusters && name.starts_with("cluster ")
+                || recipe.method.method.clusters() && name.starts_with("cluster ")
                 || drawn && name == "synthesise"
         };
         // Features that do not fit would be copied to disk.

@@ -4,7 +4,7 @@ use crate::{
     data::{
         Dataset, Rules, Split, build,
         folder::Place,
-        formats::{arrow, coco, embeddings, files, imagefolder, karpathy, lists, parquet, table, webdataset},
+        formats::{FORMATS, embeddings, parquet, table, webdataset},
         listing::{Format, Listing, Origin, Problem},
         ready::Ready,
         splits::Part,
@@ -15,21 +15,6 @@ use crate::{
 };
 use sha2::{Digest, Sha256};
 use std::path::Path;
-
-/// Every layout that is read, in the order in which a place is asked whether it is one.
-const FORMATS: [&Format; 11] = [
-    &imagefolder::FORMAT,
-    &arrow::FORMAT,
-    &coco::FORMAT,
-    &lists::FORMAT,
-    &karpathy::FORMAT,
-    &embeddings::CLIP_RETRIEVAL,
-    &embeddings::CAPTIONS_FORMAT,
-    &table::FORMAT,
-    &webdataset::FORMAT,
-    &parquet::FORMAT,
-    &files::FORMAT,
-];
 
 /// Names of the layouts and what they are.
 pub fn layouts() -> impl Iterator<Item = (&'static str, &'static str)> {

@@ -7,7 +7,6 @@ use crate::{
     fingerprint::Fingerprint,
     pipeline::{
         Ctx,
-        methods::Start,
         recipe::Recipe,
         set::folder::DistilledSet,
         space::{embeddings::Kept, stats},
@@ -54,16 +53,16 @@ pub fn clustered(shared: &Shared, draft: &Draft, ctx: &Ctx) -> Result<(Fingerpri
     let rows = shared.rows.get().ok_or(Error::Cancelled)?;
     let of = (&found.kept, &recipe.cluster, &recipe.prototype);
     let mut basis = Fingerprint::of_content("clustering", &of, &[rows, &bench.origin(ctx)?]);
-    let start = recipe.method.method.start();
-    if start != Start::Clusters {
-        basis = Fingerprint::of_content("choice", &(start, recipe.prune.method), &[&basis]);
+    let method = recipe.method.method;
+    if !method.clusters() {
+        basis = Fingerprint::of_content("choice", &(method.origin(), recipe.prune.method), &[&basis]);
     }
     Ok((basis, found))
 }
 
 /// As many pairs got in another way.
 pub fn yardstick(shared: &Shared, recipe: &Recipe, draft: &Draft, ctx: &Ctx) -> Result<DistilledSet> {
-    if recipe.method.method.start() == Start::Clusters {
+    if recipe.method.method.clusters() {
         // Those on screen: of the pairs that a person keeps, too.
         return shared.bench()?.of_prototypes(recipe, &clustered(shared, draft, ctx)?.1, ctx);
     }

@@ -57,7 +57,7 @@ pub fn draw(buf: &mut Buffer, state: &State, look: &Look) -> Drawn {
     let (head, rest) = rows(inner, if area.height >= 30 { 4 } else { 3 });
     let (body, foot) = rows(rest, rest.height - status::FOOT);
     header(&mut canvas, head, state);
-    pane(&mut canvas, body, state);
+    panels::draw(&mut canvas, body, state);
     canvas.rule(0, foot.y, area.width);
     let cursor = status::draw(&mut canvas, Rect { y: foot.y + 1, height: 2, ..foot }, state);
     overlay::draw(&mut canvas, area, state);
@@ -70,23 +70,6 @@ fn too_small(canvas: &mut Canvas, area: Rect) {
     let Some(words) = said.iter().find(|words| words.len() <= usize::from(area.width)) else { return };
     let x = (area.width - words.len() as u16) / 2;
     canvas.put(x, area.height / 2, area.width, words, canvas.theme.text);
-}
-
-fn pane(canvas: &mut Canvas, area: Rect, state: &State) {
-    match state.pane {
-        Pane::Data => panels::data::draw(canvas, area, state),
-        Pane::Prototypes => match &state.protos {
-            Some(protos) if state.is_drilled() => panels::prototype::draw(canvas, area, state, protos),
-            _ => panels::prototypes::draw(canvas, area, state),
-        },
-        Pane::Captions => panels::captions::draw(canvas, area, state),
-        Pane::Gallery => panels::gallery::draw(canvas, area, state),
-        Pane::Runs => match state.comparison() {
-            Some(compared) => panels::compared::draw(canvas, area, state, compared),
-            None => panels::runs::draw(canvas, area, state),
-        },
-        Pane::Log => panels::log::draw(canvas, area, state),
-    }
 }
 
 fn header(canvas: &mut Canvas, area: Rect, state: &State) {

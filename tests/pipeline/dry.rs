@@ -7,7 +7,7 @@ use protostill::{
     models::device::Backend,
     pipeline::{
         Ctx,
-        methods::{Method, Start, Targets, Way},
+        methods::{Method, Targets, Way},
         store::Store,
         workbench::{
             Checkpoints, Workbench,
@@ -44,7 +44,7 @@ fn whichever_way_a_set_is_made_its_dry_run_finds_done_what_the_run_left_in_the_s
         let solved = names(&mut plan.stages.iter()).contains("solve targets");
         assert_eq!(left.remove("embed pictures"), solved && way.draws(), "{way}");
         // What real pairs learn from the others is not told.
-        assert!(way.method.start() != Start::Pairs || left.remove("trust"), "{way}");
+        assert!(!way.method.picks() || left.remove("trust"), "{way}");
         assert_eq!(names(&mut plan.stages.iter().filter(|s| s.is_done())), left, "{way}");
     }
 }

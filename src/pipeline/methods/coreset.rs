@@ -8,6 +8,7 @@ use crate::{
     error::{Error, Result},
     pipeline::{
         Ctx,
+        methods::choice::{Asked, Choice, JointCluster},
         ridge::{Space, Texts, Weighted},
         space::embeddings::Embeddings,
     },
@@ -20,6 +21,18 @@ const MAP: f64 = 0.1;
 const ROUNDS: usize = 2;
 /// Candidates times the square of the pairs chosen, at most: what an evaluation of all candidates costs.
 const WORK: usize = 40_000_000;
+
+/// What the method starts from.
+pub(super) fn choose(asked: &Asked) -> Result<Choice> {
+    let data = asked.data;
+    let one = |row: u32| JointCluster {
+        image: data.image.row(data.image_of[row as usize] as usize).to_vec(),
+        text: data.text.row(row as usize).to_vec(),
+        rows: vec![row],
+    };
+    let rows = coreset(data, asked.weights, asked.m, asked.ctx)?;
+    Ok(Choice::Clusters(rows.into_iter().map(one).collect()))
+}
 
 /// Chooses `m` pairs of weight 0.5 or more, each of another image: with them, captions and images as they are, the answers
 /// of a ridge student come nearest to those of the map from text to image that all pairs teach by weight. Their rows, in no order of worth.

@@ -3,12 +3,21 @@
 use crate::{
     error::{Error, Result},
     kernels::vectors,
-    pipeline::{Ctx, space::embeddings::Embeddings},
+    pipeline::{
+        Ctx,
+        methods::choice::{Asked, Choice},
+        space::embeddings::Embeddings,
+    },
 };
 use ndarray::ArrayView1;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+
+/// What the method starts from.
+pub(super) fn choose(asked: &Asked) -> Result<Choice> {
+    coverage(asked.data, asked.weights, asked.m, asked.seed, asked.ctx).map(Choice::Images)
+}
 
 /// `m` images with a pair of weight 0.5 or more, each the farthest from those before (Gonzalez 1985) by unit embeddings
 /// minus their mean; the first is drawn by `seed`. Their numbers, in order of choice.

@@ -6,6 +6,7 @@ use crate::{
     pipeline::{
         Ctx,
         cluster::{self, ClusterSettings},
+        methods::choice::{Asked, Choice, JointCluster},
         ridge::{Space, Texts, gram::Packed},
         space::embeddings::Embeddings,
     },
@@ -14,7 +15,6 @@ use ndarray::{Array2, ArrayView2, s};
 use rand::{SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 /// Images of a chunk, whose sums are added up in order.
 const CHUNK: usize = 2048;
@@ -27,15 +27,9 @@ const TOLERANCE: f64 = 1e-4;
 /// Pairs among which the search begins.
 const SAMPLE: usize = 8192;
 
-/// Pairs whose image and caption both lie near together.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct JointCluster {
-    /// Weighted mean raw image embedding, `[d]`.
-    pub image: Vec<f32>,
-    /// Weighted mean raw text embedding, `[dt]`.
-    pub text: Vec<f32>,
-    /// Its pairs, ascending.
-    pub rows: Vec<u32>,
+/// What the method starts from.
+pub(super) fn choose(asked: &Asked) -> Result<Choice> {
+    joint_clusters(asked.data, asked.weights, asked.m, asked.seed, asked.ctx).map(Choice::Clusters)
 }
 
 /// k-means with `m` centres on `[image; text]`, both of length 1, every pair counted by its weight; pairs of a weight below

@@ -1,15 +1,18 @@
 //! Ways to get pairs: a row for each in one table, and what may be changed about it.
 
 pub mod apm;
+pub mod choice;
 pub mod coreset;
 pub mod coverage;
 pub mod covmatch;
 pub mod joint;
 pub mod lors;
 pub mod need;
+mod pick;
 pub mod select;
 
 use crate::error::{Error, Result};
+use choice::{Choose, Pick};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -35,20 +38,14 @@ pub enum Method {
 }
 
 /// What a method starts from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub enum Start {
     /// Image and caption clusters, matched: the paper's prototypes.
     Clusters,
-    /// The images that best explain what trusted captions ask for.
-    Need,
-    /// Clusters of pairs, image and caption side by side.
-    Joint,
-    /// Trusted images, each the farthest from those before.
-    Coverage,
-    /// Trusted pairs that a student learns most from as they are.
-    Coreset,
+    /// A choice of its own, of which prototypes are made.
+    Choice(Choose),
     /// Real pairs, without a prototype.
-    Pairs,
+    Pairs(Pick),
 }
 
 /// Where a set's pictures come from.
@@ -94,23 +91,23 @@ const fn row(method: Method, name: &'static str, words: &'static str, how: (Star
 /// Every method, in the order of the help.
 #[rustfmt::skip]
 const TABLE: [Row; 15] = {
-    use {Pictures::{Drawn, Real}, Start::{Clusters, Coreset, Coverage, Joint, Need, Pairs}, Targets::{Caption, Covariance, Learned, Mean, Projected, Solved}};
+    use {Pictures::{Drawn, Real}, Start::{Choice, Clusters, Pairs}, Targets::{Caption, Covariance, Learned, Mean, Projected, Solved}};
     [
         row(Method::Pds, "pds", "matched clusters of images and captions, drawn (Choi, Mo, Chae 2026)", (Clusters, Drawn, Mean)),
-        row(Method::Need, "need", "images that best explain what trusted captions ask for (A-optimal), drawn, targets solved", (Need, Drawn, Solved)),
-        row(Method::Joint, "joint", "clusters of trusted pairs, image and caption together, drawn, targets solved", (Joint, Drawn, Solved)),
-        row(Method::Coverage, "coverage", "trusted images, each the farthest from those before, drawn, targets solved", (Coverage, Drawn, Solved)),
-        row(Method::Coreset, "coreset", "trusted pairs that teach a ridge student most as they are, drawn, captions as targets", (Coreset, Drawn, Caption)),
-        row(Method::Random, "random", "real pairs at random", (Pairs, Real, Caption)),
-        row(Method::Kcenter, "kcenter", "real pairs, each the farthest from those before (Sener and Savarese 2018)", (Pairs, Real, Caption)),
-        row(Method::Herding, "herding", "real pairs whose mean follows the mean of all (Welling 2009)", (Pairs, Real, Caption)),
-        row(Method::ClipScore, "clip-score", "real pairs of highest cosine", (Pairs, Real, Caption)),
+        row(Method::Need, "need", "images that best explain what trusted captions ask for (A-optimal), drawn, targets solved", (Choice(need::choose), Drawn, Solved)),
+        row(Method::Joint, "joint", "clusters of trusted pairs, image and caption together, drawn, targets solved", (Choice(joint::choose), Drawn, Solved)),
+        row(Method::Coverage, "coverage", "trusted images, each the farthest from those before, drawn, targets solved", (Choice(coverage::choose), Drawn, Solved)),
+        row(Method::Coreset, "coreset", "trusted pairs that teach a ridge student most as they are, drawn, captions as targets", (Choice(coreset::choose), Drawn, Caption)),
+        row(Method::Random, "random", "real pairs at random", (Pairs(pick::random), Real, Caption)),
+        row(Method::Kcenter, "kcenter", "real pairs, each the farthest from those before (Sener and Savarese 2018)", (Pairs(pick::k_center), Real, Caption)),
+        row(Method::Herding, "herding", "real pairs whose mean follows the mean of all (Welling 2009)", (Pairs(pick::herding), Real, Caption)),
+        row(Method::ClipScore, "clip-score", "real pairs of highest cosine", (Pairs(pick::clip_score), Real, Caption)),
         row(Method::NearestImage, "nearest-image", "the real image nearest to each image prototype of pds", (Clusters, Real, Mean)),
         row(Method::NearestText, "nearest-text", "the real caption nearest to each text prototype of pds, with its image", (Clusters, Real, Caption)),
-        row(Method::Lors, "lors", "real pairs at random, targets and low-rank similarities learned in CLIP's space (after Xu et al. 2024)", (Pairs, Real, Learned)),
-        row(Method::Mdw, "mdw", "the same with all similarities free (in the manner of MDW, arXiv 2506.01586, of which no more than the abstract is to be had)", (Pairs, Real, Learned)),
-        row(Method::Covmatch, "covmatch", "real pairs at random, targets that match cross-covariances in CLIP's space (after Lee and Chung 2025)", (Pairs, Real, Covariance)),
-        row(Method::Apm, "apm", "real pairs at random, targets that match closed-form projectors in CLIP's space (after Bo and Wang 2026)", (Pairs, Real, Projected)),
+        row(Method::Lors, "lors", "real pairs at random, targets and low-rank similarities learned in CLIP's space (after Xu et al. 2024)", (Pairs(pick::random), Real, Learned)),
+        row(Method::Mdw, "mdw", "the same with all similarities free (in the manner of MDW, arXiv 2506.01586, of which no more than the abstract is to be had)", (Pairs(pick::random), Real, Learned)),
+        row(Method::Covmatch, "covmatch", "real pairs at random, targets that match cross-covariances in CLIP's space (after Lee and Chung 2025)", (Pairs(pick::random), Real, Covariance)),
+        row(Method::Apm, "apm", "real pairs at random, targets that match closed-form projectors in CLIP's space (after Bo and Wang 2026)", (Pairs(pick::random), Real, Projected)),
     ]
 };
 
@@ -137,6 +134,25 @@ impl Method {
     /// What it starts from.
     pub fn start(self) -> Start {
         self.row().start
+    }
+
+    /// Whether it starts from clusters.
+    pub fn clusters(self) -> bool {
+        matches!(self.start(), Start::Clusters)
+    }
+
+    /// Whether it picks real pairs, and has no prototypes.
+    pub fn picks(self) -> bool {
+        matches!(self.start(), Start::Pairs(_))
+    }
+
+    /// What its prototypes are made of, to name what is made of them.
+    pub fn origin(self) -> String {
+        match self.start() {
+            Start::Clusters => "Clusters".into(),
+            Start::Choice(_) => format!("{self:?}"),
+            Start::Pairs(_) => "Pairs".into(),
+        }
     }
 }
 
@@ -261,7 +277,7 @@ impl Way {
             return Err(Error::setting("method", format!("unknown option `{option}`; one of {}", names.join(", "))));
         };
         set(&mut self);
-        if self.method.start() == Start::Pairs && self.draws() {
+        if self.method.picks() && self.draws() {
             let message = format!("{} chooses real pairs, and has no prototype to draw", self.method);
             return Err(Error::setting("method", message));
         }

@@ -3,7 +3,7 @@
 
 use super::{
     Prototyped, Workbench,
-    stages::{choose::Choice, cluster::matched},
+    stages::{choose, cluster::matched},
 };
 use crate::{
     data::Pair,
@@ -55,7 +55,7 @@ impl Workbench {
             return if enough { self.glance(sample, before, recipe, ctx).map(Some) } else { Ok(None) };
         }
         let clusters = before.and_then(|b| b.clusters.as_ref());
-        let Some(clusters) = clusters.filter(|_| recipe.method.method.start() == Start::Clusters) else {
+        let Some(clusters) = clusters.filter(|_| recipe.method.method.clusters()) else {
             return Ok(None);
         };
         let (images, texts) = rayon::join(
@@ -101,8 +101,7 @@ impl Workbench {
     ) -> Result<(Prototyped, Option<usize>)> {
         let Sample { data, pairs, rows } = sample;
         let all = Kept((0..rows.len() as u32).collect());
-        let start = recipe.method.method.start();
-        let (clusters, mut prototypes) = if matches!(start, Start::Clusters | Start::Pairs) {
+        let (clusters, mut prototypes) = if !matches!(recipe.method.method.start(), Start::Choice(_)) {
             // One start from scratch costs as much as several from what was found before.
             let quick = ClusterSettings { n_init: 1, breath: 0, ..recipe.cluster.clone() };
             let warm = before.and_then(|b| b.clusters.as_ref());
@@ -119,7 +118,7 @@ impl Workbench {
         } else {
             let trusted = self.weights(&Kept(rows.clone()), &recipe.prune, ctx)?;
             let weights: Vec<f32> = rows.iter().map(|row| trusted[*row as usize]).collect();
-            let list = Choice::new(recipe, &data, &weights, ctx)?.prototypes(&data, &all);
+            let list = choose::prototypes(choose::choose(recipe, &data, &weights, ctx)?, &data, &all);
             (None, Prototypes { list, empty: 0 })
         };
         let mut captions = caption::captions(&prototypes.list, &data, &pairs, &recipe.caption, ctx)?;

@@ -2,7 +2,7 @@
 
 use super::{Dry, Run, Stage, Step, cost, each, kept_name};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     fingerprint::Fingerprint,
     kernels::vectors,
     pipeline::{
@@ -10,10 +10,7 @@ use crate::{
         cluster::{ImageCluster, TextCluster},
         methods::{
             Start,
-            coreset::coreset,
-            coverage::coverage,
-            joint::{JointCluster, joint_clusters},
-            need::by_need,
+            choice::{Asked, Choice, JointCluster},
         },
         prototypes::{Prototype, Prototypes, mean},
         recipe::Recipe,
@@ -22,10 +19,6 @@ use crate::{
     },
 };
 use ndarray::ArrayView1;
-use serde::{Deserialize, Serialize};
-
-/// The ridge of a choice by need, relative to the mean eigenvalue: of .1 to .3 the best on the demo's validation split.
-const NEED: f64 = 0.3;
 
 /// Prototypes by a choice among the kept pairs.
 pub(super) struct Choose;
@@ -37,10 +30,10 @@ impl Step for Choose {
         let named = dry.kept()?.map(|(kept, source)| name(&kept, recipe, source));
         dry.there = named.is_some_and(|name| dry.bench.store.cost::<Json<Choice>>(&name).is_some());
         let weights = vec![1.0; n];
-        let (choice, one) = cost(|| Choice::new(recipe, &dry.sample, &weights, ctx))?;
+        let (choice, one) = cost(|| choose(recipe, &dry.sample, &weights, ctx))?;
         let stage = Stage::new(NAME, (m, "pairs"), dry.there).costs(each(one, n, pairs), dry.held, 0);
         dry.plan.add(stage);
-        dry.found.prototypes.list = choice.prototypes(&dry.sample, &Kept((0..n as u32).collect()));
+        dry.found.prototypes.list = prototypes(choice, &dry.sample, &Kept((0..n as u32).collect()));
         Ok(())
     }
 
@@ -50,8 +43,8 @@ impl Step for Choose {
         let (data, source) = (&embedded.0, &embedded.1);
         let weights = bench.weights(&found.kept, &recipe.prune, ctx)?;
         let name = name(&found.kept, recipe, source);
-        let Json(choice) = bench.staged(NAME, &name, || Ok(Json(Choice::new(recipe, data, &weights, ctx)?)))?;
-        found.prototypes = Prototypes { list: choice.prototypes(data, &found.kept), empty: 0 };
+        let Json(choice) = bench.staged(NAME, &name, || Ok(Json(choose(recipe, data, &weights, ctx)?)))?;
+        found.prototypes = Prototypes { list: prototypes(choice, data, &found.kept), empty: 0 };
         found.fingerprint = Fingerprint::of_stage("prototypes", &(&recipe.caption, name), &[source]);
         Ok(())
     }
@@ -60,54 +53,33 @@ impl Step for Choose {
 const NAME: &str = "choose";
 
 fn name(kept: &Kept, recipe: &Recipe, source: &Fingerprint) -> Fingerprint {
-    let (start, m) = (recipe.method.method.start(), recipe.cluster.prototypes);
-    let of = (start, kept_name(kept, source), recipe.prune.method, m, recipe.seed);
+    let (origin, m) = (recipe.method.method.origin(), recipe.cluster.prototypes);
+    let of = (origin, kept_name(kept, source), recipe.prune.method, m, recipe.seed);
     Fingerprint::of_stage(NAME, &of, &[source])
 }
 
-/// What a method chose.
-#[derive(Serialize, Deserialize)]
-pub(in crate::pipeline) enum Choice {
-    /// Images by number.
-    Images(Vec<u32>),
-    /// Clusters of pairs.
-    Clusters(Vec<JointCluster>),
+/// What the recipe's method chooses by what each pair counts.
+pub(in crate::pipeline) fn choose(recipe: &Recipe, data: &Embeddings, weights: &[f32], ctx: &Ctx) -> Result<Choice> {
+    let Start::Choice(choose) = recipe.method.method.start() else {
+        return Err(Error::setting("method", format!("{} chooses nothing itself", recipe.method.method)));
+    };
+    choose(&Asked { data, weights, m: recipe.cluster.prototypes, seed: recipe.seed, ctx })
 }
 
-impl Choice {
-    /// Chooses as many as the recipe asks for by what each pair counts.
-    pub fn new(recipe: &Recipe, data: &Embeddings, weights: &[f32], ctx: &Ctx) -> Result<Self> {
-        let (m, seed) = (recipe.cluster.prototypes, recipe.seed);
-        Ok(match recipe.method.method.start() {
-            Start::Joint => Self::Clusters(joint_clusters(data, weights, m, seed, ctx)?),
-            Start::Coreset => {
-                let one = |row: u32| JointCluster {
-                    image: data.image.row(data.image_of[row as usize] as usize).to_vec(),
-                    text: data.text.row(row as usize).to_vec(),
-                    rows: vec![row],
-                };
-                Self::Clusters(coreset(data, weights, m, ctx)?.into_iter().map(one).collect())
-            }
-            Start::Coverage => Self::Images(coverage(data, weights, m, seed, ctx)?),
-            Start::Need | Start::Clusters | Start::Pairs => Self::Images(by_need(data, weights, m, NEED, ctx)?),
-        })
-    }
-
-    /// In the order of choice; an image is a prototype with the mean of its kept captions.
-    pub fn prototypes(self, data: &Embeddings, kept: &Kept) -> Vec<Prototype> {
-        let images = match self {
-            Self::Clusters(clusters) => return clusters.into_iter().enumerate().map(prototype).collect(),
-            Self::Images(images) => images,
-        };
-        let mut rows_of = vec![Vec::new(); data.image.nrows()];
-        kept.0.iter().for_each(|&row| rows_of[data.image_of[row as usize] as usize].push(row));
-        let one = |image: u32| {
-            let rows = std::mem::take(&mut rows_of[image as usize]);
-            let text = mean(rows.iter().map(|&row| data.text.row(row as usize)), data.text.ncols());
-            JointCluster { image: data.image.row(image as usize).to_vec(), text, rows }
-        };
-        images.into_iter().map(one).enumerate().map(prototype).collect()
-    }
+/// In the order of choice; an image is a prototype with the mean of its kept captions.
+pub(in crate::pipeline) fn prototypes(choice: Choice, data: &Embeddings, kept: &Kept) -> Vec<Prototype> {
+    let images = match choice {
+        Choice::Clusters(clusters) => return clusters.into_iter().enumerate().map(prototype).collect(),
+        Choice::Images(images) => images,
+    };
+    let mut rows_of = vec![Vec::new(); data.image.nrows()];
+    kept.0.iter().for_each(|&row| rows_of[data.image_of[row as usize] as usize].push(row));
+    let one = |image: u32| {
+        let rows = std::mem::take(&mut rows_of[image as usize]);
+        let text = mean(rows.iter().map(|&row| data.text.row(row as usize)), data.text.ncols());
+        JointCluster { image: data.image.row(image as usize).to_vec(), text, rows }
+    };
+    images.into_iter().map(one).enumerate().map(prototype).collect()
 }
 
 fn prototype((i, JointCluster { image, text, rows }): (usize, JointCluster)) -> Prototype {

@@ -11,7 +11,7 @@ use crate::{
     models::clip::Clip,
     pipeline::{
         Ctx,
-        methods::{Start, Way},
+        methods::Way,
         space::{embed, embeddings::Embeddings},
         store::arrays::Arrays,
     },
@@ -95,8 +95,8 @@ impl Workbench {
             None => self.has_embeddings()?,
             Some(ready) => {
                 let (image, text) = (ready.images()?, ready.texts());
-                let clustered = way.method.start() != Start::Pairs && self.store.knows(judge::NAME)
-                    || way.method.start() == Start::Clusters && self.store.knows(cluster::NAMES[0]);
+                let clustered = !way.method.picks() && self.store.knows(judge::NAME)
+                    || way.method.clusters() && self.store.knows(cluster::NAMES[0]);
                 clustered && self.fits(image, text)
             }
         };

@@ -6,7 +6,6 @@ use crate::{
     fingerprint::Fingerprint,
     pipeline::{
         Ctx,
-        methods::Start,
         recipe::Recipe,
         space::embeddings::{Embeddings, Kept},
         store::Json,
@@ -119,7 +118,7 @@ impl Workbench {
             return Ok(None);
         }
         let mut about = self.trust(ctx)?.about();
-        if recipe.method.method.start() != Start::Pairs {
+        if !recipe.method.method.picks() {
             about["prototypes"] =
                 serde_json::json!(self.certificates(&self.prototypes(recipe, ctx)?, &recipe.prune, ctx)?);
         }

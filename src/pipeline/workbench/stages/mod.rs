@@ -58,8 +58,8 @@ type Steps = &'static [&'static dyn Step];
 /// From pairs that are kept to prototypes; a method that makes none is shown those of clusters.
 fn to_prototypes(start: Start) -> Steps {
     match start {
-        Start::Clusters | Start::Pairs => &[&Cluster, &Rank],
-        Start::Need | Start::Joint | Start::Coverage | Start::Coreset => &[&Choose, &Rank],
+        Start::Clusters | Start::Pairs(_) => &[&Cluster, &Rank],
+        Start::Choice(_) => &[&Choose, &Rank],
     }
 }
 
@@ -77,7 +77,7 @@ fn to_set(way: Way) -> Steps {
 fn steps(way: Way) -> Vec<&'static dyn Step> {
     let begin: Steps = &[&Embed, &Judge];
     match way.method.start() {
-        Start::Pairs => vec![&Embed, &Pick, &Untold(Judge), &Untold(Aim)],
+        Start::Pairs(_) => vec![&Embed, &Pick, &Untold(Judge), &Untold(Aim)],
         start => [begin, to_prototypes(start), to_set(way)].concat(),
     }
 }

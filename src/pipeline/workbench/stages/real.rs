@@ -1,13 +1,13 @@
 //! Real pairs: chosen as they are, or nearest to prototypes.
 
-use super::{Dry, FEW, Prototyped, Run, Stage, Step, cost};
+use super::{Dry, Prototyped, Run, Stage, Step, cost};
 use crate::{
     data::Pair,
     error::Result,
     kernels::vectors,
     pipeline::{
         methods::{
-            Method, Start,
+            Method,
             select::{self, SelectedPair},
         },
         set::{folder::DistilledSet, pair::DistilledPair},
@@ -22,10 +22,12 @@ pub(super) struct Pick;
 impl Step for Pick {
     fn cost(&self, dry: &mut Dry) -> Result<()> {
         let (method, m, sample) = (dry.recipe.method.method, dry.recipe.cluster.prototypes, &dry.sample);
-        let few = m.min(FEW);
-        let (_, one) = cost(|| select::real_pairs(method, sample, few, dry.recipe.seed, dry.ctx))?;
-        let steps = if matches!(method, Method::Kcenter | Method::Herding) { m as f64 / few as f64 } else { 1.0 };
-        let seconds = one.seconds * dry.bench.dataset.train.pairs.len() as f64 / sample.pairs() as f64 * steps;
+        let picking =
+            |m: usize| Ok(cost(|| select::real_pairs(method, sample, m, dry.recipe.seed, dry.ctx))?.1.seconds);
+        let first = picking(1)?;
+        let each = if m > 1 { (picking(2)? - first).max(0.0) } else { 0.0 };
+        let seconds =
+            (first + each * (m - 1) as f64) * dry.bench.dataset.train.pairs.len() as f64 / sample.pairs() as f64;
         dry.plan.add(Stage::new(method.name(), (m, "pairs"), false).costs(seconds, dry.held, 0));
         Ok(())
     }
@@ -52,7 +54,7 @@ impl Step for Nearest {
         let (data, list) = (&embedded.0, &found.prototypes.list);
         let by = if method == Method::NearestText { method } else { Method::NearestImage };
         let mut chosen = select::nearest_pairs(by, data, &found.kept, list, run.ctx)?;
-        if method.start() != Start::Clusters {
+        if !method.clusters() {
             own_words(&mut chosen, data, found);
         }
         take(run, data, &chosen)
