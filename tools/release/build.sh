@@ -18,6 +18,8 @@ cmp -s "$here/requirements.txt" "$venv/requirements" || {
 export PATH="$venv/bin:$PATH"
 PROTOSTILL_COMMIT="$(git -C "$root" rev-parse HEAD)"
 export PROTOSTILL_COMMIT
+# Nothing of an earlier build goes into a release.
+export CARGO_INCREMENTAL=0
 version="$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1)"
 # The page on PyPI is the program's own.
 cp "$root/README.md" "$here/README.md"
